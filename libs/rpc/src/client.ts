@@ -1,0 +1,202 @@
+/**
+ * A client of one service: an object with one function per RPC. It connects lazily over one channel and keeps the connection alive;
+ * a peer that isn't up answers UNAVAILABLE at once, until it is. Calls are not retried here (nobody below knows what is idempotent),
+ * except where the connection failed before the server saw the call.
+ */
+import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
+import { histogram, traceparentOf, tracer } from '@maildoot/runtime/telemetry';
+import { type Span, SpanKind, SpanStatusCode } from '@opentelemetry/api';
+import { CallerTokenSource } from './caller-token.ts';
+import { decodeError, type RpcError, rpcErrors } from './errors.ts';
+import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcMethod, type RpcService } from './service.ts';
+
+export interface RpcClientOptions {
+  /** `host:port` or `unix:/path`. */
+  readonly address: string;
+  /** This service's name, as allow-lists write it. */
+  readonly self: string;
+  readonly secret: string;
+  readonly defaultDeadlineMs: number;
+}
+
+/** What belongs to one call. */
+export interface RpcCallOptions {
+  /** `ten_…`: the tenant that the call is about. */
+  readonly tenantId?: string | undefined;
+  /** `req_…`: the request that the call serves. */
+  readonly requestId?: string | undefined;
+  readonly deadlineMs?: number | undefined;
+  readonly signal?: AbortSignal | undefined;
+}
+
+export type RpcClientMethod<M extends RpcMethod> = M['responseStream'] extends true
+  ? (request: RequestOf<M>, options?: RpcCallOptions) => AsyncIterableIterator<ResponseOf<M>>
+  : (request: RequestOf<M>, options?: RpcCallOptions) => Promise<ResponseOf<M>>;
+
+export type RpcClient<D extends RpcService> = { readonly [K in keyof D]: RpcClientMethod<D[K]> } & AsyncDisposable;
+
+// grpc-timeout is read by the peer into 32 bits of milliseconds.
+const MAX_DEADLINE_MS = 3_600_000;
+const NO_OPTIONS: RpcCallOptions = {};
+
+const callDuration = histogram('rpc', 'rpc.client.call.duration', {
+  unit: 'ms',
+  description: 'How long calls took for their caller, by method and status.',
+});
+
+export function createRpcClient<D extends RpcService>(definition: D, options: RpcClientOptions): RpcClient<D> {
+  const channel = new Client(options.address, credentials.createInsecure(), {
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    // Leaves the retries of calls that no server has seen.
+    'grpc.enable_retries': 0,
+    'grpc.initial_reconnect_backoff_ms': 100,
+    'grpc.max_reconnect_backoff_ms': 1000,
+    'grpc.keepalive_time_ms': 20_000,
+    'grpc.keepalive_timeout_ms': 5_000,
+    'grpc.keepalive_permit_without_calls': 1,
+    // Neither TXT records nor the environment's proxies have a say in where we connect.
+    'grpc.service_config_disable_resolution': 1,
+    'grpc.enable_http_proxy': 0,
+    // A headless service resolves to its pods; calls spread over them.
+    'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
+    'grpc.dns_min_time_between_resolutions_ms': 5_000,
+    'grpc.use_local_subchannel_pool': 1,
+    'grpc-node.flow_control_window': 1024 * 1024,
+    'grpc.enable_channelz': 0,
+  });
+  const token = new CallerTokenSource(options.self, options.secret);
+  const calls: Record<string | symbol, unknown> = {
+    [Symbol.asyncDispose]: async () => channel.close(),
+  };
+  for (const [name, method] of Object.entries(definition)) {
+    const caller = new MethodCaller(channel, method, token, options);
+    calls[name] = method.responseStream ? caller.stream.bind(caller) : caller.unary.bind(caller);
+  }
+  return calls as RpcClient<D>;
+}
+
+/** One RPC of this client; made once, so that a call makes as little as it can. */
+class MethodCaller {
+  readonly #channel: Client;
+  readonly #path: string;
+  readonly #serialize: (value: unknown) => Buffer;
+  readonly #deserialize: (bytes: Buffer) => unknown;
+  readonly #token: CallerTokenSource;
+  readonly #defaultDeadlineMs: number;
+  readonly #self: string;
+  readonly #name: string;
+  readonly #spanAttributes: Record<string, string>;
+
+  constructor(channel: Client, method: RpcMethod, token: CallerTokenSource, options: RpcClientOptions) {
+    this.#channel = channel;
+    this.#path = method.path;
+    this.#serialize = method.requestSerialize as (value: unknown) => Buffer;
+    this.#deserialize = method.responseDeserialize;
+    this.#token = token;
+    this.#defaultDeadlineMs = options.defaultDeadlineMs;
+    this.#self = options.self;
+    this.#name = method.path.slice(1);
+    const [service = '', rpc = ''] = this.#name.split('/');
+    this.#spanAttributes = { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': rpc };
+  }
+
+  async unary(request: unknown, options: RpcCallOptions = NO_OPTIONS): Promise<unknown> {
+    const startedAt = performance.now();
+    const deadline = this.#deadline(options);
+    const token = this.#token.current();
+    const readyToken = typeof token === 'string' ? token : await token;
+    const { signal } = options;
+    if (signal?.aborted) throw rpcErrors.CANCELLED({ message: 'The call was given up.', cause: signal.reason });
+    const span = this.#startSpan();
+    return new Promise((resolve, reject) => {
+      const abort = signal ? (): void => call.cancel() : undefined;
+      const call = this.#channel.makeUnaryRequest(
+        this.#path,
+        this.#serialize,
+        this.#deserialize,
+        request,
+        this.#metadata(readyToken, span, options),
+        { deadline },
+        (error: ServiceError | null, response?: unknown) => {
+          if (abort) signal?.removeEventListener('abort', abort);
+          if (error) {
+            const failure = decodeError(error, this.#path, signal?.aborted === true);
+            this.#ended(span, startedAt, failure);
+            reject(failure);
+          } else {
+            this.#ended(span, startedAt, undefined);
+            resolve(response);
+          }
+        },
+      );
+      if (abort) signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  /** Frames as they come; the peer is read no faster than the loop asks. Leaving the loop cancels the call. */
+  async *stream(request: unknown, options: RpcCallOptions = NO_OPTIONS): AsyncGenerator<unknown, void, undefined> {
+    const startedAt = performance.now();
+    const deadline = this.#deadline(options);
+    const token = this.#token.current();
+    const readyToken = typeof token === 'string' ? token : await token;
+    const { signal } = options;
+    if (signal?.aborted) throw rpcErrors.CANCELLED({ message: 'The call was given up.', cause: signal.reason });
+    const span = this.#startSpan();
+    const call = this.#channel.makeServerStreamRequest(
+      this.#path,
+      this.#serialize,
+      this.#deserialize,
+      request,
+      this.#metadata(readyToken, span, options),
+      { deadline },
+    );
+    const abort = (): void => call.cancel();
+    signal?.addEventListener('abort', abort, { once: true });
+    let failure: RpcError | undefined;
+    let complete = false;
+    try {
+      for await (const frame of call) yield frame;
+      complete = true;
+    } catch (error) {
+      complete = true;
+      failure = decodeError(error as ServiceError, this.#path, signal?.aborted === true);
+      throw failure;
+    } finally {
+      signal?.removeEventListener('abort', abort);
+      if (!complete) {
+        // The status of a cancelled call is an error event that nobody waits for any more.
+        call.on('error', () => undefined);
+        call.cancel();
+      }
+      this.#ended(span, startedAt, failure);
+    }
+  }
+
+  #deadline(options: RpcCallOptions): number {
+    return Date.now() + Math.min(options.deadlineMs ?? this.#defaultDeadlineMs, MAX_DEADLINE_MS);
+  }
+
+  #metadata(token: string, span: Span, options: RpcCallOptions): Metadata {
+    const metadata = new Metadata();
+    metadata.set(METADATA.token, token);
+    if (options.tenantId) metadata.set(METADATA.tenant, options.tenantId);
+    if (options.requestId) metadata.set(METADATA.request, options.requestId);
+    const traceparent = traceparentOf(span);
+    if (traceparent !== undefined) metadata.set(METADATA.traceparent, traceparent);
+    return metadata;
+  }
+
+  #startSpan(): Span {
+    return tracer(this.#self).startSpan(this.#name, { kind: SpanKind.CLIENT, attributes: this.#spanAttributes });
+  }
+
+  #ended(span: Span, startedAt: number, failure: RpcError | undefined): void {
+    callDuration.record(performance.now() - startedAt, { method: this.#name, status: failure?.status ?? 'OK' });
+    if (failure) {
+      span.setAttribute('error.type', failure.code);
+      span.setStatus({ code: SpanStatusCode.ERROR });
+    }
+    span.end();
+  }
+}

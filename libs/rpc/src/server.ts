@@ -1,0 +1,350 @@
+/**
+ * The gRPC server of a service. For every call, in this order: who calls (token) → may they (allow-list) → is there a deadline →
+ * the handler, inside a span that continues the caller's trace → the answer, or an error that tells nothing of its cause.
+ */
+import { Server, ServerCredentials, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js';
+import type { Health } from '@maildoot/runtime/health';
+import type { Logger } from '@maildoot/runtime/logger';
+import { contextFrom, histogram, tracer } from '@maildoot/runtime/telemetry';
+import { context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { CallerTokenVerifier } from './caller-token.ts';
+import { encodeError, type RpcError, rpcErrors, toRpcError } from './errors.ts';
+import { HealthService, healthDefinition } from './health-service.ts';
+import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcCall, type RpcMethod, type RpcService } from './service.ts';
+
+export type { RpcCall } from './service.ts';
+
+/** One RPC: which services may call it, and what it does. A server stream is an async generator. */
+export interface RpcImplementation<M extends RpcMethod> {
+  readonly allow: readonly string[];
+  readonly handle: M['responseStream'] extends true
+    ? (request: RequestOf<M>, call: RpcCall) => AsyncIterable<ResponseOf<M>>
+    : (request: RequestOf<M>, call: RpcCall) => Promise<ResponseOf<M>> | ResponseOf<M>;
+}
+
+/** A service definition together with all of its handlers. */
+export interface ImplementedService {
+  readonly definition: RpcService;
+  readonly methods: Readonly<Record<string, UntypedImplementation>>;
+}
+
+interface UntypedImplementation {
+  readonly allow: readonly string[];
+  readonly handle: (request: never, call: RpcCall) => unknown;
+}
+
+/** Binds handlers to a generated definition; the compiler asks for every RPC of it. */
+export function implement<D extends RpcService>(
+  definition: D,
+  methods: { readonly [K in keyof D]: RpcImplementation<D[K]> },
+): ImplementedService {
+  return { definition, methods: methods as Readonly<Record<string, UntypedImplementation>> };
+}
+
+export interface RpcServerOptions {
+  /** `host:port` (port 0: a free one) or `unix:/path`. */
+  readonly listen: string;
+  readonly secret: string;
+  /** This service's name, for spans. */
+  readonly service: string;
+  readonly logger: Logger;
+  readonly implementations: readonly ImplementedService[];
+  /** When given, the gRPC health service says NOT_SERVING until this is ready. */
+  readonly health?: Health;
+  /** How long calls in progress may take once the server is told to stop. */
+  readonly drainTimeoutMs?: number;
+  /** After so long a connection is replaced, so that calls spread to pods that came later. */
+  readonly connectionMaxAgeMs?: number;
+}
+
+export interface RpcServer extends AsyncDisposable {
+  /** Where it listens, ready for a client: `127.0.0.1:40123`. */
+  readonly address: string;
+}
+
+const callDuration = histogram('rpc', 'rpc.server.call.duration', {
+  unit: 'ms',
+  description: 'How long calls took, by method and status.',
+});
+
+export async function startRpcServer(options: RpcServerOptions): Promise<RpcServer> {
+  const server = new Server({
+    'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
+    'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
+    'grpc.keepalive_time_ms': 30_000,
+    'grpc.keepalive_timeout_ms': 10_000,
+    'grpc.max_connection_age_ms': options.connectionMaxAgeMs ?? 600_000,
+    'grpc.max_connection_age_grace_ms': 120_000,
+    'grpc-node.flow_control_window': 1024 * 1024,
+    // Nobody reads channelz, and it counts every message.
+    'grpc.enable_channelz': 0,
+  });
+  const verifier = new CallerTokenVerifier(options.secret);
+  const names: string[] = [];
+  for (const { definition, methods } of options.implementations) {
+    for (const [key, method] of Object.entries(definition)) {
+      const implementation = methods[key];
+      if (!implementation) throw new TypeError(`${method.path} has no handler`);
+      register(server, new Method(method, implementation, options, verifier));
+      names.push(method.path.split('/')[1] ?? '');
+    }
+  }
+  const health = new HealthService(names, options.health ? options.health.state === 'ready' : true);
+  server.addService(healthDefinition, health.implementation);
+  const unsubscribe = options.health?.subscribe((state) => {
+    health.serving = state === 'ready';
+  });
+
+  const address = await bind(server, options.listen);
+  let stopping: Promise<void> | undefined;
+  return {
+    address,
+    [Symbol.asyncDispose]() {
+      stopping ??= (async () => {
+        unsubscribe?.();
+        health.serving = false;
+        health.close();
+        await drain(server, options.drainTimeoutMs ?? 10_000, options.logger);
+      })();
+      return stopping;
+    },
+  };
+}
+
+function bind(server: Server, listen: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    server.bindAsync(listen, ServerCredentials.createInsecure(), (error, port) => {
+      if (error) reject(new Error(`cannot listen on ${listen}: ${error.message}`, { cause: error }));
+      else resolve(listen.startsWith('unix:') ? listen : `${listen.slice(0, listen.lastIndexOf(':'))}:${port}`);
+    });
+  });
+}
+
+async function drain(server: Server, timeoutMs: number, logger: Logger): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(() => {
+      logger.warn({ timeoutMs }, 'calls were still running when the time to stop was over');
+      server.forceShutdown();
+      resolve();
+    }, timeoutMs);
+    server.tryShutdown(() => {
+      clearTimeout(timer);
+      resolve();
+    });
+  });
+}
+
+function register(server: Server, method: Method): void {
+  const { definition } = method;
+  const serialize = definition.responseSerialize as (value: unknown) => Buffer;
+  if (definition.requestStream) throw new TypeError(`${definition.path}: client streams are not supported`);
+  if (definition.responseStream) {
+    server.register(
+      definition.path,
+      (call: ServerWritableStream<unknown, unknown>) => void method.stream(call),
+      serialize,
+      definition.requestDeserialize,
+      'serverStream',
+    );
+  } else {
+    server.register(
+      definition.path,
+      (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => void method.unary(call, callback),
+      serialize,
+      definition.requestDeserialize,
+      'unary',
+    );
+  }
+}
+
+type AnyCall = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
+
+/** One RPC of this server; made once, so that a call makes as little as it can. */
+class Method {
+  readonly definition: RpcMethod;
+  readonly #handle: (request: unknown, call: RpcCall) => unknown;
+  readonly #allow: ReadonlySet<string>;
+  readonly #logger: Logger;
+  readonly #verifier: CallerTokenVerifier;
+  readonly #service: string;
+  readonly #name: string;
+  readonly #spanAttributes: Record<string, string>;
+
+  constructor(definition: RpcMethod, implementation: UntypedImplementation, options: RpcServerOptions, verifier: CallerTokenVerifier) {
+    this.definition = definition;
+    this.#handle = implementation.handle as (request: unknown, call: RpcCall) => unknown;
+    this.#allow = new Set(implementation.allow);
+    this.#logger = options.logger;
+    this.#verifier = verifier;
+    this.#service = options.service;
+    this.#name = definition.path.slice(1);
+    const [service = '', method = ''] = this.#name.split('/');
+    this.#spanAttributes = { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method };
+  }
+
+  async unary(call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>): Promise<void> {
+    const running = new RunningCall(call, this.#logger);
+    const span = this.#startSpan(call);
+    try {
+      const caller = this.#verifier.caller(tokenOf(call));
+      running.caller = this.#admit(call, typeof caller === 'object' ? await caller : caller);
+      const response = await context.with(trace.setSpan(context.active(), span), this.#handle, undefined, call.request, running);
+      running.finish();
+      callback(null, response);
+      this.#ended(span, running, undefined);
+    } catch (error) {
+      running.finish();
+      const failure = toRpcError(error);
+      callback(encodeError(failure));
+      this.#ended(span, running, failure);
+    }
+  }
+
+  async stream(call: ServerWritableStream<unknown, unknown>): Promise<void> {
+    const running = new RunningCall(call, this.#logger);
+    const span = this.#startSpan(call);
+    try {
+      const caller = this.#verifier.caller(tokenOf(call));
+      running.caller = this.#admit(call, typeof caller === 'object' ? await caller : caller);
+      await context.with(trace.setSpan(context.active(), span), this.#writeAll, this, call, running);
+      running.finish();
+      call.end();
+      this.#ended(span, running, undefined);
+    } catch (error) {
+      running.finish();
+      const failure = toRpcError(error);
+      // grpc-js takes the status and trailers of a stream from the error that is emitted on it.
+      call.emit('error', Object.assign(new Error(failure.code), encodeError(failure)));
+      this.#ended(span, running, failure);
+    }
+  }
+
+  /** Writes what the handler yields, one frame ahead of what the network has taken. */
+  async #writeAll(call: ServerWritableStream<unknown, unknown>, running: RunningCall): Promise<void> {
+    const frames = this.#handle(call.request, running) as AsyncIterable<unknown>;
+    let written: Promise<void> = Promise.resolve();
+    for await (const frame of frames) {
+      await written;
+      // Leaving the loop runs the handler's `finally` blocks.
+      if (running.cancelled) return;
+      written = running.write(call, frame);
+    }
+    await written;
+  }
+
+  /** The caller's name, or the refusal. */
+  #admit(call: AnyCall, caller: string | undefined): string {
+    if (caller === undefined) throw rpcErrors.CALLER_UNKNOWN({ message: 'The caller’s token is missing, expired or not ours.' });
+    if (!this.#allow.has(caller)) throw rpcErrors.CALLER_NOT_ALLOWED({ message: `${caller} may not call ${this.#name}.` });
+    if (deadlineMs(call) === Number.POSITIVE_INFINITY) throw rpcErrors.DEADLINE_REQUIRED({ message: 'A call needs a deadline.' });
+    return caller;
+  }
+
+  #startSpan(call: AnyCall): Span {
+    const parent = contextFrom(text(call, METADATA.traceparent));
+    return tracer(this.#service).startSpan(this.#name, { kind: SpanKind.SERVER, attributes: this.#spanAttributes }, parent);
+  }
+
+  #ended(span: Span, running: RunningCall, failure: RpcError | undefined): void {
+    callDuration.record(performance.now() - running.startedAt, { method: this.#name, status: failure?.status ?? 'OK' });
+    if (failure) {
+      span.setAttribute('error.type', failure.code);
+      if (failure.status === 'INTERNAL' || failure.status === 'UNKNOWN') {
+        span.setStatus({ code: SpanStatusCode.ERROR });
+        running.logger.error({ err: failure.cause ?? failure, method: this.#name }, 'call failed');
+      } else if (failure.cause !== undefined) {
+        running.logger.info({ err: failure, method: this.#name }, 'call refused');
+      } else {
+        running.logger.debug({ method: this.#name, code: failure.code }, 'call refused');
+      }
+    }
+    span.end();
+  }
+}
+
+/** What a handler sees of its call. The signal and the logger are made only for handlers that ask for them. */
+class RunningCall implements RpcCall {
+  caller = '';
+  readonly startedAt = performance.now();
+  readonly #call: AnyCall;
+  readonly #parentLogger: Logger;
+  #finished = false;
+  #controller: AbortController | undefined;
+  #logger: Logger | undefined;
+  #wakeWriter: (() => void) | undefined;
+
+  constructor(call: AnyCall, logger: Logger) {
+    this.#call = call;
+    this.#parentLogger = logger;
+    // grpc-js emits `cancelled` at the end of every call, successful or not.
+    call.once('cancelled', () => {
+      if (this.#finished) return;
+      this.#controller?.abort(cancellation());
+      this.#wakeWriter?.();
+    });
+  }
+
+  get tenantId(): string {
+    return text(this.#call, METADATA.tenant) ?? '';
+  }
+
+  get requestId(): string {
+    return text(this.#call, METADATA.request) ?? '';
+  }
+
+  get deadline(): Date {
+    return new Date(deadlineMs(this.#call));
+  }
+
+  get cancelled(): boolean {
+    return this.#call.cancelled;
+  }
+
+  get signal(): AbortSignal {
+    if (!this.#controller) {
+      this.#controller = new AbortController();
+      if (this.#call.cancelled && !this.#finished) this.#controller.abort(cancellation());
+    }
+    return this.#controller.signal;
+  }
+
+  get logger(): Logger {
+    this.#logger ??= this.#parentLogger.child({
+      ...(this.requestId ? { request_id: this.requestId } : {}),
+      ...(this.tenantId ? { tenant_id: this.tenantId } : {}),
+      ...(this.caller ? { caller: this.caller } : {}),
+    });
+    return this.#logger;
+  }
+
+  finish(): void {
+    this.#finished = true;
+  }
+
+  /** Done when the network has taken the frame. grpc-js drops the callback when the call is cancelled, hence the second way out. */
+  write(call: ServerWritableStream<unknown, unknown>, frame: unknown): Promise<void> {
+    return new Promise((resolve) => {
+      if (this.cancelled) return resolve();
+      this.#wakeWriter = resolve;
+      call.write(frame, () => resolve());
+    });
+  }
+}
+
+function cancellation(): DOMException {
+  return new DOMException('The caller gave up, or the deadline has passed.', 'AbortError');
+}
+
+function deadlineMs(call: AnyCall): number {
+  const deadline = call.getDeadline();
+  return deadline instanceof Date ? deadline.getTime() : deadline;
+}
+
+function text(call: AnyCall, name: string): string | undefined {
+  const value = call.metadata.get(name)[0];
+  return typeof value === 'string' ? value : undefined;
+}
+
+function tokenOf(call: AnyCall): string {
+  return text(call, METADATA.token) ?? '';
+}
