@@ -8,7 +8,7 @@ import { histogram, traceparentOf, tracer } from '@maildoot/runtime/telemetry';
 import { type Span, SpanKind, SpanStatusCode } from '@opentelemetry/api';
 import { CallerTokenSource } from './caller-token.ts';
 import { decodeError, type RpcError, rpcErrors } from './errors.ts';
-import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcMethod, type RpcService } from './service.ts';
+import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcCall, type RpcMethod, type RpcService } from './service.ts';
 
 export interface RpcClientOptions {
   /** `host:port` or `unix:/path`. */
@@ -29,6 +29,11 @@ export interface RpcCallOptions {
   readonly signal?: AbortSignal | undefined;
 }
 
+/** The options for a call that a handler makes on behalf of the one it serves: same tenant and request, and not longer than that one waits. */
+export function onBehalfOf(call: RpcCall): RpcCallOptions {
+  return { tenantId: call.tenantId, requestId: call.requestId, deadlineMs: call.deadline.getTime() - Date.now(), signal: call.signal };
+}
+
 export type RpcClientMethod<M extends RpcMethod> = M['responseStream'] extends true
   ? (request: RequestOf<M>, options?: RpcCallOptions) => AsyncIterableIterator<ResponseOf<M>>
   : (request: RequestOf<M>, options?: RpcCallOptions) => Promise<ResponseOf<M>>;
@@ -37,6 +42,8 @@ export type RpcClient<D extends RpcService> = { readonly [K in keyof D]: RpcClie
 
 // grpc-timeout is read by the peer into 32 bits of milliseconds.
 const MAX_DEADLINE_MS = 3_600_000;
+// Requests are serialized before the call is made: grpc-js would hide where a failure came from.
+const asItIs = (bytes: Buffer): Buffer => bytes;
 const NO_OPTIONS: RpcCallOptions = {};
 
 const callDuration = histogram('rpc', 'rpc.client.call.duration', {
@@ -108,14 +115,15 @@ class MethodCaller {
     const readyToken = typeof token === 'string' ? token : await token;
     const { signal } = options;
     if (signal?.aborted) throw rpcErrors.CANCELLED({ message: 'The call was given up.', cause: signal.reason });
+    const bytes = this.#encode(request);
     const span = this.#startSpan();
     return new Promise((resolve, reject) => {
       const abort = signal ? (): void => call.cancel() : undefined;
       const call = this.#channel.makeUnaryRequest(
         this.#path,
-        this.#serialize,
+        asItIs,
         this.#deserialize,
-        request,
+        bytes,
         this.#metadata(readyToken, span, options),
         { deadline },
         (error: ServiceError | null, response?: unknown) => {
@@ -142,12 +150,13 @@ class MethodCaller {
     const readyToken = typeof token === 'string' ? token : await token;
     const { signal } = options;
     if (signal?.aborted) throw rpcErrors.CANCELLED({ message: 'The call was given up.', cause: signal.reason });
+    const bytes = this.#encode(request);
     const span = this.#startSpan();
     const call = this.#channel.makeServerStreamRequest(
       this.#path,
-      this.#serialize,
+      asItIs,
       this.#deserialize,
-      request,
+      bytes,
       this.#metadata(readyToken, span, options),
       { deadline },
     );
@@ -170,6 +179,14 @@ class MethodCaller {
         call.cancel();
       }
       this.#ended(span, startedAt, failure);
+    }
+  }
+
+  #encode(request: unknown): Buffer {
+    try {
+      return this.#serialize(request);
+    } catch (error) {
+      throw rpcErrors.INTERNAL_ERROR({ message: 'Something went wrong on our side.', cause: error });
     }
   }
 

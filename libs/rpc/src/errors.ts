@@ -50,13 +50,16 @@ export class RpcError extends Error {
   readonly retryable: boolean;
   readonly detail: ErrorDetail;
   readonly retryAfterMs: number | undefined;
+  /** True when it came over the wire, or stands for a call that failed on its way. */
+  readonly remote: boolean;
 
-  constructor(code: string, spec: ErrorSpec, options: ErrorOptions) {
+  constructor(code: string, spec: ErrorSpec, options: ErrorOptions, remote = false) {
     super(options.message, options.cause === undefined ? undefined : { cause: options.cause });
     this.code = code;
     this.status = spec.status;
     this.retryable = spec.retryable;
     this.retryAfterMs = options.retryAfterMs;
+    this.remote = remote;
     this.detail = {
       code,
       message: options.message,
@@ -106,9 +109,18 @@ const RETRYABLE_METADATA = 'maildoot-retryable';
 // HTTP/2 peers refuse header blocks over 64 KB, and base64 adds a third.
 const MAX_DETAIL_BYTES = 40_000;
 
-/** An error as it goes out: everything that isn't an RpcError becomes INTERNAL_ERROR and says nothing of its cause. */
+const INTERNAL_MESSAGE = 'Something went wrong on our side.';
+
+// A peer that refuses *us* is our own mistake; passed on, it would tell our caller that he may not do what he may do.
+const OUR_MISTAKES: ReadonlySet<string> = new Set(['CALLER_UNKNOWN', 'CALLER_NOT_ALLOWED', 'DEADLINE_REQUIRED', 'UNIMPLEMENTED']);
+
+/**
+ * An error as it goes out. A peer's error that a handler lets through stays what it is; everything that isn't an RpcError becomes
+ * INTERNAL_ERROR and says nothing of its cause.
+ */
 export function toRpcError(error: unknown): RpcError {
-  return error instanceof RpcError ? error : rpcErrors.INTERNAL_ERROR({ message: 'Something went wrong on our side.', cause: error });
+  if (error instanceof RpcError && !(error.remote && OUR_MISTAKES.has(error.code))) return error;
+  return rpcErrors.INTERNAL_ERROR({ message: INTERNAL_MESSAGE, cause: error });
 }
 
 /** The status and trailing metadata of an error. */
@@ -130,25 +142,29 @@ export function decodeError(error: ServiceError, path: string, aborted: boolean)
       detail.code,
       { status: statusName(error.code), retryable },
       { message: detail.message, issues: detail.issues, ...(detail.retryAfterMs > 0 ? { retryAfterMs: detail.retryAfterMs } : {}) },
+      true,
     );
   }
   // No detail: the call never reached a handler, or its answer never reached us. The text of gRPC is the cause, not the message.
-  const cause = new Error(`${path}: ${error.details}`);
-  switch (error.code) {
+  const [maker, message, retryAfterMs] = withoutDetail(error.code, aborted);
+  const options = { message, cause: new Error(`${path}: ${error.details}`), ...(retryAfterMs === undefined ? {} : { retryAfterMs }) };
+  return new RpcError(maker.code, maker, options, true);
+}
+
+function withoutDetail(code: grpcStatus, aborted: boolean): [maker: ErrorMaker, message: string, retryAfterMs?: number] {
+  switch (code) {
     case grpcStatus.DEADLINE_EXCEEDED:
-      return rpcErrors.TIMEOUT({ message: 'The answer took too long.', cause });
+      return [rpcErrors.TIMEOUT, 'The answer took too long.'];
     case grpcStatus.CANCELLED:
-      return aborted
-        ? rpcErrors.CANCELLED({ message: 'The call was given up.', cause })
-        : rpcErrors.UNAVAILABLE({ message: 'The connection was lost.', retryAfterMs: 1000, cause });
+      return aborted ? [rpcErrors.CANCELLED, 'The call was given up.'] : [rpcErrors.UNAVAILABLE, 'The connection was lost.', 1000];
     case grpcStatus.UNAVAILABLE:
-      return rpcErrors.UNAVAILABLE({ message: 'The service can’t be reached at the moment.', retryAfterMs: 1000, cause });
+      return [rpcErrors.UNAVAILABLE, 'The service can’t be reached at the moment.', 1000];
     case grpcStatus.RESOURCE_EXHAUSTED:
-      return rpcErrors.MESSAGE_TOO_LARGE({ message: 'The request or its answer is too large.', cause });
+      return [rpcErrors.MESSAGE_TOO_LARGE, 'The request or its answer is too large.'];
     case grpcStatus.UNIMPLEMENTED:
-      return rpcErrors.UNIMPLEMENTED({ message: 'The service does not know this call.', cause });
+      return [rpcErrors.UNIMPLEMENTED, 'The service does not know this call.'];
     default:
-      return rpcErrors.INTERNAL_ERROR({ message: 'Something went wrong on our side.', cause });
+      return [rpcErrors.INTERNAL_ERROR, INTERNAL_MESSAGE];
   }
 }
 

@@ -8,7 +8,7 @@ import type { Logger } from '@maildoot/runtime/logger';
 import { contextFrom, histogram, tracer } from '@maildoot/runtime/telemetry';
 import { context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { CallerTokenVerifier } from './caller-token.ts';
-import { encodeError, type RpcError, rpcErrors, toRpcError } from './errors.ts';
+import { encodeError, RpcError, rpcErrors, toRpcError } from './errors.ts';
 import { HealthService, healthDefinition } from './health-service.ts';
 import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcCall, type RpcMethod, type RpcService } from './service.ts';
 
@@ -135,34 +135,27 @@ async function drain(server: Server, timeoutMs: number, logger: Logger): Promise
 }
 
 function register(server: Server, method: Method): void {
-  const { definition } = method;
-  const serialize = definition.responseSerialize as (value: unknown) => Buffer;
-  if (definition.requestStream) throw new TypeError(`${definition.path}: client streams are not supported`);
-  if (definition.responseStream) {
-    server.register(
-      definition.path,
-      (call: ServerWritableStream<unknown, unknown>) => void method.stream(call),
-      serialize,
-      definition.requestDeserialize,
-      'serverStream',
-    );
+  const { path, requestStream, responseStream, requestDeserialize } = method.definition;
+  if (requestStream) throw new TypeError(`${path}: client streams are not supported`);
+  if (responseStream) {
+    const handle = (call: ServerWritableStream<unknown, Buffer>): void => void method.stream(call);
+    server.register(path, handle, asItIs, requestDeserialize, 'serverStream');
   } else {
-    server.register(
-      definition.path,
-      (call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>) => void method.unary(call, callback),
-      serialize,
-      definition.requestDeserialize,
-      'unary',
-    );
+    const handle = (call: ServerUnaryCall<unknown, Buffer>, callback: sendUnaryData<Buffer>): void => void method.unary(call, callback);
+    server.register(path, handle, asItIs, requestDeserialize, 'unary');
   }
 }
 
-type AnyCall = ServerUnaryCall<unknown, unknown> | ServerWritableStream<unknown, unknown>;
+// Answers are serialized by the method itself: grpc-js would answer a failure there with a bare INTERNAL that nobody logs.
+const asItIs = (bytes: Buffer): Buffer => bytes;
+
+type AnyCall = ServerUnaryCall<unknown, Buffer> | ServerWritableStream<unknown, Buffer>;
 
 /** One RPC of this server; made once, so that a call makes as little as it can. */
 class Method {
   readonly definition: RpcMethod;
   readonly #handle: (request: unknown, call: RpcCall) => unknown;
+  readonly #serialize: (value: unknown) => Buffer;
   readonly #allow: ReadonlySet<string>;
   readonly #logger: Logger;
   readonly #verifier: CallerTokenVerifier;
@@ -173,6 +166,7 @@ class Method {
   constructor(definition: RpcMethod, implementation: UntypedImplementation, options: RpcServerOptions, verifier: CallerTokenVerifier) {
     this.definition = definition;
     this.#handle = implementation.handle as (request: unknown, call: RpcCall) => unknown;
+    this.#serialize = definition.responseSerialize as (value: unknown) => Buffer;
     this.#allow = new Set(implementation.allow);
     this.#logger = options.logger;
     this.#verifier = verifier;
@@ -182,25 +176,26 @@ class Method {
     this.#spanAttributes = { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': method };
   }
 
-  async unary(call: ServerUnaryCall<unknown, unknown>, callback: sendUnaryData<unknown>): Promise<void> {
+  async unary(call: ServerUnaryCall<unknown, Buffer>, callback: sendUnaryData<Buffer>): Promise<void> {
     const running = new RunningCall(call, this.#logger);
     const span = this.#startSpan(call);
     try {
       const caller = this.#verifier.caller(tokenOf(call));
       running.caller = this.#admit(call, typeof caller === 'object' ? await caller : caller);
       const response = await context.with(trace.setSpan(context.active(), span), this.#handle, undefined, call.request, running);
+      const bytes = this.#serialize(response);
       running.finish();
-      callback(null, response);
+      callback(null, bytes);
       this.#ended(span, running, undefined);
     } catch (error) {
+      const failure = running.failure(error);
       running.finish();
-      const failure = toRpcError(error);
       callback(encodeError(failure));
       this.#ended(span, running, failure);
     }
   }
 
-  async stream(call: ServerWritableStream<unknown, unknown>): Promise<void> {
+  async stream(call: ServerWritableStream<unknown, Buffer>): Promise<void> {
     const running = new RunningCall(call, this.#logger);
     const span = this.#startSpan(call);
     try {
@@ -211,8 +206,8 @@ class Method {
       call.end();
       this.#ended(span, running, undefined);
     } catch (error) {
+      const failure = running.failure(error);
       running.finish();
-      const failure = toRpcError(error);
       // grpc-js takes the status and trailers of a stream from the error that is emitted on it.
       call.emit('error', Object.assign(new Error(failure.code), encodeError(failure)));
       this.#ended(span, running, failure);
@@ -220,14 +215,14 @@ class Method {
   }
 
   /** Writes what the handler yields, one frame ahead of what the network has taken. */
-  async #writeAll(call: ServerWritableStream<unknown, unknown>, running: RunningCall): Promise<void> {
+  async #writeAll(call: ServerWritableStream<unknown, Buffer>, running: RunningCall): Promise<void> {
     const frames = this.#handle(call.request, running) as AsyncIterable<unknown>;
     let written: Promise<void> = Promise.resolve();
     for await (const frame of frames) {
       await written;
       // Leaving the loop runs the handler's `finally` blocks.
       if (running.cancelled) return;
-      written = running.write(call, frame);
+      written = running.write(call, this.#serialize(frame));
     }
     await written;
   }
@@ -321,8 +316,16 @@ class RunningCall implements RpcCall {
     this.#finished = true;
   }
 
+  /** What a handler's failure means. One that gave up because its caller did isn't a mistake of ours. */
+  failure(error: unknown): RpcError {
+    if (!this.cancelled || error instanceof RpcError) return toRpcError(error);
+    return Date.now() >= deadlineMs(this.#call)
+      ? rpcErrors.TIMEOUT({ message: 'The deadline has passed.', cause: error })
+      : rpcErrors.CANCELLED({ message: 'The caller gave up.', cause: error });
+  }
+
   /** Done when the network has taken the frame. grpc-js drops the callback when the call is cancelled, hence the second way out. */
-  write(call: ServerWritableStream<unknown, unknown>, frame: unknown): Promise<void> {
+  write(call: ServerWritableStream<unknown, Buffer>, frame: Buffer): Promise<void> {
     return new Promise((resolve) => {
       if (this.cancelled) return resolve();
       this.#wakeWriter = resolve;
