@@ -32,7 +32,6 @@ for (const [text, because] of [
   ['fe80::1%eth0', 'a zone means nothing elsewhere'],
   ['10.0.0.0/8, 10.1.0.0/16', 'two blocks'],
 ] as const) {
-
   test(`${JSON.stringify(text)} is refused: ${because}`, () => assert.equal(typeof normaliseCidr(text), 'object'));
 }
 

@@ -12,7 +12,9 @@ export function normaliseCidr(text: string): string | { message: string } {
   const network = parseCidr(trimmed);
   if (network === undefined) return { message: 'Write an IPv4 or IPv6 address or block: 198.51.100.7, 198.51.100.0/24, 2001:db8::/32.' };
   if (network.canonical !== undefined) {
-    return { message: `There are bits set behind the prefix. The block is ${network.canonical}; for a single address leave the prefix out.` };
+    return {
+      message: `There are bits set behind the prefix. The block is ${network.canonical}; for a single address leave the prefix out.`,
+    };
   }
   const { address, prefix } = network;
   if (address.range() === 'ipv4Mapped') return { message: 'Write the IPv4 address or block itself, without ::ffff: in front.' };

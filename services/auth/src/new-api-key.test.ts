@@ -51,7 +51,13 @@ for (const [because, request, expected] of [
   [
     'everything at once',
     { name: '', scope: Scope.SCOPE_UNSPECIFIED, expiresAt: new Date(0), allowedIps: ['x'], allowedDomains: ['localhost'] },
-    ['name required', 'scope invalid_value', 'expires_at not_in_future', 'allowed_ips[0] invalid_cidr', 'allowed_domains[0] invalid_domain'],
+    [
+      'name required',
+      'scope invalid_value',
+      'expires_at not_in_future',
+      'allowed_ips[0] invalid_cidr',
+      'allowed_domains[0] invalid_domain',
+    ],
   ],
 ] as const) {
   test(`refused: ${because}`, () => {

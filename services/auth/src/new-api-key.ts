@@ -4,13 +4,10 @@ import { normaliseDomain } from '@maildoot/mail/domain';
 import type { CreateApiKeyRequest } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { Issue } from '@maildoot/proto/maildoot/rpc/v1/error';
 import { normaliseCidr } from './allowed-ips.ts';
+import { checkName } from './name.ts';
 import { type ScopeName, scopeName } from './scope.ts';
 
-const maxNameCharacters = 100;
 const maxAllowed = 50;
-/** Line breaks and other invisible steering characters: a name is shown in lists and written to logs. */
-const unprintable = /[\p{Cc}\p{Cf}\p{Zl}\p{Zp}\p{Cs}]/u;
-
 export interface NewApiKey {
   name: string;
   scope: ScopeName;
@@ -35,17 +32,6 @@ export function checkNewApiKey(request: CreateApiKeyRequest, now: Date): Checked
   const allowedDomains = checkEach('allowed_domains', request.allowedDomains, 'invalid_domain', normaliseAllowedDomain, issues);
   if (issues.length > 0 || scope === undefined) return { ok: false, issues };
   return { ok: true, value: { name, scope, expiresAt: request.expiresAt, allowedIps, allowedDomains } };
-}
-
-function checkName(text: string, issues: Issue[]): string {
-  const name = text.trim();
-  if (name === '') issues.push({ path: 'name', code: 'required', message: 'Give the key a name to recognise it by.' });
-  else if ([...name].length > maxNameCharacters) {
-    issues.push({ path: 'name', code: 'too_long', message: `A name has at most ${maxNameCharacters} characters.` });
-  } else if (unprintable.test(name)) {
-    issues.push({ path: 'name', code: 'invalid_characters', message: 'A name has no line breaks or other control characters.' });
-  }
-  return name;
 }
 
 /** A trailing dot is the same domain in DNS; `From` addresses never have one. */

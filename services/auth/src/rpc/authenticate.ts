@@ -1,0 +1,34 @@
+// Authenticate: who a credential belongs to.
+
+import type { AuthenticateRequest, AuthenticateResponse } from '@maildoot/proto/maildoot/auth/v1/auth';
+import type { RpcCall } from '@maildoot/rpc/server';
+import type { Clock } from '@maildoot/runtime/clock';
+import { uuidToId } from '@maildoot/runtime/ids';
+import { standing } from '../credential.ts';
+import { errors } from '../errors.ts';
+import type { LastUsed } from '../last-used.ts';
+import { scopeOf } from '../scope.ts';
+import type { Store } from '../store.ts';
+import { telemetry } from '../telemetry.ts';
+
+export function authenticate({ store, clock, lastUsed }: { store: Store; clock: Clock; lastUsed: LastUsed }) {
+  return async (request: AuthenticateRequest, call: RpcCall): Promise<AuthenticateResponse> => {
+    const key = await store.findKeyBySha256(request.keySha256);
+    const outcome = key === undefined ? 'unknown' : standing(key, clock.now());
+    telemetry.authenticated(call.logger, outcome, key && uuidToId('key', key.id));
+    // One answer for all: whether a key ever existed is nobody's business who hasn't got a good one.
+    if (key === undefined || outcome !== 'ok')
+      throw errors.INVALID_TOKEN({ message: 'The credential is not valid. Check the key, or make a new one.' });
+
+    lastUsed.note(key.id, key.lastUsedAt);
+    return {
+      principal: {
+        tenantId: uuidToId('ten', key.tenantId),
+        apiKeyId: uuidToId('key', key.id),
+        scope: scopeOf(key.scope),
+        allowedIps: key.allowedIps,
+        allowedDomains: key.allowedDomains,
+      },
+    };
+  };
+}

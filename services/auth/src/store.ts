@@ -1,0 +1,159 @@
+// Everything that auth remembers: tenants, users, keys, and the answers to repeated requests. The only file that touches the database.
+// Ids are uuids here. Every function that is asked on a tenant's behalf filters by the tenant; the two that are not say why.
+
+import type { Database } from '@maildoot/db/database';
+import { isUniqueViolation } from '@maildoot/db/errors';
+import {
+  claim,
+  expire,
+  findRecord,
+  type IdempotencyFinding,
+  type IdempotencyRequest,
+  store as storeRecord,
+} from '@maildoot/db/idempotency';
+import type pg from 'pg';
+import { PrismaClient } from '../gen/prisma/client.ts';
+
+export interface StoredKey {
+  id: string;
+  tenantId: string;
+  name: string;
+  scope: string;
+  prefix: string;
+  allowedIps: string[];
+  allowedDomains: string[];
+  createdAt: Date;
+  expiresAt: Date | null;
+  revokedAt: Date | null;
+  lastUsedAt: Date | null;
+}
+
+export type KeyToStore = Omit<StoredKey, 'revokedAt' | 'lastUsedAt'> & { sha256: Buffer };
+
+export interface TenantToStore {
+  id: string;
+  name: string;
+  createdAt: Date;
+  owner: { id: string; email: string; emailFolded: string };
+  apiKey: KeyToStore;
+}
+
+/** What came of a request that may arrive twice. */
+export type Once = { outcome: 'done' } | { outcome: 'replay'; response: Buffer } | { outcome: 'mismatch' } | { outcome: 'in_progress' };
+
+export interface Store extends AsyncDisposable {
+  /** Without a tenant: whose the key is, is the question. */
+  findKeyBySha256(sha256: Uint8Array): Promise<StoredKey | undefined>;
+  /** Newest first; revoked keys are gone. */
+  listKeys(tenantId: string, page: { limit: number; afterId: string | undefined }): Promise<StoredKey[]>;
+  /** undefined when the tenant has no such key, or has revoked it. */
+  findKey(tenantId: string, id: string): Promise<StoredKey | undefined>;
+  insertKey(key: KeyToStore): Promise<void>;
+  /** The key and the answer in one transaction, unless the request was answered before. */
+  insertKeyOnce(key: KeyToStore, request: IdempotencyRequest & { response: Uint8Array }, now: Date): Promise<Once>;
+  findAnswer(request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding>;
+  /** False when there is none to revoke. */
+  revokeKey(tenantId: string, id: string, at: Date): Promise<boolean>;
+  /** Tenant, owner and key, or none of them; `email_taken` when the address has a tenant. */
+  insertTenant(tenant: TenantToStore): Promise<'done' | 'email_taken'>;
+  /** Without a tenant: the ids come from rows that were authenticated. */
+  setLastUsed(ids: readonly string[], at: Date): Promise<void>;
+  expireAnswers(now: Date): Promise<number>;
+}
+
+const columns = {
+  id: true,
+  tenantId: true,
+  name: true,
+  scope: true,
+  prefix: true,
+  allowedIps: true,
+  allowedDomains: true,
+  createdAt: true,
+  expiresAt: true,
+  revokedAt: true,
+  lastUsedAt: true,
+} as const;
+
+export function openStore(database: Database): Store {
+  const prisma = new PrismaClient({ adapter: database.prismaAdapter() });
+  return {
+    async findKeyBySha256(sha256) {
+      return (await prisma.apiKey.findUnique({ where: { sha256: Uint8Array.from(sha256) }, select: columns })) ?? undefined;
+    },
+
+    listKeys(tenantId, { limit, afterId }) {
+      return prisma.apiKey.findMany({
+        where: { tenantId, revokedAt: null, ...(afterId === undefined ? {} : { id: { lt: afterId } }) },
+        orderBy: { id: 'desc' },
+        take: limit,
+        select: columns,
+      });
+    },
+
+    async findKey(tenantId, id) {
+      return (await prisma.apiKey.findFirst({ where: { tenantId, id, revokedAt: null }, select: columns })) ?? undefined;
+    },
+
+    insertKey: (key) => insertKey(database.pool, key),
+
+    async insertKeyOnce(key, request, now) {
+      return database.transaction(async (client): Promise<Once> => {
+        const [claimed] = await claim(client, [request], now);
+        if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
+        await insertKey(client, key);
+        await storeRecord(client, [request], now);
+        return { outcome: 'done' };
+      });
+    },
+
+    findAnswer: (request, now) => findRecord(database.pool, request, now),
+
+    async revokeKey(tenantId, id, at) {
+      const { count } = await prisma.apiKey.updateMany({ where: { tenantId, id, revokedAt: null }, data: { revokedAt: at } });
+      return count === 1;
+    },
+
+    async insertTenant({ id, name, createdAt, owner, apiKey: { tenantId: _, ...apiKey } }) {
+      try {
+        // A nested create is one transaction.
+        await prisma.tenant.create({
+          data: {
+            id,
+            name,
+            createdAt,
+            users: { create: { ...owner, role: 'owner', createdAt } },
+            apiKeys: { create: { ...apiKey, sha256: Uint8Array.from(apiKey.sha256) } },
+          },
+          select: { id: true },
+        });
+      } catch (error) {
+        if (isUniqueViolation(error, 'account_user_email_folded_key')) return 'email_taken';
+        throw error;
+      }
+      return 'done';
+    },
+
+    async setLastUsed(ids, at) {
+      // A row that another pod is writing gets the same minute from it: nobody waits, so nobody deadlocks.
+      await database.pool.query(
+        `UPDATE api_key SET last_used_at = $2 WHERE id IN (
+           SELECT id FROM api_key WHERE id = ANY($1::uuid[]) AND (last_used_at IS NULL OR last_used_at < $2) FOR UPDATE SKIP LOCKED)`,
+        [ids, at],
+      );
+    },
+
+    expireAnswers: (now) => expire(database.pool, now),
+
+    [Symbol.asyncDispose]: () => prisma.$disconnect(),
+  };
+}
+
+/** By hand, because it shares a transaction with the idempotency record. */
+async function insertKey(on: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>, key: KeyToStore): Promise<void> {
+  await on.query(
+    `INSERT INTO api_key (id, tenant_id, name, scope, sha256, prefix, allowed_ips, allowed_domains, created_at, expires_at)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
+    [key.id, key.tenantId, key.name, key.scope, key.sha256, key.prefix, key.allowedIps, key.allowedDomains, key.createdAt, key.expiresAt],
+  );
+}
