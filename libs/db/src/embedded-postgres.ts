@@ -338,7 +338,7 @@ function spawnAs(
 ): ChildProcess {
   const { command, args: all, options: ids } = commandAs(identity, program, args);
   // Nothing of our environment: it has secrets, and PG* and LC_* variables would change the server's behaviour.
-  const env = { PATH: process.env['PATH'] ?? '', LC_ALL: 'C', TZ: 'UTC' };
+  const env = { PATH: process.env.PATH ?? '', LC_ALL: 'C', TZ: 'UTC' };
   return spawn(command, all, { ...ids, ...options, env, cwd: '/' });
 }
 

@@ -47,7 +47,7 @@ export function violatedConstraint(error: unknown): string | undefined {
   for (const link of chain(error)) {
     const { constraint } = link;
     if (typeof constraint === 'string') return constraint;
-    if (isRecord(constraint) && typeof constraint['index'] === 'string') return constraint['index'];
+    if (isRecord(constraint) && typeof constraint.index === 'string') return constraint.index;
   }
   return undefined;
 }
@@ -97,12 +97,12 @@ export function isConnectionError(error: unknown): boolean {
   }
   for (const link of chain(error)) {
     if (link instanceof CommitOutcomeUnknown) return true;
-    for (const code of [link['code'], link['errorCode']]) {
+    for (const code of [link.code, link.errorCode]) {
       if (typeof code === 'string' && (networkCodes.has(code) || prismaCodes.has(code))) return true;
     }
     // The unix socket of a server that isn't there; any other missing file is not ours.
-    if (link['code'] === 'ENOENT' && link['syscall'] === 'connect') return true;
-    if (typeof link['kind'] === 'string' && adapterKinds.has(link['kind'])) return true;
+    if (link.code === 'ENOENT' && link.syscall === 'connect') return true;
+    if (typeof link.kind === 'string' && adapterKinds.has(link.kind)) return true;
     const { message } = link;
     if (typeof message === 'string' && pgMessages.some((pattern) => pattern.test(message))) return true;
   }
@@ -131,8 +131,8 @@ function* chain(error: unknown): Generator<Link> {
     if (!isRecord(link) || seen.has(link)) continue;
     seen.add(link);
     yield link;
-    waiting.push(link['cause']);
-    if (isRecord(link['meta'])) waiting.push(link['meta']['driverAdapterError']);
+    waiting.push(link.cause);
+    if (isRecord(link.meta)) waiting.push(link.meta.driverAdapterError);
     // Happy eyeballs: several addresses, all refused.
     if (link instanceof AggregateError) waiting.push(...link.errors);
   }

@@ -59,7 +59,7 @@ function loadWasm(): Promise<void> {
     const path = fileURLToPath(import.meta.resolve('@prisma/schema-engine-wasm')).replace(/[^/\\]+$/, 'schema_engine_bg.wasm');
     const { instance } = await WebAssembly.instantiate(await readFile(path), { './schema_engine_bg.js': { ...glue } });
     glue.__wbg_set_wasm(instance.exports);
-    const start = instance.exports['__wbindgen_start'];
+    const start = instance.exports.__wbindgen_start;
     if (typeof start !== 'function') throw new Error('@prisma/schema-engine-wasm has changed: no __wbindgen_start');
     start();
   })();

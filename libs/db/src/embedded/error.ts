@@ -4,7 +4,7 @@ export type EmbeddedPostgresErrorCode =
   | 'BINARY_MISSING'
   | 'DIRECTORY_IN_USE'
   | 'DIRECTORY_NOT_USABLE'
-  | 'ROOT_NOT_POSSIBLE'
+  | 'USER_NOT_POSSIBLE'
   | 'DISK_FULL'
   | 'NO_FREE_PORT'
   | 'INITDB_FAILED'

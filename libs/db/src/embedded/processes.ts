@@ -23,7 +23,7 @@ export async function processIdentity(pid: number): Promise<string | undefined> 
   }
   try {
     const { stdout } = await run('ps', ['-o', 'stat=,lstart=', '-p', String(pid)], {
-      env: { PATH: process.env['PATH'] ?? '', LC_ALL: 'C' },
+      env: { PATH: process.env.PATH ?? '', LC_ALL: 'C' },
     });
     const line = stdout.trim();
     return line === '' || line.startsWith('Z') ? undefined : line.replace(/^\S+\s+/, '');

@@ -1,0 +1,174 @@
+// How requests share a transaction. The commits are functions here; the real database's part is in test/database.test.ts.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { setImmediate } from 'node:timers/promises';
+import fc from 'fast-check';
+import { CommitOutcomeUnknown } from './errors.ts';
+import { GroupCommit } from './group-commit.ts';
+
+/** A commit that the test lets go. */
+function gate() {
+  const groups: { items: number[]; open: (results?: (number | Error)[]) => void; fail: (error: Error) => void }[] = [];
+  return {
+    groups,
+    commit: (items: number[]): Promise<(number | Error)[]> =>
+      new Promise((resolve, reject) => {
+        groups.push({ items, open: (results) => resolve(results ?? items), fail: reject });
+      }),
+  };
+}
+
+test('an idle group commits at once, without a timer', async () => {
+  const { groups, commit } = gate();
+  const group = new GroupCommit<number, number>({ concurrency: 1, sizeOf: () => 1, commit });
+  const done = group.submit(7);
+  await Promise.resolve();
+  assert.deepEqual(groups[0]?.items, [7], 'committing before this turn of the event loop is over');
+  groups[0]?.open();
+  assert.equal(await done, 7);
+});
+
+test('what arrives during a commit goes together with the next one, in order', async () => {
+  const { groups, commit } = gate();
+  const group = new GroupCommit<number, number>({ concurrency: 1, sizeOf: () => 1, commit });
+  const all = [group.submit(1)];
+  await setImmediate();
+  for (const item of [2, 3, 4]) {
+    all.push(group.submit(item));
+    await setImmediate();
+  }
+  assert.equal(groups.length, 1);
+  groups[0]?.open();
+  await setImmediate();
+  assert.deepEqual(groups[1]?.items, [2, 3, 4]);
+  groups[1]?.open();
+  assert.deepEqual(await Promise.all(all), [1, 2, 3, 4]);
+});
+
+test('limits hold, and every item gets its own result, for any sizes, limits and failures', async () => {
+  const item = fc.record({ size: fc.integer({ min: 0, max: 150 }), poison: fc.integer({ min: 0, max: 9 }).map((n) => n === 0) });
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(item, { maxLength: 60 }),
+      fc.integer({ min: 1, max: 10 }),
+      fc.integer({ min: 1, max: 3 }),
+      async (items, maxItems, concurrency) => {
+        const maxBytes = 100;
+        let running = 0;
+        let written: number[] = [];
+        const group = new GroupCommit<number, string>({
+          maxItems,
+          maxBytes,
+          concurrency,
+          sizeOf: (index) => items[index]!.size,
+          async commit(indexes) {
+            running++;
+            assert.ok(running <= concurrency, 'more groups at once than allowed');
+            assert.ok(indexes.length <= maxItems);
+            const bytes = indexes.reduce((sum, index) => sum + items[index]!.size, 0);
+            assert.ok(bytes <= maxBytes || indexes.length === 1, 'a large one goes alone');
+            await setImmediate();
+            running--;
+            if (indexes.some((index) => items[index]!.poison)) throw new Error('poisoned');
+            written = written.concat(indexes);
+            return indexes.map((index) => `result ${index}`);
+          },
+        });
+        const results = await Promise.allSettled(items.map((_, index) => group.submit(index)));
+        for (const [index, result] of results.entries()) {
+          if (items[index]!.poison) assert.equal(result.status === 'rejected' && result.reason.message, 'poisoned');
+          else assert.equal(result.status === 'fulfilled' && result.value, `result ${index}`);
+        }
+        const good = [...items.keys()].filter((index) => !items[index]!.poison);
+        assert.deepEqual(
+          written.toSorted((a, b) => a - b),
+          good,
+          'each good item is written exactly once',
+        );
+      },
+    ),
+    { numRuns: 200 },
+  );
+});
+
+test('a result that is an Error concerns its item alone and retries nothing', async () => {
+  let commits = 0;
+  const group = new GroupCommit<number, number>({
+    sizeOf: () => 1,
+    async commit(items) {
+      commits++;
+      return items.map((item) => (item === 2 ? new Error('mismatch') : item));
+    },
+  });
+  const results = await Promise.allSettled([1, 2, 3].map((item) => group.submit(item)));
+  assert.deepEqual(
+    results.map((result) => result.status),
+    ['fulfilled', 'rejected', 'fulfilled'],
+  );
+  assert.equal(commits, 1);
+});
+
+for (const [what, error] of [
+  ['an unknown outcome', new CommitOutcomeUnknown()],
+  ['a lost connection', new Error('Connection terminated unexpectedly')],
+] as const) {
+  test(`${what} goes to everybody in the group, and nothing is tried again`, async () => {
+    let commits = 0;
+    const group = new GroupCommit<number, number>({
+      sizeOf: () => 1,
+      async commit() {
+        commits++;
+        throw error;
+      },
+    });
+    const results = await Promise.allSettled([1, 2, 3].map((item) => group.submit(item)));
+    for (const result of results) assert.equal(result.status === 'rejected' && result.reason, error);
+    assert.equal(commits, 1);
+  });
+}
+
+test('the connection lost while items are retried alone: only the one under way is unknown', async () => {
+  const unknown = new CommitOutcomeUnknown({ cause: new Error('Connection terminated unexpectedly') });
+  const seen: number[][] = [];
+  const group = new GroupCommit<number, number>({
+    concurrency: 1,
+    sizeOf: () => 1,
+    async commit(items) {
+      seen.push(items);
+      if (items.length > 1) throw new Error('poisoned');
+      if (items[0] === 2) throw unknown;
+      return items;
+    },
+  });
+  const results = await Promise.allSettled([1, 2, 3].map((item) => group.submit(item)));
+  assert.equal(results[0]?.status, 'fulfilled');
+  assert.equal(results[1]?.status === 'rejected' && results[1].reason, unknown);
+  assert.equal(results[2]?.status === 'rejected' && results[2].reason, unknown.cause);
+  assert.deepEqual(seen, [[1, 2, 3], [1], [2]]);
+});
+
+test('an answer too few is an error of the items it leaves out, not a wait for ever', async () => {
+  const group = new GroupCommit<number, number>({ sizeOf: () => 1, commit: async (items) => items.slice(1) });
+  const results = await Promise.allSettled([1, 2].map((item) => group.submit(item)));
+  assert.equal(results[1]?.status, 'rejected');
+});
+
+test('closing waits for what was taken and refuses the rest', async () => {
+  const { groups, commit } = gate();
+  const group = new GroupCommit<number, number>({ concurrency: 1, sizeOf: () => 1, commit });
+  const first = group.submit(1);
+  await setImmediate();
+  const second = group.submit(2);
+  let closed = false;
+  const closing = group[Symbol.asyncDispose]().then(() => {
+    closed = true;
+  });
+  await assert.rejects(group.submit(3), /stopping/);
+  groups[0]?.open();
+  await first;
+  await setImmediate();
+  assert.equal(closed, false, 'the second is still under way');
+  groups[1]?.open();
+  await closing;
+  assert.equal(await second, 2);
+});

@@ -1,0 +1,131 @@
+// One transaction for many requests. A COMMIT waits for the disk (and for the standby); while one is under way the requests that
+// arrive gather, and the next one takes them together. Nothing waits for a timer: an idle group commits at once.
+import { CommitOutcomeUnknown, isConnectionError } from './errors.ts';
+
+export interface GroupCommitOptions<Item, Result> {
+  /** Default 200. */
+  maxItems?: number;
+  /** By `sizeOf`; an item that is larger goes alone. Default 1 MiB. */
+  maxBytes?: number;
+  /** How many groups may commit at the same time; each takes a connection. Default 2. */
+  concurrency?: number;
+  sizeOf(item: Item): number;
+  /**
+   * Writes the items in one transaction and answers for each, in their order. An Error in the answer concerns that item alone and
+   * was decided before COMMIT; throwing means that nothing was written, or CommitOutcomeUnknown.
+   */
+  commit(items: Item[]): Promise<(Result | Error)[]>;
+}
+
+interface Waiting<Item, Result> {
+  item: Item;
+  sizeBytes: number;
+  resolve(result: Result): void;
+  reject(error: unknown): void;
+}
+
+export class GroupCommit<Item, Result> implements AsyncDisposable {
+  readonly #maxItems: number;
+  readonly #maxBytes: number;
+  readonly #concurrency: number;
+  readonly #sizeOf: (item: Item) => number;
+  readonly #commit: (items: Item[]) => Promise<(Result | Error)[]>;
+  #queue: Waiting<Item, Result>[] = [];
+  #running = 0;
+  #woken = false;
+  #closed = false;
+  #idle: (() => void)[] = [];
+
+  constructor(options: GroupCommitOptions<Item, Result>) {
+    this.#maxItems = options.maxItems ?? 200;
+    this.#maxBytes = options.maxBytes ?? 1 << 20;
+    this.#concurrency = options.concurrency ?? 2;
+    this.#sizeOf = (item) => options.sizeOf(item);
+    this.#commit = (items) => options.commit(items);
+  }
+
+  /**
+   * The item's result once it is durable. Rejects with the item's own error; with the connection error when the database could not
+   * be reached (nothing was written); with CommitOutcomeUnknown when only a look at the database can tell.
+   */
+  submit(item: Item): Promise<Result> {
+    if (this.#closed) return Promise.reject(new Error('this group is closed: the service is stopping'));
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ item, sizeBytes: this.#sizeOf(item), resolve, reject });
+      this.#wake();
+    });
+  }
+
+  /** Takes no more items and waits for those it has. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closed = true;
+    if (this.#running > 0 || this.#queue.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
+  }
+
+  /** At the end of this turn rather than at once, so that what one caller submits in a loop goes together. */
+  #wake(): void {
+    if (this.#woken) return;
+    this.#woken = true;
+    queueMicrotask(() => {
+      this.#woken = false;
+      while (this.#running < this.#concurrency && this.#queue.length > 0) void this.#run(this.#take());
+    });
+  }
+
+  /** The oldest ones that fit, at least one. Nothing overtakes: a large item is not put off for ever. */
+  #take(): Waiting<Item, Result>[] {
+    let count = 0;
+    let bytes = 0;
+    for (const { sizeBytes } of this.#queue) {
+      if (count > 0 && (count === this.#maxItems || bytes + sizeBytes > this.#maxBytes)) break;
+      count++;
+      bytes += sizeBytes;
+    }
+    return this.#queue.splice(0, count);
+  }
+
+  async #run(group: Waiting<Item, Result>[]): Promise<void> {
+    this.#running++;
+    try {
+      const failure = await this.#attempt(group);
+      if (failure === undefined) return;
+      // Alone already, so it is its own; or the database is away and asking 200 times more would only keep everybody waiting; or the
+      // group may have been written and a second try would write it twice.
+      if (group.length === 1 || isConnectionError(failure.error) || failure.error instanceof CommitOutcomeUnknown) {
+        for (const { reject } of group) reject(failure.error);
+        return;
+      }
+      // One of them spoiled it for all (a NUL byte, a duplicate, a deadlock): each alone, so that only that one fails.
+      for (const [index, waiting] of group.entries()) {
+        const alone = await this.#attempt([waiting]);
+        if (alone === undefined) continue;
+        waiting.reject(alone.error);
+        if (!isConnectionError(alone.error)) continue;
+        // The database went away in between. This one's outcome may be unknown; the rest was rolled back and never tried again.
+        const rest = alone.error instanceof CommitOutcomeUnknown ? alone.error.cause : alone.error;
+        for (const { reject } of group.slice(index + 1)) reject(rest);
+        return;
+      }
+    } finally {
+      this.#running--;
+      this.#wake();
+      if (this.#running === 0 && this.#queue.length === 0) for (const idle of this.#idle.splice(0)) idle();
+    }
+  }
+
+  async #attempt(group: Waiting<Item, Result>[]): Promise<{ error: unknown } | undefined> {
+    let results: (Result | Error)[];
+    try {
+      results = await this.#commit(group.map(({ item }) => item));
+    } catch (error) {
+      return { error };
+    }
+    for (const [index, { resolve, reject }] of group.entries()) {
+      const result = results[index];
+      if (index >= results.length) reject(new Error(`commit answered for ${results.length} of ${group.length} items`));
+      else if (result instanceof Error) reject(result);
+      else resolve(result as Result);
+    }
+    return undefined;
+  }
+}
