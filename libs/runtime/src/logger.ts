@@ -4,7 +4,7 @@
  * in `detail`). The list is the safety net; nobody should log content in the first place.
  */
 import { trace } from '@opentelemetry/api';
-import { type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
+import { type Bindings, type DestinationStream, type Logger as PinoLogger, pino, stdTimeFunctions } from 'pino';
 
 export type Logger = PinoLogger;
 export type LogLevel = 'debug' | 'info' | 'warn' | 'error' | 'silent';
@@ -56,13 +56,18 @@ export function createLogger(options: { service: string; level?: LogLevel; desti
     serializers: { err: (value: unknown) => value },
     formatters: {
       level: (label: string) => ({ level: label }),
-      bindings: (bindings: Record<string, unknown>) => scrubFields(bindings, 0),
       log: (fields: Record<string, unknown>) => scrubFields(fields, 0),
     },
     mixin: traceFields,
     hooks: { streamWrite: maskCredentials },
   };
-  return options.destination ? pino(settings, options.destination) : pino(settings);
+  const logger = options.destination ? pino(settings, options.destination) : pino(settings);
+  // pino gives the bindings of children to no formatter; children inherit this method.
+  const makeChild: (this: Logger, bindings: Bindings, options?: object) => unknown = logger.child;
+  const cleanChild = function (this: Logger, bindings: Bindings, childOptions?: object): unknown {
+    return makeChild.call(this, scrubFields(bindings, 0), childOptions);
+  };
+  return Object.assign(logger, { child: cleanChild }) as Logger;
 }
 
 /** Drops forbidden fields, shortens what is long. Exported for spans, whose attributes obey the same rule. */
