@@ -1,0 +1,55 @@
+// Runs tests on one PostgreSQL that is started for them and thrown away: node tools/test.ts [node --test options] [files or globs].
+// Without files: every *.test.ts of libs, services and tools, and e2e/scenarios. Exits with the code of `node --test`.
+import { spawn } from 'node:child_process';
+import { globSync } from 'node:fs';
+import { availableParallelism, constants } from 'node:os';
+import { fileURLToPath } from 'node:url';
+import { startTestPostgres } from '../libs/testkit/src/postgres.ts';
+
+const root = fileURLToPath(new URL('..', import.meta.url));
+const everything = ['libs', 'services', 'tools', 'e2e/scenarios'].map((directory) => `${directory}/**/*.test.ts`);
+const skipped = new Set(['node_modules', 'gen', '.git']);
+
+const options = process.argv.slice(2).filter((argument) => argument.startsWith('-'));
+const patterns = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
+const files = (patterns.length === 0 ? everything : patterns).flatMap((pattern) =>
+  globSync(pattern, { cwd: root, exclude: (path) => skipped.has(path.split('/').at(-1) ?? '') }).sort(),
+);
+if (files.length === 0) {
+  console.error(`no test files match ${patterns.join(' ')}`);
+  process.exit(1);
+}
+process.exitCode = await main();
+
+async function main(): Promise<number> {
+  // Ctrl-C reaches node --test by itself (one terminal, one process group). Here it only means: wait for its end, then clean up. Until
+  // the tests run there is nothing to wait for.
+  const interrupts = new AbortController();
+  let tests: ReturnType<typeof spawn> | undefined;
+  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+    process.on(signal, () => {
+      interrupts.abort(signal);
+      if (signal !== 'SIGINT') tests?.kill(signal);
+    });
+  }
+  const given = process.env.TEST_DATABASE_URL;
+  await using postgres = given === undefined || given === '' ? await startTestPostgres() : undefined;
+  if (interrupts.signal.aborted) return exitCodeOf(interrupts.signal.reason as NodeJS.Signals);
+
+  const concurrency = options.some((option) => option.startsWith('--test-concurrency'))
+    ? []
+    : [`--test-concurrency=${Math.max(2, availableParallelism())}`];
+  tests = spawn(process.execPath, ['--test', ...concurrency, ...options, ...files], {
+    cwd: root,
+    stdio: 'inherit',
+    env: { ...process.env, TEST_DATABASE_URL: postgres?.url ?? given },
+  });
+  const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
+    tests?.once('error', reject).once('exit', (...ended) => resolve(ended));
+  });
+  return code ?? exitCodeOf(signal ?? 'SIGKILL');
+}
+
+function exitCodeOf(signal: NodeJS.Signals): number {
+  return 128 + constants.signals[signal];
+}
