@@ -1,0 +1,31 @@
+// The settings of this service, each described once; main.ts, the README table and the tests for bad values read them here.
+import { databaseSettings, observabilitySettings, peerSettings, rpcSettings } from '@maildoot/runtime/common-settings';
+import { boolean, type ConfigOf, defineSettings, integer } from '@maildoot/runtime/config';
+
+export const settings = defineSettings({
+  ...databaseSettings,
+  ...rpcSettings,
+  ...observabilitySettings,
+  domainAddress: peerSettings.domainAddress,
+  deliveryAddress: peerSettings.deliveryAddress,
+  capture: boolean('CAPTURE', {
+    default: false,
+    meaning: 'All mail goes to the built-in inbox, so any From is accepted; unverified ones with a warning.',
+  }),
+  messageRetentionDays: integer('MESSAGE_RETENTION_DAYS', {
+    default: 90,
+    min: 1,
+    max: 3650,
+    unit: 'days',
+    meaning: 'How long messages, recipients and events are kept.',
+  }),
+  contentRetentionDays: integer('CONTENT_RETENTION_DAYS', {
+    default: 30,
+    min: 1,
+    max: 3650,
+    unit: 'days',
+    meaning: 'How long the MIME of messages is kept.',
+  }),
+});
+
+export type Config = ConfigOf<typeof settings>;

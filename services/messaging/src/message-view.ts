@@ -1,0 +1,48 @@
+// A message as callers see it. What stands in the rows is what was decided; what follows from the time of asking is worked out here.
+import { Bounce } from '@maildoot/proto/maildoot/delivery/v1/events';
+import {
+  type Message,
+  MessageStatus,
+  type Recipient,
+  type RecipientKind,
+  RecipientStatus,
+} from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { uuidTime, uuidToId } from '@maildoot/runtime/ids';
+import type { MessageRow, RecipientView } from './store/messages.ts';
+
+/** A message with its recipients. Delivery owns the time, so nothing writes `queued` when send_at comes: it is `queued` from then on. */
+export function viewMessage(row: MessageRow, recipients: readonly RecipientView[], now: Date): Message {
+  const isDue = row.sendAt === null || row.sendAt <= now;
+  return {
+    id: uuidToId('msg', row.id),
+    status: viewStatus(row.status as MessageStatus, isDue),
+    from: { email: row.fromEmail, name: row.fromName },
+    recipients: recipients.map((recipient) => viewRecipient(recipient, isDue)),
+    replyTo: row.replyTo,
+    subject: row.subject,
+    tags: row.tags,
+    metadata: row.metadata,
+    createdAt: uuidTime(row.id),
+    sendAt: row.sendAt ?? undefined,
+    batchId: row.batchId === null ? '' : uuidToId('bat', row.batchId),
+    sizeBytes: BigInt(row.sizeBytes),
+    captured: row.captured,
+  };
+}
+
+function viewStatus(status: MessageStatus, isDue: boolean): MessageStatus {
+  return status === MessageStatus.MESSAGE_STATUS_SCHEDULED && isDue ? MessageStatus.MESSAGE_STATUS_QUEUED : status;
+}
+
+function viewRecipient(row: RecipientView, isDue: boolean): Recipient {
+  const status = row.status as RecipientStatus;
+  return {
+    number: row.number,
+    address: { email: row.email, name: row.name },
+    kind: row.kind as RecipientKind,
+    status: status === RecipientStatus.RECIPIENT_STATUS_SCHEDULED && isDue ? RecipientStatus.RECIPIENT_STATUS_QUEUED : status,
+    attempts: row.attempts,
+    nextAttemptAt: row.nextAttemptAt ?? undefined,
+    bounce: row.bounce === null ? undefined : Bounce.decode(row.bounce),
+  };
+}

@@ -1,0 +1,139 @@
+// Records what became of recipients: the only way in which a recipient or a message changes its status. The consumer of delivery's events
+// and the answer of a cancellation both end here.
+//   1. lock the messages                     4. move each recipient forward, or not (status.ts)
+//   2. keep each event once                  5. write recipients and counters
+//   3. read the recipients it is about
+import { AttemptRecordedEvent, Bounce, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { newUuid } from '@maildoot/runtime/ids';
+import type pg from 'pg';
+import { isEnd, messageStatus, moveCount, type Standing, standingAfter } from './status.ts';
+import {
+  eventKey,
+  insertEvents,
+  lockMessages,
+  type NewEvent,
+  type RecipientChange,
+  type RecipientRow,
+  readRecipients,
+  updateMessages,
+  updateRecipients,
+} from './store/outcomes.ts';
+import { eventType, queuedType } from './timeline.ts';
+
+/** An outcome that was read and is known. Ids are the database's. */
+export interface RecipientOutcome {
+  messageId: string;
+  tenantId: string;
+  outcome: Exclude<Outcome, typeof Outcome.OUTCOME_UNSPECIFIED>;
+  event: AttemptRecordedEvent;
+}
+
+/** What an outcome did here. Each ends in one of these. */
+export type Recorded =
+  /** The recipient moved. */
+  | 'recorded'
+  /** Kept as an event; the recipient stands further on already. */
+  | 'not_forward'
+  /** The same event was here before. */
+  | 'seen_before'
+  /** The message is older than its retention, or was never here. */
+  | 'unknown_message'
+  /** The message belongs to somebody else than the event says. */
+  | 'foreign_message'
+  /** The message has no such recipient. */
+  | 'unknown_recipient';
+
+/** Records outcomes within the caller's transaction; one answer for each, in order. `now` dates those that carry no time. */
+export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly RecipientOutcome[], now: Date): Promise<Recorded[]> {
+  const messages = new Map(
+    (await lockMessages(client, distinct(outcomes.map((one) => one.messageId)))).map((message) => [message.id, message]),
+  );
+  const recipients = await recipientsOf(client, outcomes);
+  const results = outcomes.map((one): Recorded | undefined => {
+    const message = messages.get(one.messageId);
+    if (message === undefined) return 'unknown_message';
+    if (message.tenantId !== one.tenantId) return 'foreign_message';
+    return recipients.has(recipientKey(one)) ? undefined : 'unknown_recipient';
+  });
+
+  const kept = outcomes.filter((_, index) => results[index] === undefined);
+  const fresh = await insertEvents(
+    client,
+    kept.flatMap((one) => eventRows(one, now)),
+  );
+  const changes = new Map<string, RecipientChange>();
+  for (const [index, one] of outcomes.entries()) {
+    if (results[index] !== undefined) continue;
+    // Taken out of the set: the second of two equal outcomes in one batch was seen before as well.
+    if (!fresh.delete(keyOf(one))) {
+      results[index] = 'seen_before';
+      continue;
+    }
+    const key = recipientKey(one);
+    const recipient = recipients.get(key)!;
+    const standing: Standing = { status: recipient.status as Standing['status'], attempt: recipient.attempts };
+    const next = standingAfter(standing, one.event.attempt, one.outcome);
+    if (next === undefined) {
+      results[index] = 'not_forward';
+      continue;
+    }
+    moveCount(messages.get(one.messageId)!.statusCounts, standing.status, next.status);
+    recipient.status = next.status;
+    recipient.attempts = next.attempt;
+    changes.set(key, changeOf(one, next));
+    results[index] = 'recorded';
+  }
+
+  const moved = distinct([...changes.values()].map((change) => change.messageId)).map((id) => messages.get(id)!);
+  for (const message of moved) message.status = messageStatus(message.statusCounts);
+  await updateRecipients(client, [...changes.values()]);
+  await updateMessages(client, moved);
+  return results as Recorded[];
+}
+
+async function recipientsOf(client: pg.ClientBase, outcomes: readonly RecipientOutcome[]): Promise<Map<string, RecipientRow>> {
+  const wanted = new Map(outcomes.map((one) => [recipientKey(one), { messageId: one.messageId, number: one.event.recipientNumber }]));
+  const rows = await readRecipients(client, [...wanted.values()]);
+  return new Map(rows.map((row) => [`${row.messageId} ${row.number}`, row]));
+}
+
+function recipientKey(one: RecipientOutcome): string {
+  return `${one.messageId} ${one.event.recipientNumber}`;
+}
+
+// A recipient is cancelled once, whatever attempt the two tellers of it (our own call, delivery's event) know of.
+function attemptOf(one: RecipientOutcome): number {
+  return one.outcome === Outcome.OUTCOME_CANCELLED ? 0 : one.event.attempt;
+}
+
+function keyOf(one: RecipientOutcome): string {
+  return eventKey(one.messageId, one.event.recipientNumber, attemptOf(one), eventType(one.outcome));
+}
+
+// The outcome itself, and that the recipient was queued, which delivery tells along with its first event.
+function eventRows(one: RecipientOutcome, now: Date): NewEvent[] {
+  const { event, messageId, tenantId } = one;
+  const common = { messageId, tenantId, recipientNumber: event.recipientNumber, detail: AttemptRecordedEvent.encode(event).finish() };
+  const at = event.finishedAt ?? event.startedAt ?? now;
+  const rows: NewEvent[] = [];
+  if (event.queuedAt !== undefined) rows.push({ ...common, attempt: 0, type: queuedType, id: newUuid(), at: event.queuedAt });
+  rows.push({ ...common, attempt: attemptOf(one), type: eventType(one.outcome), id: newUuid(), at });
+  return rows;
+}
+
+function changeOf(one: RecipientOutcome, next: Standing): RecipientChange {
+  const { event } = one;
+  const delivered = one.outcome === Outcome.OUTCOME_DELIVERED;
+  return {
+    messageId: one.messageId,
+    number: event.recipientNumber,
+    status: next.status,
+    attempts: next.attempt,
+    nextAttemptAt: isEnd(next.status) ? null : (event.nextAttemptAt ?? null),
+    bounce: delivered || event.bounce === undefined ? null : Bounce.encode(event.bounce).finish(),
+  };
+}
+
+function distinct(values: readonly string[]): string[] {
+  return [...new Set(values)];
+}

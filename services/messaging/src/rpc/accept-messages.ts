@@ -1,0 +1,17 @@
+// AcceptMessages: takes one message or many, and answers after the commit; see accept.ts.
+import type { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { traceparentOf } from '@maildoot/runtime/telemetry';
+import { context } from '@opentelemetry/api';
+import type { Acceptor } from '../accept.ts';
+import { tenantOf, unary } from './door.ts';
+
+export function acceptMessages(acceptor: Acceptor) {
+  return unary<typeof MessagingServiceService.acceptMessages>(['gateway'], (request, call) =>
+    acceptor.accept(request, {
+      tenantId: call.tenantId,
+      tenantUuid: tenantOf(call),
+      requestId: call.requestId,
+      traceparent: traceparentOf(context.active()),
+    }),
+  );
+}

@@ -1,0 +1,18 @@
+// A message with its recipients and events, as GetMessage and GetTimeline arrange them.
+import { errors } from '../errors.ts';
+import type { EventRow, MessageRow, MessageStore, RecipientView } from '../store/messages.ts';
+
+/** Throws NOT_FOUND, for another tenant's message as for none. */
+export async function readWhole(
+  messages: MessageStore,
+  tenantId: string,
+  id: string,
+): Promise<{ message: MessageRow; recipients: RecipientView[]; events: EventRow[] }> {
+  const [message, recipients, events] = await Promise.all([
+    messages.find(tenantId, id),
+    messages.recipientsOf(tenantId, [id]),
+    messages.eventsOf(tenantId, id),
+  ]);
+  if (message === undefined) throw errors.NOT_FOUND({ message: 'There is no such message.' });
+  return { message, recipients: recipients.get(id) ?? [], events };
+}

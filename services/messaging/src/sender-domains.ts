@@ -1,0 +1,69 @@
+// Which From domains a tenant may send from, as domain-provisioning says. A yes is remembered for 10 s; a no is not, so that a domain works
+// at once when it was verified. However many requests wait, one question per tenant is under way: those that come meanwhile share the
+// next one, because an answer that was asked for before a domain was verified may say no wrongly.
+import type { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import type { RpcClient } from '@maildoot/rpc/client';
+import type { Clock } from '@maildoot/runtime/clock';
+
+/** How long a verified domain is taken for verified without asking. */
+export const verifiedForMs = 10_000;
+/** A hundred thousand domains of a long name are 20 MB. */
+const maxRemembered = 100_000;
+
+export interface SenderDomains {
+  /** The verified ones among these. Throws UNAVAILABLE when domain-provisioning can't be asked. */
+  verified(tenantId: string, domains: readonly string[], requestId: string): Promise<Set<string>>;
+}
+
+interface Question {
+  domains: Set<string>;
+  answer: Promise<Set<string>>;
+}
+
+export function createSenderDomains(parts: {
+  domains: Pick<RpcClient<typeof DomainServiceService>, 'checkSenderDomains'>;
+  clock: Clock;
+}): SenderDomains {
+  const rememberedUntil = new Map<string, number>();
+  const underWay = new Map<string, Promise<unknown>>();
+  const waiting = new Map<string, Question>();
+
+  async function ask(tenantId: string, domains: Set<string>, requestId: string): Promise<Set<string>> {
+    const { verified } = await parts.domains.checkSenderDomains({ domains: [...domains] }, { tenantId, requestId });
+    if (rememberedUntil.size + verified.length > maxRemembered) rememberedUntil.clear();
+    const until = parts.clock.now().getTime() + verifiedForMs;
+    for (const domain of verified) rememberedUntil.set(`${tenantId} ${domain}`, until);
+    return new Set(verified);
+  }
+
+  /** Joins the question that has not been sent yet, or makes one that is sent when the one under way is answered. */
+  function askTogether(tenantId: string, domains: readonly string[], requestId: string): Promise<Set<string>> {
+    const joined = waiting.get(tenantId);
+    if (joined !== undefined) {
+      for (const domain of domains) joined.domains.add(domain);
+      return joined.answer;
+    }
+    const asked = new Set(domains);
+    const turn = (underWay.get(tenantId) ?? Promise.resolve()).then(() => {
+      waiting.delete(tenantId);
+      const answer = ask(tenantId, asked, requestId);
+      const settled = answer.catch(() => undefined).finally(() => underWay.get(tenantId) === settled && underWay.delete(tenantId));
+      underWay.set(tenantId, settled);
+      return answer;
+    });
+    waiting.set(tenantId, { domains: asked, answer: turn });
+    return turn;
+  }
+
+  return {
+    async verified(tenantId, domains, requestId) {
+      const now = parts.clock.now().getTime();
+      const isRemembered = (domain: string) => (rememberedUntil.get(`${tenantId} ${domain}`) ?? 0) > now;
+      const known = new Set(domains.filter(isRemembered));
+      const unknown = domains.filter((domain) => !known.has(domain));
+      if (unknown.length === 0) return known;
+      const answer = await askTogether(tenantId, unknown, requestId);
+      return new Set([...known, ...unknown.filter((domain) => answer.has(domain))]);
+    },
+  };
+}

@@ -1,0 +1,118 @@
+// Builds the service from its parts. main.ts, standalone and the tests all start it here.
+import { fileURLToPath } from 'node:url';
+import { openDatabase } from '@maildoot/db/database';
+import { migrate } from '@maildoot/db/migrate';
+import { dbMigrations } from '@maildoot/db/migrations';
+import { outboxMigrations } from '@maildoot/events/migrations';
+import { createPostgresLog } from '@maildoot/events/postgres-log';
+import { startSequencer } from '@maildoot/events/sequencer';
+import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { createRpcClient } from '@maildoot/rpc/client';
+import { implement, startRpcServer } from '@maildoot/rpc/server';
+import { type Clock, systemClock } from '@maildoot/runtime/clock';
+import { createHealth } from '@maildoot/runtime/health';
+import { createLogger, type Logger } from '@maildoot/runtime/logger';
+import { createAcceptor } from './accept.ts';
+import type { Config } from './config.ts';
+import { consumeAttemptRecorded } from './consumers/attempt-recorded.ts';
+import { startIdempotencyExpiry } from './jobs/idempotency-expiry.ts';
+import { startPartitions } from './jobs/partitions.ts';
+import { createMimeFreezer } from './mime.ts';
+import { acceptMessages } from './rpc/accept-messages.ts';
+import { cancelMessage } from './rpc/cancel-message.ts';
+import { getContent } from './rpc/get-content.ts';
+import { getMessage } from './rpc/get-message.ts';
+import { getTimeline } from './rpc/get-timeline.ts';
+import { listMessages } from './rpc/list-messages.ts';
+import { readContents } from './rpc/read-contents.ts';
+import { createSenderDomains } from './sender-domains.ts';
+import { createContentStore } from './store/content.ts';
+import { createMessageStore } from './store/messages.ts';
+import { createTelemetry } from './telemetry.ts';
+
+const name = 'messaging';
+const schema = 'messaging';
+const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), dbMigrations, outboxMigrations];
+// A caller waits at most a second for a database that isn't there.
+const connectTimeoutMs = 800;
+
+export interface Running extends AsyncDisposable {
+  /** `host:port` of the RPC door. */
+  rpcAddress: string;
+}
+
+export async function start(config: Config, given: { clock?: Clock; logger?: Logger } = {}): Promise<Running> {
+  const clock = given.clock ?? systemClock;
+  const logger = given.logger ?? createLogger({ service: name, level: config.logLevel });
+  const telemetry = createTelemetry(logger);
+  const health = createHealth();
+  // Stops in the opposite order of starting, also when starting fails half way.
+  await using starting = new AsyncDisposableStack();
+
+  const { databaseUrl: url, databaseConnections: maxConnections } = config;
+  if (config.migrateAtStart) await migrate({ url, schema, migrations, logger });
+  const database = starting.use(openDatabase({ url, schema, maxConnections, applicationName: name, logger, connectTimeoutMs }));
+  starting.use(await startPartitions({ ...config, database, clock, logger, telemetry }));
+  starting.use(startIdempotencyExpiry({ database, clock, telemetry }));
+  const messages = starting.use(createMessageStore(database));
+  const contents = createContentStore(database);
+
+  const peer = { self: name, secret: config.rpcSecret };
+  const domains = starting.use(createRpcClient(DomainServiceService, { ...peer, address: config.domainAddress, defaultDeadlineMs: 2_000 }));
+  const delivery = starting.use(
+    createRpcClient(DeliveryServiceService, { ...peer, address: config.deliveryAddress, defaultDeadlineMs: 4_000 }),
+  );
+
+  const log = starting.use(createPostgresLog({ url, logger }));
+  starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, concurrency: 2 }));
+  const sequencer = starting.use(startSequencer({ database, logger }));
+  await sequencer.ready;
+
+  const mime = starting.use(createMimeFreezer());
+  const acceptor = starting.use(
+    createAcceptor({
+      database,
+      senderDomains: createSenderDomains({ domains, clock }),
+      mime,
+      capture: config.capture,
+      clock,
+      telemetry,
+      wakeSequencer: () => sequencer.wake(),
+      // The rest of the connections is for those who read.
+      commitConcurrency: Math.max(1, Math.min(3, Math.floor(maxConnections / 2))),
+    }),
+  );
+
+  const server = starting.use(
+    await startRpcServer({
+      listen: config.rpcListen,
+      secret: config.rpcSecret,
+      service: name,
+      logger,
+      health,
+      implementations: [
+        implement(MessagingServiceService, {
+          acceptMessages: acceptMessages(acceptor),
+          listMessages: listMessages({ messages, clock }),
+          getMessage: getMessage({ messages, clock }),
+          getTimeline: getTimeline({ messages, clock }),
+          cancelMessage: cancelMessage({ database, messages, delivery, clock, telemetry }),
+          getContent: getContent(contents),
+          readContents: readContents(contents),
+        }),
+      ],
+    }),
+  );
+  health.state = 'ready';
+
+  const running = starting.move();
+  return {
+    rpcAddress: server.address,
+    async [Symbol.asyncDispose]() {
+      health.state = 'draining';
+      await running.disposeAsync();
+    },
+  };
+}

@@ -1,0 +1,82 @@
+// A message's way as events, oldest first: what is known from the message itself (accepted, scheduled), and what delivery told (queued,
+// each attempt with the server's words, the end). Message events and the timeline are two arrangements of the same list.
+import { AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import type { MessageEvent } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { uuidTime, uuidToId } from '@maildoot/runtime/ids';
+
+/** The event type of an outcome. An interrupted attempt is known to have been made and nothing more. */
+export function eventType(outcome: Exclude<Outcome, typeof Outcome.OUTCOME_UNSPECIFIED>): string {
+  switch (outcome) {
+    case Outcome.OUTCOME_DELIVERED:
+      return 'message.delivered';
+    case Outcome.OUTCOME_DEFERRED:
+      return 'message.deferred';
+    case Outcome.OUTCOME_BOUNCED:
+      return 'message.bounced';
+    case Outcome.OUTCOME_FAILED:
+      return 'message.failed';
+    case Outcome.OUTCOME_INTERRUPTED:
+      return 'message.sent_attempt';
+    case Outcome.OUTCOME_CANCELLED:
+      return 'message.cancelled';
+    default:
+      return outcome satisfies never;
+  }
+}
+
+export const queuedType = 'message.queued';
+
+/** An event as it is stored. */
+export interface StoredEvent {
+  id: string;
+  recipientNumber: number;
+  attempt: number;
+  type: string;
+  at: Date;
+  /** AttemptRecordedEvent, encoded. */
+  detail: Uint8Array;
+}
+
+/** What the message itself tells. */
+export interface TimelineMessage {
+  id: string;
+  sendAt: Date | null;
+}
+
+/** What concerns the message as a whole, oldest first. */
+export function messageEvents(message: TimelineMessage): MessageEvent[] {
+  const acceptedAt = uuidTime(message.id);
+  // Derived, not stored, so their ids are derived too: the message's own bytes under another prefix, one per type.
+  const about = (type: string, id: string): MessageEvent => ({ id, type, at: acceptedAt, recipient: '', attempt: undefined });
+  const events = [about('message.accepted', uuidToId('evt', message.id))];
+  if (message.sendAt !== null && message.sendAt > acceptedAt)
+    events.push(about('message.scheduled', uuidToId('evt', derivedUuid(message.id))));
+  return events;
+}
+
+/** What happened to one recipient or to many, oldest first. */
+export function recipientEvents(stored: readonly StoredEvent[], emailOf: (recipientNumber: number) => string): MessageEvent[] {
+  return [...stored].sort(byTime).map((event) => ({
+    id: uuidToId('evt', event.id),
+    type: event.type,
+    at: event.at,
+    recipient: emailOf(event.recipientNumber),
+    // `queued` is known from an attempt's event but says nothing about an attempt.
+    attempt: event.type === queuedType ? undefined : AttemptRecordedEvent.decode(event.detail),
+  }));
+}
+
+// By time; within a millisecond by recipient, then queued before the attempts before an end that had no attempt of its own.
+function byTime(a: StoredEvent, b: StoredEvent): number {
+  return a.at.getTime() - b.at.getTime() || a.recipientNumber - b.recipientNumber || place(a) - place(b) || (a.id < b.id ? -1 : 1);
+}
+
+function place(event: StoredEvent): number {
+  if (event.type === queuedType) return 0;
+  return event.attempt === 0 ? Number.MAX_SAFE_INTEGER : event.attempt;
+}
+
+// The same UUIDv7 with its last bit turned.
+function derivedUuid(uuid: string): string {
+  return uuid.slice(0, -1) + (Number.parseInt(uuid.slice(-1), 16) ^ 1).toString(16);
+}
