@@ -1,0 +1,61 @@
+// Test databases: fresh, real, gone afterwards; and a server that goes when its user goes.
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { createInterface } from 'node:readline';
+import { test } from 'node:test';
+import { Client } from 'pg';
+import { createTestDatabase } from './database.ts';
+import { waitFor } from './wait.ts';
+
+async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
+  const client = new Client({ connectionString: url });
+  await client.connect();
+  try {
+    return (await client.query(sql)).rows;
+  } finally {
+    await client.end();
+  }
+}
+
+test('each is a database of its own and is dropped though connections are open', async () => {
+  const first = await createTestDatabase();
+  await using second = await createTestDatabase();
+  assert.notEqual(first.name, second.name);
+  await query(first.url, 'CREATE TABLE only_here (id int)');
+  assert.deepEqual(await query(second.url, "SELECT to_regclass('only_here') AS found"), [{ found: null }]);
+  const left = new Client({ connectionString: first.url });
+  left.on('error', () => undefined);
+  await left.connect();
+  await first[Symbol.asyncDispose]();
+  await first[Symbol.asyncDispose]();
+  assert.deepEqual(await query(second.url, `SELECT 1 FROM pg_database WHERE datname = '${first.name}'`), []);
+});
+
+test('a server started for one process ends when that process is killed', { timeout: 60_000 }, async () => {
+  const script =
+    "import { startTestPostgres } from './postgres.ts'; const p = await startTestPostgres(); console.log(p.pid); setInterval(() => {}, 1000);";
+  const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
+    cwd: import.meta.dirname,
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  try {
+    const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
+    const postgres = Number(line);
+    assert.ok(isRunning(postgres));
+    child.kill('SIGKILL');
+    await waitFor(() => !isRunning(postgres), { what: 'PostgreSQL to end', timeoutMs: 20_000 });
+  } finally {
+    child.kill('SIGKILL');
+  }
+});
+
+function isRunning(pid: number): boolean {
+  try {
+    process.kill(pid, 0);
+    return true;
+  } catch (error) {
+    // It may belong to another user.
+    return (error as NodeJS.ErrnoException).code === 'EPERM';
+  }
+}
