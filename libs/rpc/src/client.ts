@@ -55,8 +55,8 @@ export function createRpcClient<D extends RpcService>(definition: D, options: Rp
   const channel = new Client(options.address, credentials.createInsecure(), {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
-    // Leaves the retries of calls that no server has seen.
-    'grpc.enable_retries': 0,
+    // No call has a retry policy; what this leaves are calls that no handler has seen (refused by a connection that was closing).
+    'grpc.enable_retries': 1,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1000,
     'grpc.keepalive_time_ms': 20_000,
