@@ -54,8 +54,8 @@ export async function startEmbeddedPostgres(options: EmbeddedPostgresOptions): P
   });
   try {
     const dataDirectory = `${directory}/data`;
-    await stopLeftover(dataDirectory, log);
     const identity = await chooseIdentity(directory, dataDirectory, binaries.postgres);
+    await stopLeftover(dataDirectory, log);
     const place: Place = { directory, dataDirectory, binaries, identity, log };
     const password = await preparePassword(place);
     if (!(await exists(`${dataDirectory}/PG_VERSION`))) await initialise(place);
@@ -244,7 +244,7 @@ async function tryStart(place: Place, port: number, options: EmbeddedPostgresOpt
       ] as const) {
         if (ended) return;
         child.kill(signal);
-        await Promise.race([exited, sleep(patienceMs, undefined, { ref: true })]);
+        await Promise.race([exited, sleep(patienceMs, undefined, { ref: false })]);
       }
     },
   };

@@ -315,7 +315,7 @@ test('an ordinary user needs nothing special, and is told when the files are not
   assert.match(other.error ?? '', /belongs to uid 64321/);
 });
 
-test('a full disk is told in one line, during the first start and in a later one', async (t) => {
+test('a full disk is told in one line', async (t) => {
   if (!root || !linux) return t.skip('needs root, to mount a small disk');
   await using directory = await temporaryDirectory();
   const mount = (size: string): string[] => [
