@@ -1,0 +1,210 @@
+// The pool: its schema, its transactions, and what happens to both when connections break.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import type { Database } from '../src/database.ts';
+import { CommitOutcomeUnknown, isConnectionError, isUniqueViolation, TransactionAborted } from '../src/errors.ts';
+import { GroupCommit } from '../src/group-commit.ts';
+import { byteaArray } from '../src/parameters.ts';
+import { startCommitCutter } from './fixtures/commit-cutter.ts';
+import { testDatabase, testServer, waitFor } from './support.ts';
+
+let server: Awaited<ReturnType<typeof testServer>>;
+before(async () => {
+  server = await testServer();
+});
+after(() => server[Symbol.asyncDispose]());
+
+async function count(database: Database, table: string): Promise<number> {
+  const { rows } = await database.pool.query<{ n: number }>(`SELECT count(*)::int AS n FROM ${table}`);
+  return rows[0]!.n;
+}
+
+test('unqualified names mean the own schema, for SQL and for the Prisma adapter, on one pool', async () => {
+  await using database = await testDatabase(server.url, { maxConnections: 2, applicationName: 'own-schema' });
+  await database.pool.query('CREATE TABLE here (id int)');
+  const { rows } = await database.pool.query("SELECT schemaname FROM pg_tables WHERE tablename = 'here'");
+  assert.equal(rows[0].schemaname, database.schema);
+
+  const adapter = await database.prismaAdapter().connect();
+  assert.equal(adapter.getConnectionInfo?.().schemaName, database.schema);
+  assert.equal(adapter.underlyingDriver(), database.pool);
+  await adapter.executeRaw({ sql: 'INSERT INTO here VALUES (1)', args: [], argTypes: [] });
+  await adapter.dispose();
+  assert.equal(await count(database, 'here'), 1, 'the pool outlives the Prisma client');
+
+  await Promise.all(Array.from({ length: 10 }, () => database.pool.query('SELECT pg_sleep(0.01)')));
+  const connections = await database.pool.query("SELECT count(*)::int AS n FROM pg_stat_activity WHERE application_name = 'own-schema'");
+  assert.equal(connections.rows[0].n, 2);
+});
+
+test('options that the URL brings are kept', async () => {
+  const url = new URL(server.url);
+  url.searchParams.set('options', '-c work_mem=12345kB');
+  await using database = await testDatabase(url.href);
+  assert.equal((await database.pool.query('SHOW work_mem')).rows[0].work_mem, '12345kB');
+  assert.equal((await database.pool.query('SHOW search_path')).rows[0].search_path, database.schema);
+});
+
+test('a transaction commits, or leaves nothing and gives its connection back', async () => {
+  await using database = await testDatabase(server.url, { maxConnections: 1 });
+  await database.pool.query('CREATE TABLE t (id int PRIMARY KEY)');
+  assert.equal(await database.transaction(async (client) => (await client.query('INSERT INTO t VALUES (1)')).rowCount), 1);
+  const wanted = new Error('changed my mind');
+  await assert.rejects(
+    database.transaction(async (client) => {
+      await client.query('INSERT INTO t VALUES (2)');
+      throw wanted;
+    }),
+    wanted,
+  );
+  await assert.rejects(
+    database.transaction((client) => client.query('INSERT INTO t VALUES (1)')),
+    (error) => isUniqueViolation(error, 't_pkey'),
+  );
+  assert.equal(await count(database, 't'), 1);
+  assert.equal(database.pool.totalCount, 1, 'and the one connection is still the same');
+});
+
+test('a COMMIT that the server answers with ROLLBACK is an error', async () => {
+  await using database = await testDatabase(server.url);
+  await database.pool.query('CREATE TABLE t (id int PRIMARY KEY)');
+  await assert.rejects(
+    database.transaction(async (client) => {
+      await client.query('INSERT INTO t VALUES (1)');
+      await client.query('INSERT INTO t VALUES (1)').catch(() => {});
+    }),
+    TransactionAborted,
+  );
+});
+
+test('a failure that COMMIT itself reports is certain, not unknown', async () => {
+  await using database = await testDatabase(server.url, { maxConnections: 1 });
+  await database.pool.query('CREATE TABLE t (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)');
+  await assert.rejects(
+    database.transaction((client) => client.query('INSERT INTO t VALUES (1), (1)')),
+    (error) => isUniqueViolation(error) && !(error instanceof CommitOutcomeUnknown),
+  );
+  assert.equal(await count(database, 't'), 0);
+});
+
+test('isolation and read only are passed on', async () => {
+  await using database = await testDatabase(server.url);
+  const show = (name: string) => async (client: { query(sql: string): Promise<{ rows: Record<string, string>[] }> }) =>
+    (await client.query(`SHOW ${name}`)).rows[0]?.[name];
+  assert.equal(await database.transaction(show('transaction_isolation'), { isolation: 'serializable' }), 'serializable');
+  assert.equal(await database.transaction(show('transaction_read_only'), { readOnly: true }), 'on');
+});
+
+for (const cut of ['answer', 'commit'] as const) {
+  test(`the connection is lost during COMMIT (the ${cut} is lost): the outcome is unknown, and the pool goes on`, async () => {
+    await using cutter = await startCommitCutter(server.url);
+    await using direct = await testDatabase(server.url);
+    await using database = await testDatabase(cutter.url, { schema: direct.schema, maxConnections: 1 });
+    await direct.pool.query('CREATE TABLE t (id int)');
+    cutter.cut = cut;
+    await assert.rejects(
+      database.transaction((client) => client.query('INSERT INTO t VALUES (1)')),
+      (error) => error instanceof CommitOutcomeUnknown && isConnectionError(error),
+    );
+    assert.equal(await count(direct, 't'), cut === 'answer' ? 1 : 0, 'this is why nobody may guess');
+    await database.transaction((client) => client.query('INSERT INTO t VALUES (2)'));
+  });
+
+  test(`in a group, the connection lost during COMMIT (the ${cut} is lost) is everybody's and nothing is written twice`, async () => {
+    await using cutter = await startCommitCutter(server.url);
+    await using direct = await testDatabase(server.url);
+    await using database = await testDatabase(cutter.url, { schema: direct.schema });
+    await direct.pool.query('CREATE TABLE t (id int)');
+    const group = new GroupCommit<number, number>({
+      sizeOf: () => 1,
+      commit: (items) =>
+        database.transaction(async (client) => {
+          await client.query('INSERT INTO t SELECT unnest($1::int[])', [items]);
+          return items;
+        }),
+    });
+    cutter.cut = cut;
+    const results = await Promise.allSettled([1, 2, 3].map((item) => group.submit(item)));
+    for (const result of results) assert.ok(result.status === 'rejected' && result.reason instanceof CommitOutcomeUnknown);
+    assert.equal(await count(direct, 't'), cut === 'answer' ? 3 : 0);
+  });
+}
+
+test('one bad item in a group fails alone, on the real database', async () => {
+  await using database = await testDatabase(server.url);
+  await database.pool.query('CREATE TABLE t (id int PRIMARY KEY, body text)');
+  const group = new GroupCommit<{ id: number; body: string }, number>({
+    sizeOf: ({ body }) => body.length,
+    commit: (items) =>
+      database.transaction(async (client) => {
+        await client.query('INSERT INTO t SELECT * FROM unnest($1::int[], $2::text[])', [items.map((i) => i.id), items.map((i) => i.body)]);
+        return items.map(({ id }) => id);
+      }),
+  });
+  const bodies = ['fine', 'a NUL byte \0 here', 'fine', 'fine'];
+  const results = await Promise.allSettled(bodies.map((body, id) => group.submit({ id: id === 3 ? 2 : id, body })));
+  assert.deepEqual(
+    results.map((result) => result.status),
+    ['fulfilled', 'rejected', 'fulfilled', 'rejected'],
+    'the NUL byte and the duplicate',
+  );
+  assert.equal(await count(database, 't'), 2);
+});
+
+test('connections that break while idle or in use never end the process, and the next query works', async () => {
+  await using cutter = await startCommitCutter(server.url);
+  await using direct = await testDatabase(server.url);
+  const warned: string[] = [];
+  const logger = { info() {}, warn: (_: object, message: string) => void warned.push(message), error() {} };
+  await using database = await testDatabase(cutter.url, { schema: direct.schema, logger, maxConnections: 2 });
+  await database.pool.query('SELECT 1');
+  cutter.cutAll();
+  await waitFor('the pool noticed', () => database.pool.totalCount === 0);
+  assert.deepEqual(warned, ['database: a connection was lost']);
+  const held = await database.pool.connect();
+  cutter.cutAll();
+  await assert.rejects(held.query('SELECT 1'), (error) => isConnectionError(error));
+  held.release();
+  await assert.rejects(
+    database.transaction(async (client) => {
+      cutter.cutAll();
+      await client.query('SELECT 1');
+    }),
+    (error) => isConnectionError(error) && !(error instanceof CommitOutcomeUnknown),
+    'before COMMIT nothing is unknown',
+  );
+  assert.equal((await database.pool.query('SELECT 1 AS one')).rows[0].one, 1);
+});
+
+test('no free connection, and no database at all, are connection errors within the limit', async () => {
+  await using database = await testDatabase(server.url, { maxConnections: 1, connectTimeoutMs: 100 });
+  const held = await database.pool.connect();
+  await assert.rejects(database.pool.query('SELECT 1'), (error) => isConnectionError(error));
+  held.release();
+  const nowhere = new URL(server.url);
+  nowhere.port = '1';
+  await assert.rejects(testDatabase(nowhere.href), (error) => isConnectionError(error));
+});
+
+test('a statement that runs too long is ended', async () => {
+  await using database = await testDatabase(server.url, { statementTimeoutMs: 50 });
+  await assert.rejects(database.pool.query('SELECT pg_sleep(10)'), { code: '57014' });
+});
+
+test('a binary array of bytea arrives as it was', async () => {
+  await using database = await testDatabase(server.url);
+  const items = [Buffer.alloc(0), Buffer.from([0, 1, 92, 34, 255]), null, Buffer.alloc(300_000, 7)];
+  const read = async (some: (Buffer | null)[]) =>
+    (
+      await database.pool.query<{ item: Buffer | null }>(
+        'SELECT item FROM unnest($1::bytea[]) WITH ORDINALITY AS t(item, at) ORDER BY at',
+        [byteaArray(some)],
+      )
+    ).rows.map(({ item }) => item);
+  assert.deepEqual(await read(items), items);
+  assert.deepEqual(await read([]), []);
+});
+
+test('a schema name that is no plain name is refused, for it becomes part of a setting', async () => {
+  await assert.rejects(testDatabase(server.url, { schema: 'x -c fsync=off' }), TypeError);
+});
