@@ -5,6 +5,7 @@
  */
 import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { setTimeout as delay } from 'node:timers/promises';
 import {
   type Attributes,
   type Context,
@@ -38,6 +39,8 @@ export interface Telemetry extends AsyncDisposable {
   readonly metricsUrl: string | undefined;
 }
 
+const FLUSH_TIMEOUT_MS = 3000;
+
 /** Starts exporting. Disposing of it sends what is left and undoes the registration. */
 export async function startTelemetry(options: TelemetryOptions): Promise<Telemetry> {
   const { serviceName, otlpEndpoint, metricsPort } = options;
@@ -68,17 +71,17 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
     ...traces,
   });
   sdk.start();
-  generation++;
+  registrationChanged();
   return {
     metricsUrl: server ? `http://${options.metricsHost ?? '127.0.0.1'}:${(server.address() as AddressInfo).port}/metrics` : undefined,
     async [Symbol.asyncDispose]() {
-      // A collector that is down must not keep the process from ending well.
-      await sdk.shutdown().catch(() => undefined);
+      // A collector that is down must not keep the process from ending well, nor for long.
+      await Promise.race([sdk.shutdown().catch(() => undefined), delay(FLUSH_TIMEOUT_MS, undefined, { ref: false })]);
       if (server) await new Promise<void>((resolve) => server.close(() => resolve()).closeAllConnections());
       trace.disable();
       metrics.disable();
       context.disable();
-      generation++;
+      registrationChanged();
     },
   };
 }
@@ -144,6 +147,12 @@ export function observableGauge(service: string, name: string, observe: Observab
 const tracers = new Map<string, Tracer>();
 // Counts registrations, so that instruments made for an earlier one are made again.
 let generation = 0;
+
+// A tracer or instrument keeps what was registered when it was first used.
+function registrationChanged(): void {
+  generation++;
+  tracers.clear();
+}
 
 function late<T>(make: () => T): () => T {
   let instrument: T | undefined;
