@@ -1,0 +1,97 @@
+/**
+ * The producer's side: events are rows in the same transaction as what they tell about, so that either both exist or neither does.
+ * They carry no position yet; the sequencer gives it after the commit.
+ */
+import { newUuid } from '@maildoot/runtime/ids';
+import { contextFrom, traceparentOf } from '@maildoot/runtime/telemetry';
+import type { ClientBase } from 'pg';
+import pg from 'pg';
+import { RECORD_LIMIT_BYTES } from './log.ts';
+import { partitionOf } from './partition.ts';
+import { publishSpan } from './telemetry.ts';
+import { schemaOf, type Topic } from './topics.ts';
+
+export interface OutboxEvent<E> {
+  topic: Topic<E>;
+  event: E;
+  /** The parent of the producer span where the active context is not that of this event, as in a group commit. */
+  traceparent?: string | undefined;
+}
+
+/** The event can't be told as it is. Not retryable. */
+export class RecordTooLargeError extends Error {
+  readonly code = 'RECORD_TOO_LARGE';
+  readonly topic: string;
+  readonly sizeBytes: number;
+  readonly limitBytes = RECORD_LIMIT_BYTES;
+
+  constructor(topic: string, sizeBytes: number) {
+    super(`a record of ${topic} has ${sizeBytes} bytes; the limit is ${RECORD_LIMIT_BYTES}`);
+    this.name = 'RecordTooLargeError';
+    this.topic = topic;
+    this.sizeBytes = sizeBytes;
+  }
+}
+
+/** Types one entry of an append whose topics differ: `appendOutbox(client, [outboxEvent({ topic: a, … }), outboxEvent({ topic: b, … })])`. */
+export function outboxEvent<E>(event: OutboxEvent<E>): OutboxEvent<unknown> {
+  return event as OutboxEvent<unknown>;
+}
+
+/**
+ * Adds events to the owner's outbox: one statement on the caller's connection, inside the caller's transaction, in the order given.
+ * Append after the row locks that order two transactions about the same key, so that their events are in that order too.
+ * Throws RecordTooLargeError before anything is sent. After the commit, call the sequencer's `wake()`.
+ */
+export async function appendOutbox<E>(client: Pick<ClientBase, 'query'>, events: readonly OutboxEvent<E>[]): Promise<void> {
+  const [first] = events;
+  if (first === undefined) return;
+  const { owner } = first.topic;
+  const ids: string[] = [];
+  const names: string[] = [];
+  const shards: number[] = [];
+  const keys: string[] = [];
+  const payloads: Uint8Array[] = [];
+  const sizes: number[] = [];
+  for (const { topic, event } of events) {
+    if (topic.owner !== owner) throw new TypeError(`one append can't tell events of ${owner} and of ${topic.owner}`);
+    const key = topic.key(event);
+    const payload = topic.codec.encode(event).finish();
+    const sizeBytes = payload.byteLength + Buffer.byteLength(key);
+    if (sizeBytes > RECORD_LIMIT_BYTES) throw new RecordTooLargeError(topic.name, sizeBytes);
+    ids.push(newUuid());
+    names.push(topic.name);
+    shards.push(partitionOf(key, topic.partitions));
+    keys.push(key);
+    payloads.push(payload);
+    sizes.push(payload.byteLength);
+  }
+  const traceparents = events.map(({ topic, traceparent }, index) => {
+    const parent = traceparent === undefined ? undefined : contextFrom(traceparent);
+    const span = publishSpan(topic, ids[index]!, parent);
+    span.end();
+    return traceparentOf(span) ?? '';
+  });
+  const schema = schemaOf(first.topic);
+  await client.query({
+    name: `outbox-append-${schema}`,
+    text: appendTo(schema),
+    values: [ids, names, shards, keys, Buffer.concat(payloads), sizes, traceparents],
+  });
+}
+
+/**
+ * The payloads go as one binary parameter and are cut on the server: as an array they would be hexadecimal text. A qualified table name,
+ * because an event in another outbox than its owner's is one that nobody reads.
+ */
+function appendTo(schema: string): string {
+  return `
+    INSERT INTO ${pg.escapeIdentifier(schema)}.outbox (id, topic, shard, key, payload, traceparent)
+    SELECT id, topic, shard, key, substring($5::bytea FROM (ends - size + 1)::int FOR size), traceparent
+    FROM (
+      SELECT e.*, sum(e.size) OVER (ORDER BY e.number) AS ends
+      FROM unnest($1::uuid[], $2::text[], $3::smallint[], $4::text[], $6::int[], $7::text[])
+        WITH ORDINALITY AS e (id, topic, shard, key, size, traceparent, number)
+    ) AS e
+    ORDER BY number`;
+}

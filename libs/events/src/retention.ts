@@ -1,0 +1,17 @@
+/** Which days of an outbox may be dropped. Time alone doesn't decide: a row that nobody has read yet may be a message nobody has sent yet. */
+import pg from 'pg';
+
+/** Asked inside the dropping transaction, with the partition locked against writers. */
+export async function isReadByAll(client: pg.PoolClient, partition: string): Promise<boolean> {
+  const rows = pg.escapeIdentifier(partition);
+  const waiting = await client.query(`SELECT FROM ${rows} WHERE position IS NULL LIMIT 1`);
+  if (waiting.rowCount !== 0) return false;
+  const log = await client.query<{ there: boolean }>("SELECT to_regclass('event_log.subscription') IS NOT NULL AS there");
+  if (log.rows[0]?.there !== true) return true;
+  const unread = await client.query(
+    `SELECT FROM event_log.subscription AS s
+     WHERE EXISTS (SELECT FROM ${rows} AS o WHERE o.topic = s.topic AND o.shard = s.partition AND o.position > s.position)
+     LIMIT 1`,
+  );
+  return unread.rowCount === 0;
+}

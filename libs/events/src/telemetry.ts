@@ -1,0 +1,116 @@
+/** Every counter, span and log line of the event library. */
+
+import type { Logger } from '@maildoot/runtime/logger';
+import { counter, histogram, tracer } from '@maildoot/runtime/telemetry';
+import { type Context, context, type Span, SpanKind } from '@opentelemetry/api';
+import type { Parking, RawRecord } from './process-batch.ts';
+import type { Topic } from './topics.ts';
+
+const service = 'events';
+
+const sequenced = counter(service, 'maildoot_events_sequenced_total', { description: 'Outbox rows that got their position' });
+const handledRecords = counter(service, 'maildoot_events_handled_total', { description: 'Records that a handler has taken' });
+const failures = counter(service, 'maildoot_events_failures_total', { description: 'Calls of a handler that threw' });
+const parkedRecords = counter(service, 'maildoot_events_parked_total', { description: 'Records kept aside. Alarm: somebody has to look' });
+const interruptions = counter(service, 'maildoot_events_interruptions_total', {
+  description: 'Times a sequencer or consumer lost its database',
+});
+const delays = histogram(service, 'maildoot_events_delay_seconds', {
+  description: 'From append to handled, of the oldest record of a batch',
+  unit: 's',
+  advice: { explicitBucketBoundaries: [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 5, 30, 300, 3600] },
+});
+
+/** Started and ended at append: the moment the event was told is the producer's only part in its way. */
+export function publishSpan<E>(topic: Topic<E>, id: string, parent: Context = context.active()): Span {
+  const attributes = { 'messaging.destination.name': topic.name, 'messaging.message.id': id };
+  return tracer(service).startSpan(`publish ${topic.name}`, { kind: SpanKind.PRODUCER, attributes }, parent);
+}
+
+export function processSpan<E>(topic: Topic<E>, group: string, record: RawRecord, parent: Context): Span {
+  const attributes = {
+    'messaging.destination.name': topic.name,
+    'messaging.destination.partition.id': String(record.partition),
+    'messaging.consumer.group.name': group,
+    'messaging.message.id': record.id,
+  };
+  return tracer(service).startSpan(`process ${topic.name}`, { kind: SpanKind.CONSUMER, attributes }, parent);
+}
+
+export interface Failure {
+  error: unknown;
+  transient: boolean;
+  /** In a row, this one included. */
+  failures: number;
+  records: number;
+  first: RawRecord;
+}
+
+export interface ConsumerTelemetry {
+  handled(records: RawRecord[]): void;
+  failed(failure: Failure): void;
+  parked(parking: Parking): void;
+  interrupted(error: unknown): void;
+  partitions(owned: readonly number[]): void;
+}
+
+export function consumerTelemetry(logger: Logger, topic: string, group: string): ConsumerTelemetry {
+  const labels = { topic, group };
+  const log = logger.child({ topic, group });
+  return {
+    handled(records) {
+      handledRecords.add(records.length, labels);
+      const oldest = records[0];
+      if (oldest !== undefined) delays.record(Math.max(0, Date.now() - oldest.publishedAt.getTime()) / 1000, labels);
+    },
+    failed({ error, transient, failures: inARow, records, first }) {
+      failures.add(1, { ...labels, transient });
+      const fields = {
+        err: error,
+        transient,
+        failures: inARow,
+        records,
+        partition: first.partition,
+        position: first.position,
+        event: first.id,
+      };
+      // The first of a row and every tenth: an outage isn't a line per pause.
+      if (inARow === 1 || inARow % 10 === 0) log.warn(fields, 'events: a handler failed, trying again');
+    },
+    parked({ record, reason, error, attempts }) {
+      parkedRecords.add(1, { ...labels, reason });
+      const { partition, position, id } = record;
+      log.error({ err: error, reason, attempts, partition, position, event: id }, 'events: a record was parked');
+    },
+    interrupted(error) {
+      interruptions.add(1, labels);
+      log.warn({ err: error }, 'events: a consumer lost the log, connecting again');
+    },
+    partitions(owned) {
+      log.info({ partitions: owned.length }, 'events: partitions were shared out');
+    },
+  };
+}
+
+export interface SequencerTelemetry {
+  sequenced(topic: string, rows: number): void;
+  interrupted(error: unknown): void;
+  leases(held: number): void;
+  keptBack(partition: string): void;
+  maintenanceFailed(error: unknown): void;
+}
+
+export function sequencerTelemetry(logger: Logger, schema: string): SequencerTelemetry {
+  const log = logger.child({ outbox: schema });
+  return {
+    sequenced: (topic, rows) => sequenced.add(rows, { topic }),
+    interrupted(error) {
+      interruptions.add(1, { outbox: schema });
+      log.warn({ err: error }, 'outbox: the sequencer lost the database, connecting again');
+    },
+    leases: (held) => log.info({ shards: held }, 'outbox: leases'),
+    keptBack: (partition) =>
+      log.error({ partition }, 'outbox: rows past their retention are kept: not sequenced, or a group of consumers has not read them'),
+    maintenanceFailed: (error) => log.error({ err: error }, 'outbox: partitions could not be maintained'),
+  };
+}
