@@ -24,6 +24,7 @@ export const rpcSettings = {
   rpcListen: hostPort('RPC_LISTEN', {
     default: '127.0.0.1:0',
     portZero: true,
+    unix: true,
     meaning: 'Where the other services reach this one; port 0 takes a free one.',
   }),
   rpcSecret: secret('RPC_SECRET', { minLength: 32, meaning: 'Signs the identity of callers; the same in every service.' }),
@@ -54,10 +55,10 @@ export const observabilitySettings = {
 
 /** Where the peers listen. Take those that the service calls. */
 export const peerSettings = {
-  authAddress: hostPort('AUTH_ADDRESS', { meaning: 'Where the service auth listens.' }),
-  messagingAddress: hostPort('MESSAGING_ADDRESS', { meaning: 'Where the service messaging listens.' }),
-  deliveryAddress: hostPort('DELIVERY_ADDRESS', { meaning: 'Where the service delivery listens.' }),
-  domainAddress: hostPort('DOMAIN_ADDRESS', { meaning: 'Where the service domain-provisioning listens.' }),
+  authAddress: hostPort('AUTH_ADDRESS', { unix: true, meaning: 'Where the service auth listens.' }),
+  messagingAddress: hostPort('MESSAGING_ADDRESS', { unix: true, meaning: 'Where the service messaging listens.' }),
+  deliveryAddress: hostPort('DELIVERY_ADDRESS', { unix: true, meaning: 'Where the service delivery listens.' }),
+  domainAddress: hostPort('DOMAIN_ADDRESS', { unix: true, meaning: 'Where the service domain-provisioning listens.' }),
 };
 
 export const sealSettings = {

@@ -37,7 +37,8 @@ type Presence<T> = { default: T; optional?: never } | { default?: never; optiona
 /** What every kind takes: at most one of `default` and `optional: true`; with neither, the setting is required. */
 type Options<T, P extends Presence<T>> = P & { unit?: string; meaning: string };
 
-type ValueOf<T, P> = P extends { optional: true } ? T | undefined : T;
+// In brackets: where P is left at its constraint (neither default nor optional given), a distributing conditional would add undefined.
+type ValueOf<T, P> = [P] extends [{ optional: true }] ? T | undefined : T;
 
 interface Kind<T> {
   type: string;
@@ -165,15 +166,18 @@ export function hostName<P extends Presence<string>>(name: string, options: Opti
   });
 }
 
-/** `host:port`, `1.2.3.4:port` or `[::1]:port`. With `portZero`, port 0 (a free one) is allowed: for listening. */
+/**
+ * `host:port`, `1.2.3.4:port` or `[::1]:port`. With `portZero`, port 0 (a free one) is allowed: for listening. With `unix`, the path of a
+ * socket too: `unix:/run/maildoot/auth.sock`.
+ */
 export function hostPort<P extends Presence<string>>(
   name: string,
-  options: Options<string, P> & { portZero?: boolean },
+  options: Options<string, P> & { portZero?: boolean; unix?: boolean },
 ): Setting<ValueOf<string, P>> {
   const minPort = options.portZero ? 0 : 1;
   return make(name, options, {
-    type: 'host:port',
-    parse: (text) => parseHostPort(text, minPort),
+    type: options.unix ? 'host:port or unix:/path' : 'host:port',
+    parse: (text) => (options.unix && text.startsWith('unix:') ? parseUnixSocket(text) : parseHostPort(text, minPort)),
     format: (value) => value,
     bad: [
       '',
@@ -186,7 +190,10 @@ export function hostPort<P extends Presence<string>>(
       'a b:25',
       '::1:25',
       'smtp://a:25',
-    ].concat(options.portZero ? [] : ['localhost:0']),
+    ].concat(
+      options.portZero ? [] : ['localhost:0'],
+      options.unix ? ['unix:', 'unix:relative.sock', `unix:/${'x'.repeat(MAX_SOCKET_PATH_BYTES)}`] : ['unix:/run/a.sock'],
+    ),
   });
 }
 
@@ -467,6 +474,16 @@ function parseHostPort(text: string, minPort: number): string {
   const valid = host.startsWith('[') ? isIP(host.slice(1, -1)) === 6 : isIP(host) === 4 || (isHostName(host) && !/^[0-9.]+$/.test(host));
   if (!valid) throw new BadValue(expected);
   return `${host}:${port}`;
+}
+
+// What Linux and macOS both have room for in sun_path, with the final NUL.
+const MAX_SOCKET_PATH_BYTES = 103;
+
+function parseUnixSocket(text: string): string {
+  const path = text.slice('unix:'.length);
+  if (!path.startsWith('/') || hasControlCharacter(path)) throw new BadValue('must be unix: and an absolute path');
+  if (Buffer.byteLength(path) > MAX_SOCKET_PATH_BYTES) throw new BadValue(`must have a path of at most ${MAX_SOCKET_PATH_BYTES} bytes`);
+  return text;
 }
 
 function withPort(item: string, port: number): string {

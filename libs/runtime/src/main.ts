@@ -17,7 +17,7 @@ const EXIT_FAILURE = 1;
 const STOP_TIMEOUT_MS = 25_000;
 
 /**
- * Runs a service until SIGTERM or SIGINT. A second signal ends it at once.
+ * Runs a service until SIGTERM, SIGINT or the end of the process that forked it. A second signal ends it at once.
  *
  *     await runMain('auth', settings, () => import('./service.ts'));
  */
@@ -72,6 +72,8 @@ function stopSignal(name: string): Promise<void> {
     };
     process.on('SIGTERM', onSignal);
     process.on('SIGINT', onSignal);
+    // Started with a channel by a parent (standalone --split) that is gone now: nobody else would stop us.
+    process.once('disconnect', () => resolve());
   });
 }
 

@@ -59,7 +59,7 @@ export async function startTelemetry(options: TelemetryOptions): Promise<Telemet
   if (server && metricsPort !== undefined) await listen(server, metricsPort, options.metricsHost);
 
   const traces = exporters
-    ? { traceExporter: new exporters.OTLPTraceExporter({ url: tracesUrl(otlpEndpoint ?? '') }) }
+    ? { traceExporter: new exporters.OTLPTraceExporter({ url: tracesUrl(otlpEndpoint ?? ''), timeoutMillis: 5000 }) }
     : { spanProcessors: [] };
   const sdk = new NodeSDK({
     serviceName,

@@ -1,0 +1,35 @@
+# What people type. Every target installs what it needs first; see tools/setup.sh.
+.DEFAULT_GOAL := help
+.PHONY: demo up test check dev gen migration tenant help setup
+SHELL := /bin/bash
+RUN := . tools/setup.sh path &&
+
+setup:
+	@tools/setup.sh
+
+demo: setup ## Start the platform, send a message, show its way to the receiving side, stop
+	@$(RUN) exec node services/standalone/src/demo.ts
+
+up: setup ## Run the platform until Ctrl-C; prints URLs, an API key and a curl line (SPLIT=1: one process per role)
+	@$(RUN) exec node services/standalone/src/up.ts $(if $(SPLIT),--split)
+
+test: setup ## Every check and every test
+	@$(RUN) tools/check.sh static && exec node tools/test.ts
+
+check: setup ## Types, lint and unit tests, in seconds
+	@$(RUN) exec tools/check.sh
+
+dev: setup ## The platform, restarted whenever a source file changes
+	@$(RUN) exec node --watch --watch-preserve-output services/standalone/src/up.ts
+
+gen: setup ## Generate code from proto/ and the Prisma schemas again
+	@$(RUN) exec tools/generate.sh --force
+
+migration: setup ## Write the migration a changed schema.prisma needs: make migration SERVICE=auth NAME=add_phone
+	@$(RUN) exec node tools/migration.ts "$(SERVICE)" "$(NAME)"
+
+tenant: setup ## Make another tenant with a key on the running platform: make tenant NAME=acme EMAIL=owner@acme.example
+	@$(RUN) exec node services/standalone/src/tenant.ts --name "$(NAME)" --email "$(EMAIL)"
+
+help: ## This list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

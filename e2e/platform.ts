@@ -1,0 +1,158 @@
+/**
+ * The whole platform as a person starts it: `up.ts` in a process of its own, found through the `up.json` it writes.
+ * The scenarios talk to it as strangers do, over HTTP and SMTP.
+ */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+
+const UP = fileURLToPath(new URL('../services/standalone/src/up.ts', import.meta.url));
+const READY_WITHIN_MS = 60_000;
+
+export interface Platform extends AsyncDisposable {
+  /** `http://127.0.0.1:<port>` */
+  api: string;
+  key: string;
+  home: string;
+  pid: number;
+  /** Its PostgreSQL, for scenarios that look or meddle behind the platform's back. */
+  databaseUrl(): Promise<string>;
+  /** Everything it wrote so far, both streams. */
+  output(): string;
+  call: Call;
+  /** SIGKILL, to it and to its PostgreSQL; waits until both are gone. */
+  kill(): Promise<void>;
+  /** SIGTERM; resolves with the exit code. */
+  stop(): Promise<number | null>;
+}
+
+export interface Answer<T> {
+  status: number;
+  headers: Headers;
+  body: T;
+}
+
+export type Call = <T = Record<string, unknown>>(
+  method: string,
+  path: string,
+  body?: unknown,
+  headers?: Record<string, string>,
+) => Promise<Answer<T>>;
+
+export interface Start {
+  /** Goes on where another one stopped; by default a fresh directory that is removed at the end. */
+  home?: string;
+  /** Settings, as in the README's table. */
+  env?: Record<string, string>;
+  args?: string[];
+}
+
+export async function startPlatform(options: Start = {}): Promise<Platform> {
+  const home = options.home ?? (await temporaryHome());
+  await rm(join(home, 'up.json'), { force: true });
+  const child = spawn(process.execPath, [UP, ...(options.args ?? [])], {
+    detached: true,
+    stdio: ['ignore', 'pipe', 'pipe'],
+    env: { ...inherited(), MAILDOOT_HOME: home, HTTP_PORT: '0', ...options.env },
+  });
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const up = await readyOrExit(child, home, () => output);
+  const postgresPid = await postmasterOf(home);
+  const platform: Platform = {
+    api: up.api,
+    key: up.key,
+    home,
+    pid: up.pid,
+    databaseUrl: async () => (JSON.parse(await readFile(join(home, 'run.json'), 'utf8')) as { databaseUrl: string }).databaseUrl,
+    output: () => output,
+    call: client(up.api, up.key),
+    async kill() {
+      const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+      for (const pid of [-(child.pid as number), ...(postgresPid ? [postgresPid] : [])]) signal(pid, 'SIGKILL');
+      await ended;
+      if (postgresPid) await gone(postgresPid);
+    },
+    async stop() {
+      if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
+      const ended = once(child, 'exit');
+      signal(child.pid as number, 'SIGTERM');
+      const [code] = (await ended) as [number | null];
+      return code;
+    },
+    async [Symbol.asyncDispose]() {
+      await platform.stop();
+      if (!options.home) await rm(home, { recursive: true, force: true });
+    },
+  };
+  return platform;
+}
+
+export function temporaryHome(): Promise<string> {
+  return mkdtemp(join(tmpdir(), 'maildoot-e2e-'));
+}
+
+/** Calls the API as one tenant. */
+export function client(api: string, key: string): Call {
+  return async <T>(method: string, path: string, body?: unknown, headers: Record<string, string> = {}): Promise<Answer<T>> => {
+    const response = await fetch(`${api}${path}`, {
+      method,
+      headers: { authorization: `Bearer ${key}`, ...(body === undefined ? {} : { 'content-type': 'application/json' }), ...headers },
+      ...(body === undefined ? {} : { body: typeof body === 'string' ? body : JSON.stringify(body) }),
+    });
+    const text = await response.text();
+    const json = response.headers.get('content-type')?.includes('json');
+    return { status: response.status, headers: response.headers, body: (json ? JSON.parse(text) : text) as T };
+  };
+}
+
+/** The environment without settings of ours: what the machine happens to have set must not steer a scenario. */
+export function inherited(): NodeJS.ProcessEnv {
+  const kept = ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR', 'TZ'];
+  return Object.fromEntries(kept.filter((name) => process.env[name] !== undefined).map((name) => [name, process.env[name]]));
+}
+
+async function readyOrExit(child: ChildProcess, home: string, output: () => string): Promise<{ api: string; key: string; pid: number }> {
+  const deadline = performance.now() + READY_WITHIN_MS;
+  for (;;) {
+    try {
+      return JSON.parse(await readFile(join(home, 'up.json'), 'utf8'));
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+    }
+    if (child.exitCode !== null || child.signalCode !== null) throw new Error(`the platform ended before it was ready:\n${output()}`);
+    if (performance.now() > deadline) throw new Error(`the platform was not ready within ${READY_WITHIN_MS / 1000} s:\n${output()}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
+  }
+}
+
+/** PostgreSQL writes its process id on the first line of `postmaster.pid`. */
+async function postmasterOf(home: string): Promise<number | undefined> {
+  for (const place of ['postgres/data', 'postgres']) {
+    const text = await readFile(join(home, place, 'postmaster.pid'), 'utf8').catch(() => undefined);
+    if (text) return Number(text.split('\n')[0]);
+  }
+  return undefined;
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
+
+async function gone(pid: number): Promise<void> {
+  for (;;) {
+    try {
+      process.kill(pid, 0);
+    } catch {
+      return;
+    }
+    await new Promise((resolve) => setTimeout(resolve, 5));
+  }
+}

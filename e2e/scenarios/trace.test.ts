@@ -1,0 +1,50 @@
+/** One trace follows a message from the request to the record of its delivery; every edge has the parent it should. */
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { startOtlpReceiver } from '@maildoot/testkit/otlp';
+import { startPlatform } from '../platform.ts';
+
+/** Child → its parent. The names are what a reader of the trace sees. */
+const EDGES: [string, string][] = [
+  ['maildoot.messaging.v1.MessagingService/AcceptMessages (client)', 'POST /v1/messages (server)'],
+  ['maildoot.messaging.v1.MessagingService/AcceptMessages (server)', 'maildoot.messaging.v1.MessagingService/AcceptMessages (client)'],
+  ['publish messaging.message-accepted.v1 (producer)', 'maildoot.messaging.v1.MessagingService/AcceptMessages (server)'],
+  ['process messaging.message-accepted.v1 (consumer)', 'publish messaging.message-accepted.v1 (producer)'],
+  ['deliver (internal)', 'process messaging.message-accepted.v1 (consumer)'],
+  ['smtp (client)', 'deliver (internal)'],
+  ['publish delivery.attempt-recorded.v1 (producer)', 'deliver (internal)'],
+  ['process delivery.attempt-recorded.v1 (consumer)', 'publish delivery.attempt-recorded.v1 (producer)'],
+];
+
+for (const args of [[], ['--split']]) {
+  test(`a trace spans the way of a message ${args.length > 0 ? 'through many processes' : 'in one process'}`, async () => {
+    await using otlp = await startOtlpReceiver();
+    await using platform = await startPlatform({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: otlp.url }, args });
+    const traceId = '0af7651916cd43dd8448eb211c80319c';
+    const sent = await platform.call(
+      'POST',
+      '/v1/messages',
+      { from: 'a@shop.example', to: 'b@example.org', text: 'x' },
+      { traceparent: `00-${traceId}-b7ad6b7169203331-01` },
+    );
+    assert.equal(sent.status, 202);
+
+    const last = EDGES.at(-1)?.[0];
+    const spans = await otlp.waitForTrace(
+      (trace) => trace[0]?.traceId === traceId && trace.some((span) => named(span) === last),
+      `the span ${last}`,
+      30_000,
+    );
+    for (const [child, parent] of EDGES) {
+      const span = spans.find((one) => named(one) === child);
+      assert.ok(span, `no span ${child}; there are ${spans.map(named).join(', ')}`);
+      const above = spans.find((one) => one.spanId === span.parentSpanId);
+      assert.equal(above && named(above), parent, `parent of ${child}`);
+    }
+    assert.equal(spans.find((one) => named(one) === 'POST /v1/messages (server)')?.parentSpanId, 'b7ad6b7169203331');
+  });
+}
+
+function named(span: { name: string; kind: string }): string {
+  return `${span.name} (${span.kind})`;
+}

@@ -1,0 +1,41 @@
+/**
+ * The settings of the one-process platform. Most are a service's own, taken over as they are described there; a few have another
+ * default here, because this one is meant to run on a laptop. What is not listed keeps the services' defaults.
+ */
+import { settings as delivery } from '@maildoot/delivery/config';
+import { settings as gateway } from '@maildoot/gateway/config';
+import { observabilitySettings, outsideSettings } from '@maildoot/runtime/common-settings';
+import { type ConfigOf, cidrList, defineSettings, oneOf, string, url } from '@maildoot/runtime/config';
+
+export const settings = defineSettings({
+  home: string('MAILDOOT_HOME', { default: '.maildoot', meaning: 'The data directory: database, secrets and `up.json`.' }),
+  httpHost: gateway.httpHost,
+  httpPort: gateway.httpPort,
+  publicUrl: gateway.publicUrl,
+  allowPlainHttp: gateway.allowPlainHttp,
+  delivery: delivery.delivery,
+  smarthost: delivery.smarthost,
+  dnsServers: outsideSettings.dnsServers,
+  databaseUrl: url('DATABASE_URL', {
+    optional: true,
+    protocols: ['postgres:', 'postgresql:'],
+    secret: true,
+    meaning: 'A PostgreSQL (15 or newer) to use instead of the embedded one.',
+  }),
+  allowNetworks: cidrList('ALLOW_NETWORKS', {
+    default: ['127.0.0.0/8', '::1/128'],
+    meaning: 'Private networks that names which customers choose may lead to.',
+  }),
+  mxPort: delivery.mxPort,
+  mailHostname: delivery.mailHostname,
+  retrySchedule: delivery.retrySchedule,
+  logLevel: oneOf('LOG_LEVEL', {
+    values: ['debug', 'info', 'warn', 'error', 'silent'],
+    default: 'warn',
+    meaning: 'The least important lines that are written, as JSON on stderr.',
+  }),
+  otelExporterOtlpEndpoint: observabilitySettings.otelExporterOtlpEndpoint,
+  metricsPort: observabilitySettings.metricsPort,
+});
+
+export type Config = ConfigOf<typeof settings>;

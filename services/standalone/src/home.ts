@@ -1,0 +1,109 @@
+/**
+ * The data directory: what must survive a restart beside the database. Secrets are made at the first start and kept in
+ * `secrets.json` (mode 0600); `up.json` says where the running platform can be reached.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { join, resolve } from 'node:path';
+
+export interface Secrets {
+  /** Signs the tokens that services show each other. */
+  rpcSecret: string;
+  /** `id:base64` of 32 bytes; seals DKIM keys. */
+  sealKeys: string;
+  /** The first tenant's full key and its id; absent until the first start made them. */
+  apiKey?: string;
+  tenantId?: string;
+}
+
+/** What scripts read to find the running platform. */
+export interface Up {
+  api: string;
+  key: string;
+  inbox: string;
+  docs: string;
+  pid: number;
+}
+
+export class HomeError extends Error {}
+
+export class Home {
+  readonly directory: string;
+  secrets: Secrets;
+
+  private constructor(directory: string, secrets: Secrets) {
+    this.directory = directory;
+    this.secrets = secrets;
+  }
+
+  /** Opens the directory, makes it and its secrets where they are missing. @throws HomeError with what to do */
+  static async open(path: string): Promise<Home> {
+    const directory = resolve(path);
+    try {
+      await mkdir(directory, { recursive: true, mode: 0o700 });
+      const existing = await readJson<Secrets>(join(directory, 'secrets.json'));
+      if (existing) return new Home(directory, existing);
+      const home = new Home(directory, {
+        rpcSecret: randomBytes(32).toString('base64url'),
+        sealKeys: `k1:${randomBytes(32).toString('base64')}`,
+      });
+      await home.keepSecrets({});
+      return home;
+    } catch (cause) {
+      throw homeError(directory, cause);
+    }
+  }
+
+  get databaseDirectory(): string {
+    return join(this.directory, 'postgres');
+  }
+
+  get upFile(): string {
+    return join(this.directory, 'up.json');
+  }
+
+  async keepSecrets(more: Partial<Secrets>): Promise<void> {
+    this.secrets = { ...this.secrets, ...more };
+    await writeJson(join(this.directory, 'secrets.json'), this.secrets);
+  }
+
+  async announce(up: Up): Promise<void> {
+    await writeJson(this.upFile, up);
+  }
+
+  async withdraw(): Promise<void> {
+    await rm(this.upFile, { force: true });
+  }
+}
+
+async function readJson<T>(file: string): Promise<T | undefined> {
+  try {
+    return JSON.parse(await readFile(file, 'utf8')) as T;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw error;
+  }
+}
+
+/** Whole or not at all: a kill between the lines leaves the old file. */
+async function writeJson(file: string, value: unknown): Promise<void> {
+  const part = `${file}.part`;
+  await using handle = await open(part, 'w', 0o600);
+  await handle.writeFile(`${JSON.stringify(value, null, 2)}\n`);
+  await handle.sync();
+  await chmod(part, 0o600);
+  await rename(part, file);
+}
+
+function homeError(directory: string, cause: unknown): HomeError {
+  const code = (cause as NodeJS.ErrnoException).code;
+  const what =
+    code === 'ENOSPC'
+      ? 'the disk is full: free some space'
+      : code === 'EACCES' || code === 'EPERM' || code === 'EROFS'
+        ? 'no permission to write there: set MAILDOOT_HOME to a directory of your own'
+        : cause instanceof SyntaxError
+          ? 'secrets.json can’t be read: restore it from a backup, or remove the directory to start anew'
+          : `it can’t be used (${code ?? String(cause)}): set MAILDOOT_HOME to a directory of your own`;
+  return new HomeError(`data directory ${directory}: ${what}`, { cause });
+}

@@ -1,0 +1,41 @@
+/** Every role in this process. They still talk over sockets: what works here works apart. */
+import { settings as authSettings } from '@maildoot/auth/config';
+import { start as startAuth } from '@maildoot/auth/service';
+import { settings as deliverySettings } from '@maildoot/delivery/config';
+import { start as startDelivery } from '@maildoot/delivery/service';
+import { settings as domainSettings } from '@maildoot/domain-provisioning/config';
+import { start as startDomainProvisioning } from '@maildoot/domain-provisioning/service';
+import { settings as gatewaySettings } from '@maildoot/gateway/config';
+import { start as startGateway } from '@maildoot/gateway/service';
+import { settings as messagingSettings } from '@maildoot/messaging/config';
+import { start as startMessaging } from '@maildoot/messaging/service';
+import type { Clock } from '@maildoot/runtime/clock';
+import type { Logger } from '@maildoot/runtime/logger';
+import { startTelemetry } from '@maildoot/runtime/telemetry';
+import { configOf, type Surroundings } from './roles.ts';
+
+export interface StartedRoles extends AsyncDisposable {
+  httpUrl: string;
+  /** Processes beside this one. */
+  pids: number[];
+  broken: Promise<Error>;
+}
+
+export async function startRolesHere(surroundings: Surroundings, parts: { clock?: Clock; logger: Logger }): Promise<StartedRoles> {
+  const { otelExporterOtlpEndpoint, metricsPort } = surroundings.config;
+  await using stack = new AsyncDisposableStack();
+  stack.use(
+    await startTelemetry({
+      serviceName: 'maildoot',
+      ...(otelExporterOtlpEndpoint === undefined ? {} : { otlpEndpoint: otelExporterOtlpEndpoint }),
+      ...(metricsPort === undefined ? {} : { metricsPort }),
+    }),
+  );
+  stack.use(await startAuth(configOf('auth', authSettings, surroundings), parts));
+  stack.use(await startDomainProvisioning(configOf('domain-provisioning', domainSettings, surroundings), parts));
+  stack.use(await startMessaging(configOf('messaging', messagingSettings, surroundings), parts));
+  stack.use(await startDelivery(configOf('delivery', deliverySettings, surroundings), parts));
+  const gateway = stack.use(await startGateway(configOf('gateway', gatewaySettings, surroundings), parts));
+  const owned = stack.move();
+  return { httpUrl: gateway.httpUrl, pids: [], broken: new Promise(() => {}), [Symbol.asyncDispose]: () => owned.disposeAsync() };
+}

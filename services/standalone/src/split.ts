@@ -1,0 +1,86 @@
+/** A process per role on one machine: each runs its service's own `main.ts` with the environment that a Deployment would give it. */
+import { type ChildProcess, spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { access } from 'node:fs/promises';
+import type { AddressInfo } from 'node:net';
+import { createServer } from 'node:net';
+import { fileURLToPath } from 'node:url';
+import type { StartedRoles } from './one-process.ts';
+import { environmentOf, ownSettings, ROLES, type Role, type Surroundings } from './roles.ts';
+
+const READY_WITHIN_MS = 30_000;
+
+export async function startRoleProcesses(surroundings: Surroundings): Promise<StartedRoles> {
+  const httpPort = surroundings.config.httpPort === 0 ? await freePort(surroundings.config.httpHost) : surroundings.config.httpPort;
+  const placed = { ...surroundings, config: { ...surroundings.config, httpPort } };
+  const children = new Map<Role, ChildProcess>();
+  let stopping = false;
+
+  const stop = async () => {
+    stopping = true;
+    // The doors first: a role is stopped only after everything that calls it.
+    for (const role of ROLES.toReversed()) {
+      const child = children.get(role);
+      if (!child || child.exitCode !== null || child.signalCode !== null) continue;
+      child.kill('SIGTERM');
+      await once(child, 'exit');
+    }
+  };
+
+  try {
+    const ended: Promise<Error>[] = [];
+    for (const role of ROLES) {
+      const child = startRole(role, placed);
+      children.set(role, child);
+      ended.push(
+        once(child, 'exit').then(([code, signal]) =>
+          stopping ? new Promise<Error>(() => {}) : new Error(`${role} ended (${signal ?? code})`),
+        ),
+      );
+    }
+    const broken = Promise.race(ended);
+    const httpUrl = `http://${placed.config.httpHost}:${httpPort}`;
+    const died = broken.then((error) => Promise.reject(error));
+    died.catch(() => {});
+    await Promise.race([Promise.all(ROLES.map((role) => isUp(role, placed, httpUrl))), died]);
+    return {
+      httpUrl: placed.config.publicUrl ?? httpUrl,
+      pids: [...children.values()].map((child) => child.pid as number),
+      broken,
+      [Symbol.asyncDispose]: stop,
+    };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+function startRole(role: Role, surroundings: Surroundings): ChildProcess {
+  const main = fileURLToPath(import.meta.resolve(`@maildoot/${role}/main`));
+  const env: NodeJS.ProcessEnv = { ...process.env };
+  for (const name of ownSettings()) delete env[name];
+  // The channel carries nothing; a role whose parent is gone sees it close, and stops.
+  return spawn(process.execPath, [main], {
+    env: { ...env, ...environmentOf(role, surroundings) },
+    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+  });
+}
+
+async function isUp(role: Role, surroundings: Surroundings, httpUrl: string): Promise<void> {
+  const deadline = performance.now() + READY_WITHIN_MS;
+  const socket = environmentOf(role, surroundings).RPC_LISTEN?.slice('unix:'.length);
+  const answers = async () => (socket === undefined ? (await fetch(`${httpUrl}/readyz`)).ok : access(socket).then(() => true));
+  while (!(await answers().catch(() => false))) {
+    if (performance.now() > deadline) throw new Error(`${role} was not up within ${READY_WITHIN_MS / 1000} s`);
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+}
+
+async function freePort(host: string): Promise<number> {
+  const probe = createServer().listen(0, host);
+  await once(probe, 'listening');
+  const { port } = probe.address() as AddressInfo;
+  probe.close();
+  await once(probe, 'close');
+  return port;
+}

@@ -1,0 +1,109 @@
+/** `make up`: the platform until Ctrl-C. Prints where it is and a line to paste, and writes the same to `up.json` for scripts. */
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { createServer } from 'node:net';
+import { loadSettings } from '@maildoot/runtime/config';
+import { type Config, settings } from './config.ts';
+import { HomeError } from './home.ts';
+import { line, reportAndExit, section } from './print.ts';
+
+async function up(): Promise<void> {
+  const startedAt = performance.now();
+  const config = loadSettings(settings, process.env);
+  if (config.delivery === 'smarthost' && config.smarthost === undefined)
+    throw new HomeError('SMARTHOST must say where DELIVERY=smarthost sends to, as host:port');
+  await assertFree(config);
+  const stopped = signalled();
+  // Settings are checked before the services are loaded: a typing error is told at once.
+  const { start } = await import('./service.ts');
+  const platform = await start(config, {
+    progress: (text) => process.stderr.write(`· ${text}\n`),
+    split: process.argv.includes('--split'),
+  });
+
+  const api = platform.httpUrl;
+  const inbox = `${api}/v1/test/inbox`;
+  await platform.home.announce({ api, key: platform.key, inbox, docs: `${api}/docs`, pid: process.pid });
+  process.stdout.write(`ready ${api}\n`);
+  describe(api, platform.key, config);
+  const megabytes = await residentMegabytes(platform.pids);
+  line('used', `${((performance.now() - startedAt) / 1000).toFixed(1)} s to start${megabytes ? `, ${megabytes} MB of memory` : ''}`);
+
+  const end = await Promise.race([stopped, platform.broken]);
+  await platform.home.withdraw();
+  process.stderr.write(
+    end instanceof Error ? `maildoot: ${end.message}\n` : '· stopping: finishing what is under way (again to stop at once)\n',
+  );
+  await platform[Symbol.asyncDispose]();
+  process.exit(end instanceof Error ? 1 : 0);
+}
+
+/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
+function signalled(): Promise<'stop'> {
+  return new Promise((resolve) => {
+    let asked = false;
+    const onSignal = () => {
+      if (asked) process.exit(130);
+      asked = true;
+      resolve('stop');
+    };
+    process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
+  });
+}
+
+/** Tells about a taken port before anything is started. */
+async function assertFree({ httpHost, httpPort }: Config): Promise<void> {
+  if (httpPort === 0) return;
+  const probe = createServer();
+  try {
+    probe.listen(httpPort, httpHost);
+    await once(probe, 'listening');
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EADDRINUSE')
+      throw new HomeError(`port ${httpPort} is in use: stop what listens there, or set HTTP_PORT to another one (0 takes a free one)`);
+    if (code === 'EACCES') throw new HomeError(`port ${httpPort} needs more rights than we have: set HTTP_PORT to one above 1023`);
+    throw new HomeError(`can't listen on ${httpHost}:${httpPort} (${code}): set HTTP_HOST and HTTP_PORT`);
+  } finally {
+    probe.close();
+  }
+}
+
+function describe(api: string, key: string, config: Config): void {
+  section('Maildoot is up');
+  line('api', `${api}/v1`);
+  line('docs', `${api}/docs`);
+  line('inbox', `${api}/inbox#key=${key}`);
+  line('key', key);
+  line(
+    'mail',
+    {
+      capture: 'stays here, in the inbox (DELIVERY=capture)',
+      direct: 'goes to the recipients’ mail servers',
+      smarthost: `goes to ${config.smarthost}`,
+    }[config.delivery],
+  );
+  section('Send one');
+  process.stdout.write(
+    `curl -X POST ${api}/v1/messages -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" -d '{"from":"no-reply@yourdomain.com","to":"user@example.com","subject":"Hello","text":"It works."}'\n\n`,
+  );
+}
+
+/** Resident memory of the processes and their children, from /proc; undefined where there is none. */
+async function residentMegabytes(pids: number[]): Promise<number | undefined> {
+  let kilobytes = 0;
+  const queue = [...pids];
+  const seen = new Set<number>();
+  for (let pid = queue.pop(); pid !== undefined; pid = queue.pop()) {
+    if (seen.has(pid)) continue;
+    seen.add(pid);
+    // Proportional, so that PostgreSQL's shared buffers are not counted once per backend.
+    const rollup = await readFile(`/proc/${pid}/smaps_rollup`, 'utf8').catch(() => '');
+    kilobytes += Number(/^Pss:\s+(\d+)/m.exec(rollup)?.[1] ?? 0);
+    const children = await readFile(`/proc/${pid}/task/${pid}/children`, 'utf8').catch(() => '');
+    queue.push(...children.split(' ').filter(Boolean).map(Number));
+  }
+  return kilobytes > 0 ? Math.round(kilobytes / 1024) : undefined;
+}
+
+await up().catch(reportAndExit);

@@ -1,0 +1,20 @@
+#!/usr/bin/env bash
+# The checks that need no platform: types, lint and format, proto rules, and (without `static`) the unit tests beside the sources.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+bin=$PWD/node_modules/.bin
+
+echo '· types'
+"$bin/tsc" -p tsconfig.json
+echo '· lint and format'
+"$bin/biome" check --error-on-warnings .
+echo '· proto'
+(cd proto && PATH=$bin:$PATH buf lint && PATH=$bin:$PATH buf format --diff --exit-code)
+# Against the last release; before the first one, against the proto files as they stood before their last change.
+base=$(git describe --tags --match 'v*' --abbrev=0 2>/dev/null || git log -2 --format=%H -- proto 2>/dev/null | tail -n 1)
+if [ -n "$base" ]; then
+  PATH=$bin:$PATH buf breaking proto --against ".git#ref=$base,subdir=proto"
+else
+  echo '  no earlier version of proto/ in this clone: nothing to compare with'
+fi
+[ "${1:-}" = static ] || exec node --test --test-concurrency=2 'libs/*/src/**/*.test.ts' 'services/*/src/**/*.test.ts'
