@@ -12,7 +12,10 @@ for (const [value, because] of [
   [`p=${key}; k=rsa; v=DKIM1;`, 'another order, a last semicolon'],
   [`v=DKIM1; p=${key}`, 'k= is rsa when absent'],
   [`p=${key}`, 'v= may be left out'],
-  [`v=DKIM1; k=RSA; t=y:s; n=note; h=sha1:sha256; s=email; p=${key.slice(0, 20)} ${key.slice(20)}`, 'white space inside the key, further tags'],
+  [
+    `v=DKIM1; k=RSA; t=y:s; n=note; h=sha1:sha256; s=email; p=${key.slice(0, 20)} ${key.slice(20)}`,
+    'white space inside the key, further tags',
+  ],
 ] as const) {
   test(`counts: ${because}`, () => {
     assert.equal(dkimRecordProblem(value, key), undefined);

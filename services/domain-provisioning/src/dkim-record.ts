@@ -31,7 +31,9 @@ export function dkimRecordProblem(value: string, publicKey: string): string | un
   if (published === undefined) return 'The tag p= with the key is missing.';
   if (published === '') return 'The key is revoked: p= is empty.';
   if (published !== publicKey) {
-    return publicKey.startsWith(published) ? 'The key is cut off: publish the whole value, split at 255 bytes if your provider asks for it.' : 'The key is another one.';
+    return publicKey.startsWith(published)
+      ? 'The key is cut off: publish the whole value, split at 255 bytes if your provider asks for it.'
+      : 'The key is another one.';
   }
   return undefined;
 }

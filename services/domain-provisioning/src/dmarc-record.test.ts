@@ -16,5 +16,6 @@ for (const value of ['v=DMARC1', 'v=DMARC1; p=', 'v=DMARC1; p=maybe', 'v=DMARC1;
 }
 
 test('receivers ignore what does not start with the version', () => {
-  for (const value of ['p=none; v=DMARC1', 'v=DMARC2; p=none', 'v=dmarc1; p=none', 'v=DMARC10; p=none', 'v=spf1 -all']) assert.ok(!isDmarcRecord(value), value);
+  for (const value of ['p=none; v=DMARC1', 'v=DMARC2; p=none', 'v=dmarc1; p=none', 'v=DMARC10; p=none', 'v=spf1 -all'])
+    assert.ok(!isDmarcRecord(value), value);
 });

@@ -17,7 +17,8 @@ export function parseDomainName(text: string): DomainName {
   if (trimmed === '') return refuse('required', 'Give the domain that mail is sent from: example.com.');
   const name = normaliseDomain(trimmed);
   if (name === undefined) return refuse('invalid_domain', 'Write a domain name like example.com: no address, no URL, no @.');
-  if (name.length > maxCharacters) return refuse('too_long', `The name has at most ${maxCharacters} characters, so that DNS records fit below it.`);
+  if (name.length > maxCharacters)
+    return refuse('too_long', `The name has at most ${maxCharacters} characters, so that DNS records fit below it.`);
   const topLevel = name.slice(name.lastIndexOf('.') + 1);
   if (reservedTopLevels.has(topLevel)) return refuse('reserved_domain', `Nobody on the internet can own a name below .${topLevel}.`);
   // Registries' suffixes only: who owns `github.io` may well send from it, nobody sends from `co.uk`.

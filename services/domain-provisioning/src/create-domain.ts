@@ -1,0 +1,115 @@
+// Claiming a domain: its name, the token that proves ownership, its DKIM keys, and what to publish.
+
+import type { IdempotencyRequest } from '@maildoot/db/idempotency';
+import { CreateDomainResponse } from '@maildoot/proto/maildoot/domain/v1/domain';
+import type { Clock } from '@maildoot/runtime/clock';
+import { newUuid, uuidToId } from '@maildoot/runtime/ids';
+import type { Sealer } from '@maildoot/runtime/seal';
+import { dkimKeyContext, selectors } from './dkim-key.ts';
+import { parseDomainName } from './domain-name.ts';
+import { errors } from './errors.ts';
+import { newOwnershipToken, recordsToPublish } from './records.ts';
+import { shownDomain } from './shown-domain.ts';
+import type { SpareKeys } from './spare-keys.ts';
+import type { ClaimedOnce, DomainToStore, Store, StoredDomain } from './store.ts';
+import { neverSeen } from './verification.ts';
+
+const operation = 'create_domain';
+
+export interface DomainMaker {
+  store: Store;
+  sealer: Sealer;
+  clock: Clock;
+  spareKeys: SpareKeys;
+  mailHostname: string;
+}
+
+/** What makes a request the same as an earlier one. */
+export interface Repeatable {
+  key: string;
+  requestHash: Uint8Array;
+}
+
+/**
+ * 1. answered before → the same answer
+ * 2. check the name, and whether it can be had at all: keys are worth more than a look
+ * 3. take the keys, sealed for this tenant, domain and selector
+ * 4. keep claim, keys and answer in one transaction
+ */
+export async function createDomain(
+  maker: DomainMaker,
+  tenantId: string,
+  nameAsTyped: string,
+  repeatable: Repeatable | undefined,
+): Promise<CreateDomainResponse & { keysFrom?: 'spare' | 'made_now' }> {
+  const now = maker.clock.now();
+  const request: IdempotencyRequest | undefined = repeatable && { tenantId, operation, ...repeatable };
+  if (request !== undefined) {
+    const finding = await maker.store.findAnswer(request, now);
+    if (finding.outcome !== 'absent') return answerOf(finding);
+  }
+
+  const parsed = parseDomainName(nameAsTyped);
+  if (!parsed.ok) {
+    throw errors.VALIDATION_ERROR({ message: parsed.message, issues: [{ path: 'domain', code: parsed.code, message: parsed.message }] });
+  }
+  const { name } = parsed;
+  if (!(await maker.store.isFree(tenantId, name))) throw exists();
+
+  const { domain, keysFrom } = await makeDomain(maker, tenantId, name, now);
+  const shown: StoredDomain = { ...domain, status: 'pending', checkedAt: null, verifiedAt: null };
+  const response: CreateDomainResponse = { domain: shownDomain(shown, maker.mailHostname), replayed: false };
+  if (request === undefined) {
+    if ((await maker.store.insertDomain(domain)) === 'exists') throw exists();
+    return { ...response, keysFrom };
+  }
+  const once = await maker.store.insertDomainOnce(domain, { ...request, response: CreateDomainResponse.encode(response).finish() }, now);
+  return once.outcome === 'done' ? { ...response, keysFrom } : answerOf(once);
+}
+
+async function makeDomain(
+  maker: DomainMaker,
+  tenantId: string,
+  name: string,
+  now: Date,
+): Promise<{ domain: DomainToStore; keysFrom: 'spare' | 'made_now' }> {
+  const { pairs, from } = await maker.spareKeys.take(selectors.length);
+  const publicTenantId = uuidToId('ten', tenantId);
+  const keys = selectors.map(({ selector, active }, index) => {
+    const pair = pairs[index];
+    if (pair === undefined) throw new Error('fewer key pairs came than were asked for');
+    return {
+      selector,
+      active,
+      publicKey: pair.publicKey,
+      sealedPrivateKey: maker.sealer.seal(pair.privateKey, dkimKeyContext(publicTenantId, name, selector)),
+    };
+  });
+  const ownershipToken = newOwnershipToken();
+  const records = recordsToPublish({ name, ownershipToken, keys }, maker.mailHostname).map(({ slot }) => neverSeen(slot));
+  return { domain: { id: newUuid(), tenantId, name, ownershipToken, createdAt: now, keys, records }, keysFrom: from };
+}
+
+function answerOf(once: Exclude<ClaimedOnce, { outcome: 'done' }>): CreateDomainResponse {
+  switch (once.outcome) {
+    case 'replay':
+      return { ...CreateDomainResponse.decode(once.response), replayed: true };
+    case 'mismatch':
+      throw errors.IDEMPOTENCY_MISMATCH({
+        message: 'This idempotency key was used with another request. Use a new one for another domain.',
+      });
+    case 'in_progress':
+      throw errors.IDEMPOTENCY_IN_PROGRESS({
+        message: 'The first request with this idempotency key is still running. Try again shortly.',
+        retryAfterMs: 1000,
+      });
+    default:
+      throw exists();
+  }
+}
+
+function exists() {
+  return errors.DOMAIN_EXISTS({
+    message: 'You have added this domain already, or another account has verified it.',
+  });
+}

@@ -1,0 +1,35 @@
+// What a call to domain-provisioning can fail with: a closed list.
+
+import { isTransientError } from '@maildoot/db/errors';
+import { defineErrors } from '@maildoot/rpc/errors';
+
+export const errors = defineErrors({
+  /** The request is not what it must be; the issues say where. */
+  VALIDATION_ERROR: { status: 'INVALID_ARGUMENT', retryable: false },
+  /** The tenant has it already, or another tenant has verified it. */
+  DOMAIN_EXISTS: { status: 'ALREADY_EXISTS', retryable: false },
+  /** Not there, or somebody else's. */
+  NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
+  /** There is no key that may sign for it. */
+  DOMAIN_NOT_VERIFIED: { status: 'FAILED_PRECONDITION', retryable: false },
+  /** The first request with this idempotency key has not been answered yet. */
+  IDEMPOTENCY_IN_PROGRESS: { status: 'ABORTED', retryable: true },
+  /** The idempotency key was used with another request. */
+  IDEMPOTENCY_MISMATCH: { status: 'FAILED_PRECONDITION', retryable: false },
+  /** The database can't be reached. */
+  UNAVAILABLE: { status: 'UNAVAILABLE', retryable: true },
+});
+
+/** A handler whose trouble with the database is UNAVAILABLE, which callers try again, rather than a mistake of ours. */
+export function answering<Request, Call, Response>(
+  handle: (request: Request, call: Call) => Promise<Response>,
+): (request: Request, call: Call) => Promise<Response> {
+  return async (request, call) => {
+    try {
+      return await handle(request, call);
+    } catch (cause) {
+      if (!isTransientError(cause)) throw cause;
+      throw errors.UNAVAILABLE({ message: 'Domains can’t be read or kept at the moment. Try again shortly.', retryAfterMs: 1000, cause });
+    }
+  };
+}

@@ -1,0 +1,93 @@
+// domain-provisioning: builds everything it is made of and says where it listens. main.ts, standalone and the tests call the same function.
+
+import { fileURLToPath } from 'node:url';
+import { openDatabase } from '@maildoot/db/database';
+import { migrate } from '@maildoot/db/migrate';
+import { dbMigrations } from '@maildoot/db/migrations';
+import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { implement, startRpcServer } from '@maildoot/rpc/server';
+import { type Clock, systemClock } from '@maildoot/runtime/clock';
+import { createHealth } from '@maildoot/runtime/health';
+import { createLogger, type Logger } from '@maildoot/runtime/logger';
+import { createSealer } from '@maildoot/runtime/seal';
+import type { Config } from './config.ts';
+import { answering } from './errors.ts';
+import { startExpiringAnswers } from './jobs/expire-answers.ts';
+import { startFillingSpareKeys } from './jobs/fill-spare-keys.ts';
+import { createLookup } from './lookup.ts';
+import { checkSenderDomains } from './rpc/check-sender-domains.ts';
+import { createDomain } from './rpc/create-domain.ts';
+import { getSigningKey } from './rpc/get-signing-key.ts';
+import { listDomains } from './rpc/list-domains.ts';
+import { verifyDomain } from './rpc/verify-domain.ts';
+import { createSpareKeys } from './spare-keys.ts';
+import { openStore } from './store.ts';
+import { telemetry } from './telemetry.ts';
+
+export const schema = 'domain_provisioning';
+export const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), dbMigrations];
+
+export interface Running extends AsyncDisposable {
+  /** `host:port` or `unix:/path`. */
+  rpcAddress: string;
+}
+
+export async function start(config: Config, parts: { clock?: Clock; logger?: Logger } = {}): Promise<Running> {
+  const clock = parts.clock ?? systemClock;
+  const logger = parts.logger ?? createLogger({ service: 'domain-provisioning', level: config.logLevel });
+  if (config.migrateAtStart) await migrate({ url: config.databaseUrl, schema, migrations, logger });
+
+  // Disposed of in reverse: the door first, the database last.
+  await using starting = new AsyncDisposableStack();
+  const database = starting.use(
+    openDatabase({
+      url: config.databaseUrl,
+      schema,
+      maxConnections: config.databaseConnections,
+      applicationName: 'domain-provisioning',
+      logger,
+    }),
+  );
+  const store = starting.use(openStore(database));
+  const sealer = createSealer(config.sealKeys);
+  const spareKeys = createSpareKeys({
+    store,
+    sealer,
+    max: config.spareDkimKeys,
+    taken: () => filling.wake(),
+    unusable: (error) => telemetry.spareUnusable(logger, error),
+  });
+  const filling = starting.use(startFillingSpareKeys({ spareKeys, clock, logger }));
+  starting.use(startExpiringAnswers({ store, clock, logger }));
+
+  const { mailHostname } = config;
+  const health = createHealth();
+  const server = starting.use(
+    await startRpcServer({
+      listen: config.rpcListen,
+      secret: config.rpcSecret,
+      service: 'domain-provisioning',
+      logger,
+      health,
+      implementations: [
+        implement(DomainServiceService, {
+          createDomain: { allow: ['gateway'], handle: answering(createDomain({ store, sealer, clock, spareKeys, mailHostname })) },
+          listDomains: { allow: ['gateway'], handle: answering(listDomains({ store, mailHostname })) },
+          verifyDomain: {
+            allow: ['gateway'],
+            handle: answering(verifyDomain({ store, lookup: createLookup(config), clock, mailHostname })),
+          },
+          checkSenderDomains: { allow: ['messaging'], handle: answering(checkSenderDomains({ store })) },
+          getSigningKey: { allow: ['delivery'], handle: answering(getSigningKey({ store })) },
+        }),
+      ],
+    }),
+  );
+  starting.defer(async () => {
+    health.state = 'draining';
+  });
+  health.state = 'ready';
+
+  const running = starting.move();
+  return { rpcAddress: server.address, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}

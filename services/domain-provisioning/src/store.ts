@@ -1,0 +1,296 @@
+// Everything that domain-provisioning remembers: claims, their keys, what was seen of their records, spare key pairs, and the answers to
+// repeated requests. The only file that touches the database. Ids are uuids here. Every function that is asked on a tenant's behalf filters
+// by the tenant; where tenants meet over one name, the comment says so, and nothing of the other leaves this service.
+
+import type { Database } from '@maildoot/db/database';
+import { isUniqueViolation } from '@maildoot/db/errors';
+import {
+  claim,
+  expire,
+  findRecord,
+  type IdempotencyFinding,
+  type IdempotencyRequest,
+  store as storeRecord,
+} from '@maildoot/db/idempotency';
+import type pg from 'pg';
+import { PrismaClient } from '../gen/prisma/client.ts';
+import type { SelectorKey } from './records.ts';
+import { type Status, statusOf } from './status.ts';
+import type { RecordState, Standing } from './verification.ts';
+
+export interface StoredDomain extends Standing {
+  id: string;
+  tenantId: string;
+  name: string;
+  ownershipToken: string;
+  keys: SelectorKey[];
+  createdAt: Date;
+  checkedAt: Date | null;
+  verifiedAt: Date | null;
+}
+
+export interface DomainToStore {
+  id: string;
+  tenantId: string;
+  name: string;
+  ownershipToken: string;
+  createdAt: Date;
+  keys: (SelectorKey & { sealedPrivateKey: Buffer })[];
+  records: RecordState[];
+}
+
+export interface SpareKey {
+  id: string;
+  publicKey: string;
+  sealedPrivateKey: Buffer;
+}
+
+/** What came of a claim. `exists`: the tenant's own, or verified for another. */
+export type Claimed = 'done' | 'exists';
+/** The same for a request that may arrive twice. */
+export type ClaimedOnce =
+  | { outcome: 'done' | 'exists' }
+  | { outcome: 'replay'; response: Buffer }
+  | { outcome: 'mismatch' }
+  | { outcome: 'in_progress' };
+
+/** All claims to one name that count for a verification, held still until it is written. */
+export interface Contest {
+  ours: StoredDomain;
+  /** The other tenant's that is verified, if there is one. */
+  rival: StoredDomain | undefined;
+}
+
+export interface Outcome {
+  standing: Standing;
+  /** How the rival stands now, if it has lost. */
+  rival: Standing | undefined;
+}
+
+export interface Store extends AsyncDisposable {
+  /** Newest first. */
+  listDomains(tenantId: string, page: { limit: number; afterId: string | undefined }): Promise<StoredDomain[]>;
+  findDomain(tenantId: string, name: string): Promise<StoredDomain | undefined>;
+  /** Asks about all tenants: false for the tenant's own, and for a name that another has verified. */
+  isFree(tenantId: string, name: string): Promise<boolean>;
+  insertDomain(domain: DomainToStore): Promise<Claimed>;
+  /** The claim and the answer in one transaction, unless the request was answered before. */
+  insertDomainOnce(domain: DomainToStore, request: IdempotencyRequest & { response: Uint8Array }, now: Date): Promise<ClaimedOnce>;
+  findAnswer(request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding>;
+  /**
+   * Decides over a name and writes what was decided, while nobody else decides over the same name. A look that began before the one that
+   * was written last changes nothing. undefined when the tenant has no such domain.
+   */
+  settle(tenantId: string, name: string, lookedAt: Date, decide: (contest: Contest) => Outcome): Promise<StoredDomain | undefined>;
+  /** The verified ones among these names. */
+  verifiedAmong(tenantId: string, names: readonly string[]): Promise<string[]>;
+  /** Of a verified domain whose signing selector has been seen; undefined otherwise. */
+  findSigningKey(tenantId: string, name: string): Promise<{ selector: string; sealedPrivateKey: Uint8Array } | undefined>;
+  /** Takes up to so many spare pairs out of the table; nobody else gets them. */
+  takeSpares(count: number): Promise<SpareKey[]>;
+  countSpares(): Promise<number>;
+  /** Keeps a pair unless there are so many already; false when it isn't wanted any more. */
+  addSpare(spare: SpareKey, max: number): Promise<boolean>;
+  expireAnswers(now: Date): Promise<number>;
+}
+
+const withParts = {
+  dkimKeys: { select: { selector: true, active: true, publicKey: true } },
+  records: { select: { slot: true, status: true, seen: true, problem: true } },
+} as const;
+
+interface DomainRow {
+  id: string;
+  tenantId: string;
+  name: string;
+  status: string;
+  ownershipToken: string;
+  createdAt: Date;
+  checkedAt: Date | null;
+  verifiedAt: Date | null;
+  dkimKeys: SelectorKey[];
+  records: { slot: string; status: string; seen: string[]; problem: string }[];
+}
+
+function stored({ dkimKeys, records, status, ...row }: DomainRow): StoredDomain {
+  return {
+    ...row,
+    status: statusOf(status),
+    keys: dkimKeys,
+    records: records.map((record) => ({ ...record, status: statusOf(record.status) })),
+  };
+}
+
+export function openStore(database: Database): Store {
+  const prisma = new PrismaClient({ adapter: database.prismaAdapter() });
+  return {
+    async listDomains(tenantId, { limit, afterId }) {
+      const rows = await prisma.domain.findMany({
+        where: { tenantId, ...(afterId === undefined ? {} : { id: { lt: afterId } }) },
+        orderBy: { id: 'desc' },
+        take: limit,
+        include: withParts,
+      });
+      return rows.map(stored);
+    },
+
+    async findDomain(tenantId, name) {
+      const row = await prisma.domain.findUnique({ where: { tenantId_name: { tenantId, name } }, include: withParts });
+      return row === null ? undefined : stored(row);
+    },
+
+    isFree: (tenantId, name) => isFree(database.pool, tenantId, name),
+
+    async insertDomain(domain) {
+      return existsOr(() => database.transaction((client) => insertDomain(client, domain)));
+    },
+
+    async insertDomainOnce(domain, request, now) {
+      const work = async (client: pg.PoolClient): Promise<ClaimedOnce> => {
+        const [claimed] = await claim(client, [request], now);
+        if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
+        const outcome = await insertDomain(client, domain);
+        if (outcome === 'done') await storeRecord(client, [request], now);
+        return { outcome };
+      };
+      const result = await existsOr(() => database.transaction(work));
+      return typeof result === 'string' ? { outcome: result } : result;
+    },
+
+    findAnswer: (request, now) => findRecord(database.pool, request, now),
+
+    settle(tenantId, name, lookedAt, decide) {
+      return database.transaction(async (client) => {
+        // All tenants' claims to the name, in one order everywhere: who decides over a name waits for who is deciding.
+        const { rows } = await client.query<{ id: string; tenant_id: string; status: string }>(
+          'SELECT id, tenant_id, status FROM domain WHERE name = $1 ORDER BY id FOR UPDATE',
+          [name],
+        );
+        const own = rows.find((row) => row.tenant_id === tenantId);
+        if (own === undefined) return undefined;
+        const other = rows.find((row) => row.tenant_id !== tenantId && row.status === 'verified');
+        const ours = await readDomain(client, own.id);
+        if (ours.checkedAt !== null && ours.checkedAt > lookedAt) return ours;
+        const rival = other && (await readDomain(client, other.id));
+
+        const outcome = decide({ ours, rival });
+        // The rival first: at no moment may two of a name be verified.
+        if (rival && outcome.rival) await writeStanding(client, rival, outcome.rival, lookedAt);
+        await writeStanding(client, ours, outcome.standing, lookedAt);
+        return readDomain(client, own.id);
+      });
+    },
+
+    async verifiedAmong(tenantId, names) {
+      const rows = await prisma.domain.findMany({
+        where: { tenantId, name: { in: [...names] }, status: 'verified' satisfies Status },
+        select: { name: true },
+      });
+      return rows.map((row) => row.name);
+    },
+
+    async findSigningKey(tenantId, name) {
+      const { rows } = await database.pool.query<{ selector: string; sealed_private_key: Buffer }>(
+        `SELECT key.selector, key.sealed_private_key
+           FROM domain
+           JOIN dkim_key AS key ON key.domain_id = domain.id AND key.tenant_id = domain.tenant_id AND key.active
+           JOIN domain_record AS record ON record.domain_id = domain.id AND record.slot = 'dkim:' || key.selector
+          WHERE domain.tenant_id = $1 AND domain.name = $2 AND domain.status = 'verified' AND record.status = 'verified'`,
+        [tenantId, name],
+      );
+      return rows[0] && { selector: rows[0].selector, sealedPrivateKey: rows[0].sealed_private_key };
+    },
+
+    async takeSpares(count) {
+      const { rows } = await database.pool.query<{ id: string; public_key: string; sealed_private_key: Buffer }>(
+        `DELETE FROM spare_dkim_key WHERE id IN (SELECT id FROM spare_dkim_key ORDER BY id LIMIT $1 FOR UPDATE SKIP LOCKED)
+         RETURNING id, public_key, sealed_private_key`,
+        [count],
+      );
+      return rows.map((row) => ({ id: row.id, publicKey: row.public_key, sealedPrivateKey: row.sealed_private_key }));
+    },
+
+    countSpares: () => prisma.spareDkimKey.count(),
+
+    addSpare(spare, max) {
+      return database.transaction(async (client) => {
+        // Pods that count at the same time would each see room; the lock is this table's own number.
+        await client.query("SELECT pg_advisory_xact_lock(hashtext('spare_dkim_key'))");
+        const { rowCount } = await client.query(
+          `INSERT INTO spare_dkim_key (id, public_key, sealed_private_key)
+           SELECT $1, $2, $3 WHERE (SELECT count(*) FROM spare_dkim_key) < $4`,
+          [spare.id, spare.publicKey, spare.sealedPrivateKey, max],
+        );
+        return rowCount === 1;
+      });
+    },
+
+    expireAnswers: (now) => expire(database.pool, now),
+
+    [Symbol.asyncDispose]: () => prisma.$disconnect(),
+  };
+}
+
+/** The tenant's own second claim, made at the same moment, fails at the index. */
+async function existsOr<T>(work: () => Promise<T>): Promise<T | 'exists'> {
+  try {
+    return await work();
+  } catch (error) {
+    if (isUniqueViolation(error, 'domain_tenant_id_name_key')) return 'exists';
+    throw error;
+  }
+}
+
+async function isFree(on: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>, tenantId: string, name: string): Promise<boolean> {
+  const { rowCount } = await on.query("SELECT 1 FROM domain WHERE name = $1 AND (tenant_id = $2 OR status = 'verified')", [name, tenantId]);
+  return rowCount === 0;
+}
+
+async function insertDomain(client: pg.PoolClient, domain: DomainToStore): Promise<Claimed> {
+  if (!(await isFree(client, domain.tenantId, domain.name))) return 'exists';
+  await client.query(
+    "INSERT INTO domain (id, tenant_id, name, status, ownership_token, created_at) VALUES ($1, $2, $3, 'pending', $4, $5)",
+    [domain.id, domain.tenantId, domain.name, domain.ownershipToken, domain.createdAt],
+  );
+  for (const key of domain.keys) {
+    await client.query(
+      'INSERT INTO dkim_key (tenant_id, domain_id, selector, active, public_key, sealed_private_key) VALUES ($1, $2, $3, $4, $5, $6)',
+      [domain.tenantId, domain.id, key.selector, key.active, key.publicKey, key.sealedPrivateKey],
+    );
+  }
+  await writeRecords(client, domain.tenantId, domain.id, domain.records);
+  return 'done';
+}
+
+async function readDomain(client: pg.PoolClient, id: string): Promise<StoredDomain> {
+  const { rows } = await client.query<DomainRow>(
+    `SELECT id, tenant_id AS "tenantId", name, status, ownership_token AS "ownershipToken",
+            created_at AS "createdAt", checked_at AS "checkedAt", verified_at AS "verifiedAt",
+            (SELECT jsonb_agg(jsonb_build_object('selector', selector, 'active', active, 'publicKey', public_key)) FROM dkim_key WHERE domain_id = $1) AS "dkimKeys",
+            (SELECT jsonb_agg(jsonb_build_object('slot', slot, 'status', status, 'seen', seen, 'problem', problem)) FROM domain_record WHERE domain_id = $1) AS records
+       FROM domain WHERE id = $1`,
+    [id],
+  );
+  const [row] = rows;
+  if (row === undefined) throw new Error('a domain that was locked is gone');
+  return stored(row);
+}
+
+async function writeStanding(client: pg.PoolClient, domain: StoredDomain, { status, records }: Standing, lookedAt: Date): Promise<void> {
+  await client.query(
+    `UPDATE domain SET status = $3, checked_at = $4, verified_at = CASE WHEN $3 = 'verified' AND status <> 'verified' THEN $4 ELSE verified_at END
+      WHERE id = $1 AND tenant_id = $2`,
+    [domain.id, domain.tenantId, status, lookedAt],
+  );
+  await writeRecords(client, domain.tenantId, domain.id, records);
+}
+
+async function writeRecords(client: pg.PoolClient, tenantId: string, domainId: string, records: readonly RecordState[]): Promise<void> {
+  for (const record of records) {
+    await client.query(
+      `INSERT INTO domain_record (tenant_id, domain_id, slot, status, seen, problem) VALUES ($1, $2, $3, $4, $5, $6)
+       ON CONFLICT (domain_id, slot) DO UPDATE SET status = excluded.status, seen = excluded.seen, problem = excluded.problem`,
+      [tenantId, domainId, record.slot, record.status, record.seen, record.problem],
+    );
+  }
+}
