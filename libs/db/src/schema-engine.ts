@@ -3,7 +3,7 @@
 import { readFile } from 'node:fs/promises';
 import { fileURLToPath } from 'node:url';
 import { PrismaPg } from '@prisma/adapter-pg';
-import { bindMigrationAwareSqlAdapterFactory, type SqlDriverAdapter } from '@prisma/driver-adapter-utils';
+import { bindMigrationAwareSqlAdapterFactory, ColumnTypeEnum, type SqlDriverAdapter } from '@prisma/driver-adapter-utils';
 import type { MigrationList, SchemaEngine } from '@prisma/schema-engine-wasm';
 import * as glue from '@prisma/schema-engine-wasm/schema_engine_bg';
 import type pg from 'pg';
@@ -26,24 +26,61 @@ export async function createSchemaEngine({ pool, schema, runScript }: SchemaEngi
   return glue.SchemaEngine.new(
     { datamodels: undefined },
     engineLog,
-    bindMigrationAwareSqlAdapterFactory(new WholeScripts(pool, schema, runScript)),
+    bindMigrationAwareSqlAdapterFactory(new EngineAdapter(pool, schema, runScript)),
   );
 }
 
-/** Prisma's adapter cuts a script at every semicolon, inside strings and function bodies too; PostgreSQL itself knows better. */
-class WholeScripts extends PrismaPg {
+/**
+ * Prisma's adapter with two gaps filled: it cuts a script at every semicolon, inside strings and function bodies too, which
+ * PostgreSQL itself knows better; and it does not know the type "char" of the system catalogue, by which the engine reads a schema.
+ */
+class EngineAdapter extends PrismaPg {
   readonly #runScript: (script: string) => Promise<void>;
+  readonly #pool: CharAwarePool;
 
   constructor(pool: pg.Pool, schema: string, runScript: (script: string) => Promise<void>) {
-    super(pool, { schema });
+    const charAware = charAwarePool(pool);
+    super(charAware.pool, { schema });
+    this.#pool = charAware;
     this.#runScript = runScript;
   }
 
   override async connect(): ReturnType<PrismaPg['connect']> {
     const adapter = await super.connect();
-    const whole: Pick<SqlDriverAdapter, 'executeScript'> = { executeScript: this.#runScript };
-    return Object.assign(adapter, whole);
+    const queryRaw = adapter.queryRaw.bind(adapter);
+    const { charColumns } = this.#pool;
+    const own: Pick<SqlDriverAdapter, 'executeScript' | 'queryRaw'> = {
+      executeScript: this.#runScript,
+      async queryRaw(query) {
+        const result = await queryRaw(query);
+        for (const index of charColumns.get(result.rows) ?? []) result.columnTypes[index] = ColumnTypeEnum.Character;
+        return result;
+      },
+    };
+    return Object.assign(adapter, own);
   }
+}
+
+const charOid = 18;
+const textOid = 25;
+
+interface CharAwarePool {
+  pool: pg.Pool;
+  /** By the rows of a result, the indexes of its "char" columns. */
+  charColumns: WeakMap<object, number[]>;
+}
+
+/** Tells the adapter that a "char" is a text, and remembers that it was none. */
+function charAwarePool(pool: pg.Pool): CharAwarePool {
+  const charColumns = new WeakMap<object, number[]>();
+  const query = async (config: pg.QueryArrayConfig): Promise<pg.QueryArrayResult> => {
+    const result = await pool.query(config);
+    const found = [...result.fields.keys()].filter((index) => result.fields[index]?.dataTypeID === charOid);
+    for (const index of found) result.fields[index]!.dataTypeID = textOid;
+    charColumns.set(result.rows, found);
+    return result;
+  };
+  return { pool: Object.create(pool, { query: { value: query } }), charColumns };
 }
 
 // Node has it; its type comes with the browser's library only.
@@ -57,13 +94,26 @@ let loaded: Promise<void> | undefined;
 function loadWasm(): Promise<void> {
   loaded ??= (async () => {
     const path = fileURLToPath(import.meta.resolve('@prisma/schema-engine-wasm')).replace(/[^/\\]+$/, 'schema_engine_bg.wasm');
-    const { instance } = await WebAssembly.instantiate(await readFile(path), { './schema_engine_bg.js': { ...glue } });
+    const imports: Record<string, unknown> = { ...glue };
+    for (const name of Object.keys(imports)) if (name.startsWith('__wbg_setTimeout_')) imports[name] = setTimeoutUnreferenced;
+    // The engine looks for this global when it panics; without it the words are lost.
+    Object.assign(globalThis, { PRISMA_WASM_PANIC_REGISTRY: { set_message: panic } });
+    const { instance } = await WebAssembly.instantiate(await readFile(path), { './schema_engine_bg.js': imports });
     glue.__wbg_set_wasm(instance.exports);
     const start = instance.exports.__wbindgen_start;
     if (typeof start !== 'function') throw new Error('@prisma/schema-engine-wasm has changed: no __wbindgen_start');
     start();
   })();
   return loaded;
+}
+
+/** The engine waits for its lock with a limit of 10 s and never clears that timer: a finished program would stay for as long. */
+function setTimeoutUnreferenced(callback: () => void, milliseconds: number): NodeJS.Timeout {
+  return setTimeout(callback, milliseconds).unref();
+}
+
+function panic(message: string): never {
+  throw new Error(`Prisma's schema engine panicked: ${message}`);
 }
 
 export function migrationList(migrations: Migration[]): MigrationList {
