@@ -1,0 +1,65 @@
+// Topic messaging.message-accepted.v1: each recipient becomes a ledger row and a due row, once, however often the event comes. The position
+// is committed by the log after that. No SMTP in here: a slow mail host must not hold up the queue.
+import type { Database } from '@maildoot/db/database';
+import type { EventRecord } from '@maildoot/events/log';
+import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
+import type { Clock } from '@maildoot/runtime/clock';
+import { idToUuid } from '@maildoot/runtime/ids';
+import { traceparentOf } from '@maildoot/runtime/telemetry';
+import { fixedDestination } from '../route.ts';
+import { enqueue, type NewDueRow } from '../store/due.ts';
+import type { Telemetry } from '../telemetry.ts';
+
+export const group = 'delivery';
+
+/** Ids of another form than ours. The log parks the record. */
+export class UnreadableEvent extends Error {
+  override readonly name = 'UnreadableEvent';
+}
+
+export interface MessageAcceptedParts {
+  database: Database;
+  clock: Clock;
+  mode: 'capture' | 'direct' | 'smarthost';
+  telemetry: Telemetry;
+  /** There may be something to claim. */
+  enqueued(): void;
+}
+
+// One statement takes this many; a message can have a thousand recipients.
+const rowsPerStatement = 2_000;
+
+export function handleMessageAccepted(parts: MessageAcceptedParts) {
+  return async (records: readonly EventRecord<MessageAcceptedEvent>[]): Promise<void> => {
+    const now = parts.clock.now();
+    const rows = records.flatMap((record) => dueRowsOf(record, parts.mode, now));
+    for (let from = 0; from < rows.length; from += rowsPerStatement) {
+      parts.telemetry.enqueued(await enqueue(parts.database, rows.slice(from, from + rowsPerStatement), now));
+    }
+    parts.enqueued();
+  };
+}
+
+function dueRowsOf(record: EventRecord<MessageAcceptedEvent>, mode: MessageAcceptedParts['mode'], now: Date): NewDueRow[] {
+  const { event } = record;
+  const messageId = idToUuid('msg', event.messageId);
+  const tenantId = idToUuid('ten', event.tenantId);
+  if (messageId === undefined || tenantId === undefined) throw new UnreadableEvent('message_id or tenant_id has an unknown form');
+  const traceparent = traceparentOf(record.context);
+  return event.recipients.map((recipient) => ({
+    messageId,
+    recipientNumber: recipient.number,
+    tenantId,
+    address: recipient.address,
+    domain: recipient.address.slice(recipient.address.lastIndexOf('@') + 1).toLowerCase(),
+    destination: fixedDestination(mode, event.captured),
+    mailFrom: event.mailFrom,
+    signingDomain: event.signingDomain,
+    captured: event.captured,
+    sizeBytes: Number(event.sizeBytes),
+    // In the past is now: an event that was long on its way must not overtake those of its tenant that are due longer.
+    nextDueAt: event.sendAt !== undefined && event.sendAt > now ? event.sendAt : now,
+    queuedAt: now,
+    traceparent,
+  }));
+}

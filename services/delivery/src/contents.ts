@@ -1,0 +1,184 @@
+// The bytes of messages: read from messaging once per claim, kept in a cache that is capped in bytes. What a claim needs is pinned until its
+// last recipient is through; what is left over serves retries and other recipients of the same message.
+import type { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { RpcClient } from '@maildoot/rpc/client';
+import { idToUuid, uuidToId } from '@maildoot/runtime/ids';
+
+/** A message's MIME; `missing`: messaging has none any more. */
+export type Content = Buffer | 'missing';
+
+/** Messaging could not be asked. Nobody's fault but ours; the recipients wait. */
+export class ContentUnavailable extends Error {
+  override readonly name = 'ContentUnavailable';
+}
+
+/** One claim's hold on a message. */
+export interface PinnedContent {
+  /** Rejects with ContentUnavailable. */
+  content: Promise<Content>;
+  /** The message's signature header, made at the first call and shared by all of its recipients. A failed one is made anew the next time. */
+  signature(make: () => Promise<Buffer>): Promise<Buffer>;
+  /** The holder is through with it. Called once. */
+  release(): void;
+}
+
+interface Entry {
+  content: Promise<Content>;
+  settle: { resolve(content: Content): void; reject(error: unknown): void };
+  /** Announced until read, then real. */
+  sizeBytes: number;
+  pins: number;
+  signature: Promise<Buffer> | undefined;
+}
+
+export interface ContentsParts {
+  messaging: Pick<RpcClient<typeof MessagingServiceService>, 'readContents'>;
+  /** Bytes kept at most, pinned or not. One message that is larger by itself is read all the same, alone. */
+  capBytes: number;
+  /** Pauses between tries while messaging can't be reached. */
+  retryDelaysMs: readonly number[];
+}
+
+// One call carries at most this much, so that the first messages of a claim are on their way before the last ones are read.
+const bytesPerCall = 16 << 20;
+
+export class Contents {
+  readonly #entries = new Map<string, Entry>();
+  readonly #parts: ContentsParts;
+  #usedBytes = 0;
+  #reading: Promise<void> = Promise.resolve();
+  #roomWanted: (() => void) | undefined;
+
+  constructor(parts: ContentsParts) {
+    this.#parts = parts;
+  }
+
+  /** Pins the messages of a claim, one pin per item in the same order, and starts to read those that aren't here. */
+  load(messages: readonly { messageId: string; sizeBytes: number }[]): PinnedContent[] {
+    const wanted: string[] = [];
+    const pinned = messages.map(({ messageId, sizeBytes }) => {
+      let entry = this.#entries.get(messageId);
+      if (entry === undefined) {
+        const { promise, resolve, reject } = Promise.withResolvers<Content>();
+        // Whoever needs it will see the failure; nobody may need it any more.
+        promise.catch(() => undefined);
+        entry = { content: promise, settle: { resolve, reject }, sizeBytes, pins: 0, signature: undefined };
+        wanted.push(messageId);
+      }
+      entry.pins++;
+      // The most recently used comes last.
+      this.#entries.delete(messageId);
+      this.#entries.set(messageId, entry);
+      return this.#pinned(entry);
+    });
+    for (let from = 0; from < wanted.length; ) {
+      let bytes = 0;
+      let to = from;
+      while (to < wanted.length && (to === from || bytes + this.#size(wanted[to]) <= bytesPerCall)) bytes += this.#size(wanted[to++]);
+      const batch = wanted.slice(from, to);
+      from = to;
+      this.#reading = this.#reading.then(() => this.#read(batch, bytes));
+    }
+    return pinned;
+  }
+
+  #pinned(entry: Entry): PinnedContent {
+    return {
+      content: entry.content,
+      async signature(make) {
+        if (entry.signature === undefined) {
+          entry.signature = make();
+          entry.signature.catch(() => {
+            entry.signature = undefined;
+          });
+        }
+        return await entry.signature;
+      },
+      release: () => {
+        entry.pins--;
+        if (entry.pins > 0) return;
+        this.#evict(0);
+        this.#roomWanted?.();
+      },
+    };
+  }
+
+  #size(messageId: string | undefined): number {
+    return messageId === undefined ? 0 : (this.#entries.get(messageId)?.sizeBytes ?? 0);
+  }
+
+  async #read(messageIds: readonly string[], announcedBytes: number): Promise<void> {
+    while (!this.#evict(announcedBytes)) {
+      const { promise, resolve } = Promise.withResolvers<void>();
+      this.#roomWanted = resolve;
+      await promise;
+      this.#roomWanted = undefined;
+    }
+    this.#usedBytes += announcedBytes;
+    const left = new Set(messageIds);
+    for (let attempt = 0; left.size > 0; attempt++) {
+      try {
+        await this.#call(left);
+        if (left.size > 0) throw new Error('the stream ended early');
+      } catch (cause) {
+        const pauseMs = this.#parts.retryDelaysMs[attempt];
+        if (pauseMs === undefined) {
+          for (const messageId of left)
+            this.#fail(messageId, new ContentUnavailable('the message could not be read from messaging', { cause }));
+          break;
+        }
+        await new Promise((resolve) => setTimeout(resolve, pauseMs));
+      }
+    }
+  }
+
+  async #call(left: Set<string>): Promise<void> {
+    let frames: Uint8Array[] = [];
+    for await (const frame of this.#parts.messaging.readContents({ ids: [...left].map((uuid) => uuidToId('msg', uuid)) })) {
+      const messageId = idToUuid('msg', frame.id);
+      if (messageId === undefined || !left.has(messageId)) continue;
+      if (frame.missing) {
+        left.delete(messageId);
+        this.#done(messageId, 'missing');
+      } else {
+        frames.push(frame.data);
+        if (!frame.last) continue;
+        left.delete(messageId);
+        this.#done(messageId, Buffer.concat(frames));
+      }
+      frames = [];
+    }
+  }
+
+  #done(messageId: string, content: Content): void {
+    const entry = this.#entries.get(messageId);
+    if (entry === undefined) return;
+    const realBytes = content === 'missing' ? 0 : content.length;
+    this.#usedBytes += realBytes - entry.sizeBytes;
+    entry.sizeBytes = realBytes;
+    entry.settle.resolve(content);
+  }
+
+  #fail(messageId: string, error: ContentUnavailable): void {
+    const entry = this.#entries.get(messageId);
+    if (entry === undefined) return;
+    this.#usedBytes -= entry.sizeBytes;
+    // Forgotten, so that the next claim asks anew; who holds the entry sees the failure.
+    this.#entries.delete(messageId);
+    entry.settle.reject(error);
+    this.#roomWanted?.();
+  }
+
+  /** Drops what nobody needs, the least recently used first, until so many bytes have room. */
+  #evict(neededBytes: number): boolean {
+    if (this.#usedBytes + neededBytes <= this.#parts.capBytes) return true;
+    for (const [messageId, entry] of this.#entries) {
+      if (entry.pins > 0) continue;
+      this.#entries.delete(messageId);
+      this.#usedBytes -= entry.sizeBytes;
+      if (this.#usedBytes + neededBytes <= this.#parts.capBytes) return true;
+    }
+    // A message larger than the cap has its turn when it is alone.
+    return this.#usedBytes === 0;
+  }
+}

@@ -1,0 +1,53 @@
+// From claimed rows to transactions: recipients of one message that share their mail hosts go together, the messages' bytes are asked for in
+// one call, and each transaction waits in its destination's lane.
+import type { Contents } from './contents.ts';
+import type { Delivery } from './deliver.ts';
+import type { Lanes } from './lanes.ts';
+import type { Routes } from './routes.ts';
+import type { DueRow } from './store/due.ts';
+
+export interface HandOutParts {
+  contents: Pick<Contents, 'load'>;
+  lanes: Pick<Lanes, 'add'>;
+  routes: Pick<Routes, 'peek'>;
+  deliver(delivery: Delivery): Promise<void>;
+}
+
+export function handOut(rows: readonly DueRow[], parts: HandOutParts): void {
+  const groups = together(rows, (domain) => hostsKey(domain, parts.routes));
+  const contents = parts.contents.load(groups.map(([first]) => first));
+  for (const [index, group] of groups.entries()) {
+    const content = contents[index];
+    if (content === undefined) continue;
+    const job = {
+      rows: group.length,
+      async run() {
+        try {
+          await parts.deliver({ rows: group, content });
+        } finally {
+          content.release();
+        }
+      },
+    };
+    // Only with its bytes at hand does it take a session's place.
+    parts.lanes.add(group[0].destination, job, content.content);
+  }
+}
+
+/** Rows of the same message, destination and hosts, in the order in which they came. */
+export function together(rows: readonly DueRow[], hostsOf: (domain: string) => string): [DueRow, ...DueRow[]][] {
+  const groups = new Map<string, [DueRow, ...DueRow[]]>();
+  for (const row of rows) {
+    const key = `${row.messageId}\n${row.destination}\n${row.incarnation}\n${row.destination.includes('.') ? hostsOf(row.domain) : ''}`;
+    const group = groups.get(key);
+    if (group === undefined) groups.set(key, [row]);
+    else group.push(row);
+  }
+  return [...groups.values()];
+}
+
+// One operator may have a host per customer. What isn't known at the moment goes by itself.
+function hostsKey(domain: string, routes: Pick<Routes, 'peek'>): string {
+  const found = routes.peek(domain)?.found;
+  return found?.kind === 'hosts' ? found.hosts.map((host) => `${host.preference} ${host.name}`).join(',') : `of ${domain}`;
+}

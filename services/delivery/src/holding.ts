@@ -1,0 +1,71 @@
+// What this process holds: rows claimed and not yet recorded or given back. The memory against which the database's own list is checked.
+import { setTimeout as delay } from 'node:timers/promises';
+import type { DueRow, Held } from './store/due.ts';
+
+export interface HoldingParts {
+  giveBack(held: readonly Held[]): Promise<void>;
+  givenBack(): void;
+  onFailure(error: unknown): void;
+}
+
+const retryMs = 500;
+
+export class Holding {
+  readonly #parts: HoldingParts;
+  readonly #rows = new Map<string, Held>();
+  readonly #returning = new Set<Promise<void>>();
+  #stopped = false;
+
+  constructor(parts: HoldingParts) {
+    this.#parts = parts;
+  }
+
+  get size(): number {
+    return this.#rows.size;
+  }
+
+  add(rows: readonly DueRow[]): void {
+    for (const row of rows) this.#rows.set(keyOf(row), row);
+  }
+
+  /** Whether exactly this attempt is held. */
+  has(held: Held): boolean {
+    const known = this.#rows.get(keyOf(held));
+    return known !== undefined && known.attempt === held.attempt && known.incarnation === held.incarnation;
+  }
+
+  /** The row is on record and not ours any more. */
+  done(held: Held): void {
+    if (this.has(held)) this.#rows.delete(keyOf(held));
+  }
+
+  /** Puts rows back whose attempt was not made. Tried until the database has heard it; nobody waits for that. */
+  giveBack(rows: readonly Held[]): void {
+    const returning = this.#return(rows).finally(() => this.#returning.delete(returning));
+    this.#returning.add(returning);
+  }
+
+  /** Waits until everything given back is, at most so long. */
+  async flush(timeoutMs: number): Promise<void> {
+    await Promise.race([Promise.allSettled(this.#returning), delay(timeoutMs, undefined, { ref: false })]);
+    this.#stopped = true;
+  }
+
+  async #return(rows: readonly Held[]): Promise<void> {
+    while (!this.#stopped) {
+      try {
+        await this.#parts.giveBack(rows);
+        for (const row of rows) this.done(row);
+        this.#parts.givenBack();
+        return;
+      } catch (error) {
+        this.#parts.onFailure(error);
+        await delay(retryMs);
+      }
+    }
+  }
+}
+
+function keyOf(held: { messageId: string; recipientNumber: number }): string {
+  return `${held.messageId}/${held.recipientNumber}`;
+}

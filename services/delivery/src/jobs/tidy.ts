@@ -1,0 +1,25 @@
+// Job: forgets what serves nobody any more. Daily partitions are dropped by libs/db; this is the rest, all of it small.
+import type { Database } from '@maildoot/db/database';
+import type { Clock } from '@maildoot/runtime/clock';
+import { dropOldestMails } from '../store/captured-mail.ts';
+import { forgetIdlePairs } from '../store/due.ts';
+import { forgetOldRoutes } from '../store/route.ts';
+import type { Telemetry } from '../telemetry.ts';
+import { repeat } from './repeat.ts';
+
+export function startTidying(parts: {
+  database: Database;
+  clock: Clock;
+  telemetry: Telemetry;
+  capturedMailLimit: number;
+}): AsyncDisposable {
+  return repeat({
+    everyMs: 60_000,
+    async run() {
+      await forgetIdlePairs(parts.database);
+      await forgetOldRoutes(parts.database, parts.clock.now());
+      while ((await dropOldestMails(parts.database, parts.capturedMailLimit)) === 1_000);
+    },
+    onFailure: (error) => parts.telemetry.failed('tidy', error),
+  });
+}

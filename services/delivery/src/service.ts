@@ -1,0 +1,354 @@
+// Builds delivery from its parts and starts it. main.ts, standalone and the tests call the same function.
+import { fileURLToPath } from 'node:url';
+import { openDatabase } from '@maildoot/db/database';
+import { GroupCommit } from '@maildoot/db/group-commit';
+import { migrate } from '@maildoot/db/migrate';
+import { keepPartitions } from '@maildoot/db/partitions';
+import { outboxMigrations } from '@maildoot/events/migrations';
+import { createPostgresLog } from '@maildoot/events/postgres-log';
+import { startSequencer } from '@maildoot/events/sequencer';
+import { messageAccepted } from '@maildoot/events/topics';
+import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { createRpcClient } from '@maildoot/rpc/client';
+import { implement, startRpcServer } from '@maildoot/rpc/server';
+import { type Clock, systemClock } from '@maildoot/runtime/clock';
+import { SettingsError } from '@maildoot/runtime/config';
+import { createHealth } from '@maildoot/runtime/health';
+import { newUuid } from '@maildoot/runtime/ids';
+import { createLogger, type Logger } from '@maildoot/runtime/logger';
+import { createResolver } from '@maildoot/runtime/resolver';
+import { createSealer } from '@maildoot/runtime/seal';
+import pg from 'pg';
+import { PrismaClient } from '../gen/prisma/client.ts';
+import { readMail, verifyDkim } from './captured-mail.ts';
+import { ClaimLoop, rowsPerClaim, share } from './claim.ts';
+import type { Config } from './config.ts';
+import { group, handleMessageAccepted } from './consumers/message-accepted.ts';
+import { Contents } from './contents.ts';
+import { deliver } from './deliver.ts';
+import { DkimKeys } from './dkim-keys.ts';
+import { answering } from './errors.ts';
+import { handOut } from './hand-out.ts';
+import { Holding } from './holding.ts';
+import { startInbox } from './inbox.ts';
+import { Incarnation } from './incarnation.ts';
+import { followMode } from './jobs/follow-mode.ts';
+import { startReconcilingOwn } from './jobs/reconcile-own.ts';
+import { startReleasingExpired } from './jobs/release-expired.ts';
+import { startResolvingRoutes } from './jobs/resolve-routes.ts';
+import { startTidying } from './jobs/tidy.ts';
+import { Lanes } from './lanes.ts';
+import { Recorder } from './recorder.ts';
+import { Routes } from './routes.ts';
+import { cancelRecipients } from './rpc/cancel-recipients.ts';
+import { getCapturedMail } from './rpc/get-captured-mail.ts';
+import { Arrivals, listCapturedMail } from './rpc/list-captured-mail.ts';
+import { Sessions } from './sessions.ts';
+import { type AttemptEnd, recordEnds } from './store/attempt.ts';
+import { type CapturedMailRow, insertCapturedMails, type NewCapturedMail } from './store/captured-mail.ts';
+import { backOff, endBackOff } from './store/destination.ts';
+import { claim, earliestDue, giveBack } from './store/due.ts';
+import { heartbeat, registerIncarnation, retire } from './store/incarnation.ts';
+import { saveRoutes } from './store/route.ts';
+import { createTelemetry } from './telemetry.ts';
+import { TlsPolicies } from './tls-policy.ts';
+
+const name = 'delivery';
+export const schema = 'delivery';
+export const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), outboxMigrations];
+
+// Rows held in all lanes together: what memory and the reconciliation are for, beside the limits of each lane.
+const maxHeld = 1_000;
+const contentCacheBytes = 128 << 20;
+const idleSessionMs = 5_000;
+const reserveTimeoutMs = 60_000;
+// Below the 25 s that runMain gives a service to stop.
+const finishSessionsMs = 18_000;
+const flushMs = 4_000;
+// What a deferred record is worth: its recipient's address, the server's words, some ids.
+const endBytes = 1_024;
+// The ledger outlives the longest schedule (30 days ahead), the longest retry and the log's retention.
+const ledgerDays = 45;
+const attemptDays = 7;
+const capturedMailDays = 7;
+// The log keeps a week, so an event may be that old when it comes for the first time.
+const logDays = 8;
+
+export interface Running extends AsyncDisposable {
+  /** `host:port` or `unix:/path`. */
+  rpcAddress: string;
+}
+
+export async function start(config: Config, given: { clock?: Clock; logger?: Logger } = {}): Promise<Running> {
+  if (config.delivery === 'smarthost' && config.smarthost === undefined) {
+    throw new SettingsError([{ name: 'SMARTHOST', message: 'must be set where DELIVERY is smarthost' }]);
+  }
+  const clock = given.clock ?? systemClock;
+  const logger = given.logger ?? createLogger({ service: name, level: config.logLevel });
+  const telemetry = createTelemetry(logger);
+  const health = createHealth();
+  // Disposed of in the opposite order of starting, also when starting fails half way.
+  await using starting = new AsyncDisposableStack();
+
+  // ── database ──
+  const { databaseUrl: url } = config;
+  if (config.migrateAtStart) await migrate({ url, schema, migrations, logger });
+  const database = starting.use(openDatabase({ url, schema, maxConnections: config.databaseConnections, applicationName: name, logger }));
+  const prisma = new PrismaClient({ adapter: database.prismaAdapter() });
+  starting.defer(() => prisma.$disconnect());
+  // Partitions follow the database's days and not a test's clock: rows are kept by when they are written.
+  starting.use(
+    await keepPartitions({
+      pool: database.pool,
+      clock: systemClock,
+      logger,
+      tables: [
+        { table: 'ledger', by: 'uuidv7', backDays: logDays, retentionDays: ledgerDays, mayDrop: everyRowIsFinal },
+        { table: 'attempt', by: 'timestamp', retentionDays: attemptDays },
+        { table: 'captured_mail', by: 'uuidv7', retentionDays: capturedMailDays },
+      ],
+      onFailure: (error) => telemetry.failed('partitions', error),
+    }),
+  );
+  await followMode(database, config.delivery);
+  const sequencer = starting.use(startSequencer({ database, logger }));
+  await sequencer.ready;
+
+  // ── peers ──
+  const peer = { self: name, secret: config.rpcSecret };
+  const messaging = starting.use(
+    createRpcClient(MessagingServiceService, { ...peer, address: config.messagingAddress, defaultDeadlineMs: 60_000 }),
+  );
+  const domains = starting.use(createRpcClient(DomainServiceService, { ...peer, address: config.domainAddress, defaultDeadlineMs: 5_000 }));
+  const resolver = createResolver(config.dnsServers);
+  const keys = new DkimKeys({ domains, sealer: createSealer(config.sealKeys), clock });
+  const contents = new Contents({ messaging, capBytes: contentCacheBytes, retryDelaysMs: [100, 300, 1_000, 3_000] });
+  const routes = new Routes({ resolver, clock, save: async (route) => await saveRoutes(database, [route]).catch(failing('save-route')) });
+
+  // ── the inbox ──
+  const arrivals = new Arrivals();
+  const captures = starting.use(
+    new GroupCommit<CapturedMailRow, undefined>({
+      maxItems: 50,
+      sizeOf: (mail) => mail.raw.length,
+      async commit(mails) {
+        await insertCapturedMails(database, mails);
+        return mails.map(() => undefined);
+      },
+    }),
+  );
+  const inbox = starting.use(
+    await startInbox({
+      async store(mail: NewCapturedMail) {
+        const [read, dkim] = await Promise.all([readMail(mail.raw), verifyDkim(mail.raw, resolver)]);
+        await captures.submit({ ...mail, ...read, dkim: dkim.result, dkimDomain: dkim.domain, receivedAt: new Date() });
+        telemetry.captured();
+        arrivals.announce(mail.tenantId);
+      },
+      onFailure: failing('capture'),
+    }),
+  );
+
+  // ── who may send, and what is held ──
+  const stopping = new AbortController();
+  const incarnation = new Incarnation({
+    heartbeats: { register: (id) => registerIncarnation(database, id), beat: (id) => heartbeat(database, id) },
+    logger,
+    newUuid,
+  });
+  const holding = new Holding({
+    giveBack: (held) => giveBack(database, held),
+    givenBack: () => claims.wake(),
+    onFailure: failing('give-back'),
+  });
+  const recorder = new Recorder<AttemptEnd>({
+    record: (ends) => recordEnds(database, ends),
+    sizeOf: (end) => endBytes + (end.event.session?.reply.length ?? 0) + (end.event.bounce?.diagnostic.length ?? 0),
+    onRecorded(end, recorded) {
+      holding.done(end);
+      telemetry.recorded(end.event, recorded);
+      sequencer.wake();
+    },
+    onFailure: (error, waiting) => telemetry.failed('record', error, { waiting }),
+  });
+  starting.use(telemetry.watch({ unrecorded: () => recorder.unrecorded, held: () => holding.size }));
+
+  // ── sending ──
+  const limits = { maxSessions: config.maxSessions, maxSessionsPerDestination: config.maxSessionsPerDestination };
+  const sessions = new Sessions({ ...limits, messagesPerSession: config.messagesPerSession, idleMs: idleSessionMs });
+  const lanes = new Lanes({ ...limits, onRoom: () => claims.wake() });
+  const reachability = new Reachability(() => clock.now().getTime());
+  const deliverParts = {
+    config,
+    clock,
+    resolver,
+    keys,
+    routes,
+    tlsPolicies: new TlsPolicies(() => clock.now().getTime()),
+    sessions,
+    inbox,
+    telemetry,
+    stopping: stopping.signal,
+    mayStart: (id: string) => incarnation.mayStart(id),
+    reserve: (count: number) => recorder.reserve(count, reserveTimeoutMs),
+    releaseReserved: (count: number) => recorder.release(count),
+    record: (end: AttemptEnd, reserved: boolean) => recorder.submit(end, reserved),
+    giveBack: (rows: Parameters<Holding['giveBack']>[0]) => holding.giveBack(rows),
+    unreachable(destination: string) {
+      if (reachability.failed(destination)) void backOff(database, destination, clock.now()).catch(failing('back-off'));
+    },
+    reached(destination: string) {
+      if (reachability.reached(destination)) void endBackOff(database, destination).catch(failing('back-off'));
+    },
+  };
+  const claims = new ClaimLoop({
+    clock,
+    async claim() {
+      const id = incarnation.current;
+      const budget = Math.min(rowsPerClaim, maxHeld - holding.size);
+      if (id === undefined || budget <= 0) return [];
+      return await claim(database, {
+        incarnation: id,
+        now: clock.now(),
+        full: lanes.full(),
+        share: (pairs) => share(pairs, budget, (destination) => lanes.room(destination)),
+      });
+    },
+    earliest: () => earliestDue(database, lanes.full()),
+    handOut(rows) {
+      holding.add(rows);
+      telemetry.claimed(rows);
+      handOut(rows, { contents, lanes, routes, deliver: (delivery) => deliver(delivery, deliverParts) });
+    },
+    onFailure: failing('claim'),
+  });
+
+  // ── start ──
+  await incarnation.beat();
+  const beating = new AbortController();
+  const heartbeats = incarnation.run(beating.signal);
+  starting.defer(async () => {
+    beating.abort();
+    await heartbeats;
+    if (incarnation.id !== undefined) await retire(database, incarnation.id).catch(failing('retire'));
+  });
+  starting.use(startReleasingExpired({ database, clock, telemetry, released: wakeAll }));
+  starting.use(
+    startReconcilingOwn({
+      database,
+      telemetry,
+      incarnation: () => incarnation.id,
+      isHeld: (held) => holding.has(held),
+      betweenClaims: (work) => claims.between(work),
+      givenBack: () => claims.wake(),
+    }),
+  );
+  const resolving = starting.use(startResolvingRoutes({ database, clock, routes, telemetry, moved: () => claims.wake() }));
+  starting.use(startTidying({ database, clock, telemetry, capturedMailLimit: config.capturedMailLimit }));
+  claims.start();
+  // What is past the final dot is waited for; everything before it is given back at once.
+  starting.defer(async () => {
+    await claims.stop();
+    stopping.abort();
+    await within(lanes.stop(), finishSessionsMs);
+    sessions.close();
+    await recorder.flush(flushMs);
+    await holding.flush(flushMs);
+    await recorder[Symbol.asyncDispose]();
+    sequencer.wake();
+  });
+
+  // ── doors ──
+  const log = starting.use(createPostgresLog({ url, logger }));
+  const handle = handleMessageAccepted({ database, clock, mode: config.delivery, telemetry, enqueued: wakeAll });
+  log.subscribe(messageAccepted, { group, handle, maxBatch: 200 });
+  const server = starting.use(
+    await startRpcServer({
+      listen: config.rpcListen,
+      secret: config.rpcSecret,
+      service: name,
+      logger,
+      health,
+      implementations: [
+        implement(DeliveryServiceService, {
+          cancelRecipients: {
+            allow: ['messaging'],
+            handle: answering(cancelRecipients({ database, clock, telemetry, published: () => sequencer.wake() })),
+          },
+          listCapturedMail: { allow: ['gateway'], handle: answering(listCapturedMail({ prisma, arrivals })) },
+          getCapturedMail: { allow: ['gateway'], handle: answering(getCapturedMail({ prisma })) },
+        }),
+      ],
+    }),
+  );
+  health.state = 'ready';
+
+  const running = starting.move();
+  return {
+    rpcAddress: server.address,
+    async [Symbol.asyncDispose]() {
+      health.state = 'draining';
+      await running.disposeAsync();
+    },
+  };
+
+  function wakeAll(): void {
+    claims.wake();
+    resolving.wake();
+    sequencer.wake();
+  }
+
+  function failing(doing: string): (error: unknown) => void {
+    return (error) => telemetry.failed(doing, error);
+  }
+}
+
+/** A ledger partition must stay while a recipient of its messages is still in the queue. */
+async function everyRowIsFinal(client: pg.PoolClient, partition: string): Promise<boolean> {
+  const result = await client.query(
+    `SELECT 1 FROM due JOIN ${pg.escapeIdentifier(partition)} USING (message_id, recipient_number) LIMIT 1`,
+  );
+  return result.rowCount === 0;
+}
+
+// An operator runs many hosts: one customer's that is down must not make all of its mail wait. So it backs off only when nothing of it was
+// reached lately.
+const reachedLatelyMs = 60_000;
+
+class Reachability {
+  readonly #nowMs: () => number;
+  readonly #reachedAtMs = new Map<string, number>();
+  readonly #backingOff = new Set<string>();
+
+  constructor(nowMs: () => number) {
+    this.#nowMs = nowMs;
+  }
+
+  /** True: the destination should back off. */
+  failed(destination: string): boolean {
+    const reachedAtMs = this.#reachedAtMs.get(destination);
+    if (reachedAtMs !== undefined && this.#nowMs() - reachedAtMs < reachedLatelyMs) return false;
+    this.#backingOff.add(destination);
+    return true;
+  }
+
+  /** True: it had been backing off. */
+  reached(destination: string): boolean {
+    if (this.#reachedAtMs.size > 10_000) this.#reachedAtMs.clear();
+    this.#reachedAtMs.set(destination, this.#nowMs());
+    return this.#backingOff.delete(destination);
+  }
+}
+
+async function within(work: Promise<void>, ms: number): Promise<void> {
+  let timer: NodeJS.Timeout | undefined;
+  await Promise.race([
+    work,
+    new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, ms);
+    }),
+  ]);
+  clearTimeout(timer);
+}

@@ -1,0 +1,319 @@
+// The house around delivery for its tests: a real database, a DNS server, SMTP receivers, and messaging and domain-provisioning played by
+// this process over real RPC. Messages come through messaging's outbox like real ones, outcomes are read from delivery's topic.
+import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { type Database, openDatabase } from '@maildoot/db/database';
+import { migrate } from '@maildoot/db/migrate';
+import { outboxMigrations } from '@maildoot/events/migrations';
+import { appendOutbox } from '@maildoot/events/outbox';
+import { createPostgresLog } from '@maildoot/events/postgres-log';
+import { startSequencer } from '@maildoot/events/sequencer';
+import { attemptRecorded, messageAccepted } from '@maildoot/events/topics';
+import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { type AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
+import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
+import { rpcErrors } from '@maildoot/rpc/errors';
+import { implement, type RpcCall, startRpcServer } from '@maildoot/rpc/server';
+import { type Clock, systemClock } from '@maildoot/runtime/clock';
+import { loadSettings } from '@maildoot/runtime/config';
+import { idToUuid, newId } from '@maildoot/runtime/ids';
+import { createLogger } from '@maildoot/runtime/logger';
+import { createSealer } from '@maildoot/runtime/seal';
+import { contextFrom } from '@maildoot/runtime/telemetry';
+import { createTestDatabase } from '@maildoot/testkit/database';
+import { type DnsServer, startDnsServer } from '@maildoot/testkit/dns';
+import { type CapturedLogs, captureLogs } from '@maildoot/testkit/logs';
+import { waitFor } from '@maildoot/testkit/wait';
+import { settings } from '../src/config.ts';
+import { type Running, start } from '../src/service.ts';
+
+const rpcSecret = 'a secret of tests, thirty-two characters long';
+const sealKey = Buffer.alloc(32, 9);
+
+export interface AcceptOptions {
+  to: string[];
+  tenantId?: string;
+  from?: string;
+  /** Default none: unsigned. */
+  signingDomain?: string;
+  subject?: string;
+  text?: string;
+  sendAt?: Date;
+  captured?: boolean;
+  traceparent?: string;
+  id?: string;
+}
+
+export interface House extends AsyncDisposable {
+  database: Database;
+  dns: DnsServer;
+  logs: CapturedLogs;
+  tenantId: string;
+  /** What messaging answers to ReadContents. */
+  contents: Map<string, Buffer>;
+  /** Messaging answers UNAVAILABLE while true. */
+  contentsDown: boolean;
+  /** Domains with a key; others answer DOMAIN_NOT_VERIFIED like domain-provisioning. */
+  signingKeys: Map<string, { selector: string; privateKey: KeyObject }>;
+  /** How often keys and contents were asked for. */
+  calls: { getSigningKey: number; readContents: number };
+  /** Everything that came out of delivery's topic. */
+  events: AttemptRecordedEvent[];
+  /** Starts a delivery; several may run beside each other. */
+  startDelivery(env?: Record<string, string>, options?: { clock?: Clock }): Promise<RunningDelivery>;
+  /** Puts a message into messaging's outbox. Answers its id. */
+  accept(options: AcceptOptions): Promise<string>;
+  /** The same event once more. */
+  acceptAgain(messageId: string): Promise<void>;
+  makeKey(domain: string, selector?: string): void;
+  outcomes(messageId: string): string[];
+  waitForOutcomes(messageId: string, count: number, timeoutMs?: number): Promise<AttemptRecordedEvent[]>;
+  due(messageId: string): Promise<Record<string, unknown>[]>;
+}
+
+export interface RunningDelivery extends Running {
+  rpc: RpcClient<typeof DeliveryServiceService>;
+  asGateway: RpcClient<typeof DeliveryServiceService>;
+}
+
+export async function openHouse(): Promise<House> {
+  await using opening = new AsyncDisposableStack();
+  const testDatabase = opening.use(await createTestDatabase());
+  const logs = captureLogs();
+  const logger = createLogger({ service: 'test', level: 'debug', destination: logs.destination });
+  await migrate({ url: testDatabase.url, schema: 'messaging', migrations: [outboxMigrations], logger });
+  const messagingDatabase = opening.use(
+    openDatabase({ url: testDatabase.url, schema: 'messaging', maxConnections: 3, applicationName: 'test' }),
+  );
+  const sequencer = opening.use(startSequencer({ database: messagingDatabase, logger }));
+  await sequencer.ready;
+  const database = opening.use(openDatabase({ url: testDatabase.url, schema: 'delivery', maxConnections: 4, applicationName: 'test' }));
+  const dns = opening.use(await startDnsServer());
+  const sealer = createSealer([{ id: 'k1', key: sealKey }]);
+
+  const contents = new Map<string, Buffer>();
+  const signingKeys: House['signingKeys'] = new Map();
+  const calls = { getSigningKey: 0, readContents: 0 };
+  const sent = new Map<string, MessageAcceptedEvent>();
+  const events: AttemptRecordedEvent[] = [];
+  const state = { contentsDown: false };
+  const refuse = () => {
+    throw rpcErrors.UNIMPLEMENTED({ message: 'not played here' });
+  };
+  const refused = { allow: [], handle: refuse };
+  const messagingServer = opening.use(
+    await startRpcServer({
+      listen: '127.0.0.1:0',
+      secret: rpcSecret,
+      service: 'messaging',
+      logger,
+      implementations: [
+        implement(MessagingServiceService, {
+          acceptMessages: refused,
+          listMessages: refused,
+          getMessage: refused,
+          getTimeline: refused,
+          cancelMessage: refused,
+          getContent: { allow: [], handle: refuse as never },
+          readContents: {
+            allow: ['delivery'],
+            async *handle(request) {
+              calls.readContents++;
+              if (state.contentsDown) throw rpcErrors.UNAVAILABLE({ message: 'down' });
+              for (const id of request.ids) {
+                const content = contents.get(id);
+                if (content === undefined) yield { id, data: Buffer.alloc(0), last: true, missing: true };
+                else {
+                  // Two frames, so that putting them together is exercised.
+                  const half = Math.floor(content.length / 2);
+                  yield { id, data: content.subarray(0, half), last: false, missing: false };
+                  yield { id, data: content.subarray(half), last: true, missing: false };
+                }
+              }
+            },
+          },
+        }),
+      ],
+    }),
+  );
+  const domainServer = opening.use(
+    await startRpcServer({
+      listen: '127.0.0.1:0',
+      secret: rpcSecret,
+      service: 'domain-provisioning',
+      logger,
+      implementations: [
+        implement(DomainServiceService, {
+          createDomain: refused,
+          listDomains: refused,
+          verifyDomain: refused,
+          checkSenderDomains: refused,
+          getSigningKey: {
+            allow: ['delivery'],
+            handle(request: { domain: string }, call: RpcCall) {
+              calls.getSigningKey++;
+              const key = signingKeys.get(request.domain);
+              if (key === undefined) throw rpcErrors.UNAVAILABLE({ message: 'no key' });
+              const der = key.privateKey.export({ format: 'der', type: 'pkcs8' });
+              const sealed = sealer.seal(der, `dkim:${call.tenantId}:${request.domain}:${key.selector}`);
+              return { selector: key.selector, sealedPrivateKey: sealed };
+            },
+          },
+        }),
+      ],
+    }),
+  );
+  const log = opening.use(createPostgresLog({ url: testDatabase.url, logger }));
+  const running = new Set<Running>();
+  opening.defer(async () => {
+    for (const one of running) await one[Symbol.asyncDispose]();
+  });
+  log.subscribe(attemptRecorded, {
+    group: 'test',
+    maxBatch: 100,
+    async handle(records) {
+      for (const record of records) events.push(record.event);
+    },
+  });
+
+  const tenantId = newId('ten');
+  async function publish(event: MessageAcceptedEvent, traceparent?: string): Promise<void> {
+    await messagingDatabase.transaction((client) =>
+      appendOutbox(client, [{ topic: messageAccepted, event, ...(traceparent !== undefined && { traceparent }) }]),
+    );
+    sequencer.wake();
+  }
+
+  const opened = opening.move();
+  const house: House = {
+    database,
+    dns,
+    logs,
+    tenantId,
+    contents,
+    get contentsDown() {
+      return state.contentsDown;
+    },
+    set contentsDown(down) {
+      state.contentsDown = down;
+    },
+    signingKeys,
+    calls,
+    events,
+    async startDelivery(env = {}, options = {}) {
+      const config = loadSettings(settings, {
+        DATABASE_URL: testDatabase.url,
+        MIGRATE_AT_START: 'true',
+        RPC_SECRET: rpcSecret,
+        SEAL_KEYS: `k1:${sealKey.toString('base64')}`,
+        MESSAGING_ADDRESS: messagingServer.address,
+        DOMAIN_ADDRESS: domainServer.address,
+        DNS_SERVERS: dns.address,
+        ALLOW_NETWORKS: '127.0.0.0/8',
+        MAIL_HOSTNAME: 'out.maildoot.test',
+        DELIVERY: 'direct',
+        LOG_LEVEL: 'debug',
+        ...env,
+      });
+      const service = await start(config, { clock: options.clock ?? systemClock, logger });
+      running.add(service);
+      const client = (self: string) =>
+        createRpcClient(DeliveryServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 10_000 });
+      const rpc = client('messaging');
+      const asGateway = client('gateway');
+      return {
+        rpcAddress: service.rpcAddress,
+        rpc,
+        asGateway,
+        async [Symbol.asyncDispose]() {
+          running.delete(service);
+          await rpc[Symbol.asyncDispose]();
+          await asGateway[Symbol.asyncDispose]();
+          await service[Symbol.asyncDispose]();
+        },
+      };
+    },
+    async accept(accepted) {
+      const id = accepted.id ?? newId('msg');
+      const from = accepted.from ?? 'sender@shop.test';
+      const mime = mimeOf(id, from, accepted);
+      contents.set(id, mime);
+      const event = MessageAcceptedEvent.fromPartial({
+        messageId: id,
+        tenantId: accepted.tenantId ?? tenantId,
+        mailFrom: from,
+        signingDomain: accepted.signingDomain ?? '',
+        recipients: accepted.to.map((address, number) => ({ number, address })),
+        acceptedAt: new Date(),
+        sizeBytes: BigInt(mime.length),
+        captured: accepted.captured ?? false,
+      });
+      event.sendAt = accepted.sendAt;
+      sent.set(id, event);
+      await publish(event, accepted.traceparent);
+      return id;
+    },
+    async acceptAgain(messageId) {
+      const event = sent.get(messageId);
+      if (event === undefined) throw new Error('unknown message');
+      await publish(event);
+    },
+    makeKey(domain, selector = 'md1') {
+      const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+      signingKeys.set(domain, { selector, privateKey });
+      const p = publicKey.export({ format: 'der', type: 'spki' }).toString('base64');
+      dns.setZone(domain, { [`${selector}._domainkey`]: { TXT: [`v=DKIM1; k=rsa; p=${p}`] } });
+    },
+    outcomes: (messageId) => events.filter((event) => event.messageId === messageId).map((event) => nameOf(event.outcome)),
+    waitForOutcomes: (messageId, count, timeoutMs = 15_000) =>
+      waitFor(
+        () => {
+          const found = events.filter((event) => event.messageId === messageId);
+          return found.length >= count ? found : undefined;
+        },
+        { what: `${count} outcome(s) of ${messageId}`, timeoutMs },
+      ),
+    async due(messageId) {
+      const result = await database.pool.query('SELECT * FROM due WHERE message_id = $1 ORDER BY recipient_number', [
+        idToUuid('msg', messageId),
+      ]);
+      return result.rows;
+    },
+    [Symbol.asyncDispose]: () => opened.disposeAsync(),
+  };
+  return house;
+}
+
+/** An MX zone: every host is given as name → addresses, in order of preference. */
+export function mxZone(dns: DnsServer, domain: string, hosts: [string, string][]): void {
+  dns.setZone(domain, {
+    '@': { MX: hosts.map(([name], index) => ({ preference: (index + 1) * 10, exchange: `${name}.${domain}` })) },
+    ...Object.fromEntries(hosts.map(([name, address]) => [name, { A: [address] }])),
+  });
+}
+
+export function nameOf(outcome: Outcome): string {
+  return (Object.entries(Outcome).find(([, value]) => value === outcome)?.[0] ?? '?').slice('OUTCOME_'.length).toLowerCase();
+}
+
+function mimeOf(id: string, from: string, { to, subject, text }: AcceptOptions): Buffer {
+  return Buffer.from(
+    [
+      `From: ${from}`,
+      `To: ${to.join(', ')}`,
+      `Subject: ${subject ?? 'Hello'}`,
+      `Message-ID: <${id}@shop.test>`,
+      `Date: Sat, 21 Nov 2026 10:00:00 +0000`,
+      'MIME-Version: 1.0',
+      'Content-Type: text/plain; charset=utf-8',
+      '',
+      text ?? 'Hello there.',
+      '.a line that begins with a dot',
+      '',
+    ].join('\r\n'),
+  );
+}
+
+export { contextFrom };
