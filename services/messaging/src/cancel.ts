@@ -10,7 +10,7 @@ import { type Message, RecipientStatus } from '@maildoot/proto/maildoot/messagin
 import type { RpcClient } from '@maildoot/rpc/client';
 import type { Clock } from '@maildoot/runtime/clock';
 import { uuidToId } from '@maildoot/runtime/ids';
-import { errors } from './errors.ts';
+import { errors, noSuchMessage } from './errors.ts';
 import { viewMessage } from './message-view.ts';
 import { type RecipientOutcome, recordOutcomes } from './record-outcomes.ts';
 import { isEnd } from './status.ts';
@@ -64,7 +64,7 @@ async function answer(parts: CancelParts, caller: CancelCaller, messageId: strin
     parts.messages.find(caller.tenantId, messageId),
     readRecipients(parts, caller, messageId),
   ]);
-  if (message === undefined) throw errors.NOT_FOUND({ message: 'There is no such message.' });
+  if (message === undefined) throw noSuchMessage();
   // Also when an earlier call did it, whose answer may have been lost.
   if (!recipients.some((recipient) => recipient.status === RecipientStatus.RECIPIENT_STATUS_CANCELLED)) {
     throw errors.MESSAGE_NOT_CANCELLABLE({ message: 'Every recipient is being delivered to at this moment, or is done with.' });

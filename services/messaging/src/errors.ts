@@ -1,6 +1,6 @@
 // The closed list of what calls to this service fail with. HTTP statuses are the gateway's.
 import { isTransientError } from '@maildoot/db/errors';
-import { defineErrors } from '@maildoot/rpc/errors';
+import { defineErrors, type RpcError } from '@maildoot/rpc/errors';
 
 export const errors = defineErrors({
   /** The request is not what it must be; the issues say where. */
@@ -24,6 +24,11 @@ export const errors = defineErrors({
   /** The database, or a service that has to be asked, can't be reached. */
   UNAVAILABLE: { status: 'UNAVAILABLE', retryable: true },
 });
+
+/** For what is not there and for what is another tenant's, in the same words: nobody learns which. */
+export function noSuchMessage(): RpcError {
+  return errors.NOT_FOUND({ message: 'There is no such message.' });
+}
 
 /** Trouble with the database that passes by itself, as the answer that says so; everything else as it is. */
 export function unavailableIfTransient(error: unknown): unknown {

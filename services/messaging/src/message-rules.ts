@@ -76,23 +76,20 @@ const headerCode: Record<ReturnType<typeof refusedHeaders>[number]['problem'], s
 
 function checkId(id: string, now: Date, add: Add): void {
   const uuid = idToUuid('msg', id);
-  if (uuid === undefined) return add('id', 'invalid_id', 'The id is not a message id.');
-  const age = now.getTime() - uuidTime(uuid).getTime();
+  const age = uuid === undefined ? Number.NaN : now.getTime() - uuidTime(uuid).getTime();
+  if (uuid === undefined) add('id', 'invalid_id', 'The id is not a message id.');
   if (age > maxIdAgeMs || age < -maxIdAheadMs) add('id', 'id_not_current', 'The id was not made just now; is a clock wrong?');
 }
 
 function checkAddress(path: string, address: Address, add: Add): void {
   const result: AddressResult = mailboxOf(address.email, address.name);
-  if (!result.ok) return add(path, result.problem === 'control_character' ? 'control_character' : 'invalid_email', result.message);
-  if (result.mailbox.needsSmtpUtf8) {
-    return add(
-      path,
-      'smtputf8_unsupported',
-      'Addresses with characters beyond ASCII before the @ are not supported; the domain and the name may have them.',
-    );
+  if (!result.ok) add(path, result.problem === 'control_character' ? 'control_character' : 'invalid_email', result.message);
+  else if (result.mailbox.needsSmtpUtf8) {
+    const message = 'Addresses with characters beyond ASCII before the @ are not supported; the domain and the name may have them.';
+    add(path, 'smtputf8_unsupported', message);
   }
   // Stored and compared byte by byte, so there is one form only.
-  if (result.mailbox.address !== address.email) add(path, 'not_normalised', `The address is to be written ${result.mailbox.address}.`);
+  else if (result.mailbox.address !== address.email) add(path, 'not_normalised', `The address is to be written ${result.mailbox.address}.`);
 }
 
 function checkAttachments(message: OutgoingMessage, add: Add): void {

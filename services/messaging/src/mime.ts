@@ -60,7 +60,7 @@ export async function composeMime(message: MimeInput, date: Date): Promise<Buffe
 
 // A message to Bcc alone still says that it has recipients: without To many filters score it as spam (RFC 5322 section 3.6.3).
 function toAndCc(message: Pick<MimeInput, 'to' | 'cc'>) {
-  if (message.to.length + message.cc.length === 0) return { to: [{ name: 'undisclosed-recipients', group: [] }] };
+  if (message.to.length + message.cc.length === 0) return { to: 'undisclosed-recipients:;' };
   return { ...(message.to.length > 0 && { to: message.to.map(mailbox) }), ...(message.cc.length > 0 && { cc: message.cc.map(mailbox) }) };
 }
 

@@ -99,7 +99,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           getMessage: getMessage({ messages, clock }),
           getTimeline: getTimeline({ messages, clock }),
           cancelMessage: cancelMessage({ database, messages, delivery, clock, telemetry }),
-          getContent: getContent(contents),
+          getContent: getContent({ contents, messages }),
           readContents: readContents(contents),
         }),
       ],

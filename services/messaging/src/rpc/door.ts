@@ -2,7 +2,7 @@
 import type { RpcImplementation } from '@maildoot/rpc/server';
 import type { RequestOf, ResponseOf, RpcCall, RpcMethod } from '@maildoot/rpc/service';
 import { idToUuid } from '@maildoot/runtime/ids';
-import { errors, unavailableIfTransient } from '../errors.ts';
+import { errors, noSuchMessage, unavailableIfTransient } from '../errors.ts';
 
 type Unary = RpcMethod & { responseStream: false };
 type ServerStream = RpcMethod & { responseStream: true };
@@ -53,6 +53,6 @@ export function tenantOf(call: RpcCall): string {
 /** A message id as it stands in the database. What is no id is not found, as an id that nobody has. */
 export function messageUuid(id: string): string {
   const uuid = idToUuid('msg', id);
-  if (uuid === undefined) throw errors.NOT_FOUND({ message: 'There is no such message.' });
+  if (uuid === undefined) throw noSuchMessage();
   return uuid;
 }

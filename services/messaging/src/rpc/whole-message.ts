@@ -1,5 +1,5 @@
 // A message with its recipients and events, as GetMessage and GetTimeline arrange them.
-import { errors } from '../errors.ts';
+import { noSuchMessage } from '../errors.ts';
 import type { EventRow, MessageRow, MessageStore, RecipientView } from '../store/messages.ts';
 
 /** Throws NOT_FOUND, for another tenant's message as for none. */
@@ -13,6 +13,6 @@ export async function readWhole(
     messages.recipientsOf(tenantId, [id]),
     messages.eventsOf(tenantId, id),
   ]);
-  if (message === undefined) throw errors.NOT_FOUND({ message: 'There is no such message.' });
+  if (message === undefined) throw noSuchMessage();
   return { message, recipients: recipients.get(id) ?? [], events };
 }

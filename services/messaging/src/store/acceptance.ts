@@ -66,8 +66,12 @@ export async function commitAcceptances<Answer>(
       group.flatMap((one) => one.keys),
       now,
     );
-    let next = 0;
-    const decisions = group.map((one) => one.decide(claims.slice(next, (next += one.keys.length))));
+    let taken = 0;
+    const decisions = group.map((one) => {
+      const own = claims.slice(taken, taken + one.keys.length);
+      taken += own.length;
+      return one.decide(own);
+    });
     const agreed = decisions.filter((decision): decision is Decision<Answer> => !(decision instanceof Error));
     // Two replicas that retry the same ids in opposite order would deadlock.
     const messages = agreed.flatMap((decision) => decision.messages).sort((a, b) => (a.id < b.id ? -1 : 1));

@@ -1,0 +1,109 @@
+// The database goes away: before a commit, in the middle of it, for a while. What was answered is there, what is not there was not answered.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { RpcError } from '@maildoot/rpc/errors';
+import { waitFor } from '@maildoot/testkit/wait';
+import { type PostgresProxy, startPostgresProxy } from './postgres-proxy.ts';
+import { createWorld, hashOf, outgoing, rpcError, type World } from './world.ts';
+
+let world: World;
+let proxy: PostgresProxy;
+before(async () => {
+  world = await createWorld({
+    serviceDatabaseUrl: async (url) => {
+      proxy = await startPostgresProxy(url);
+      return proxy.url;
+    },
+  });
+  await world.acceptOne();
+});
+after(async () => {
+  await world[Symbol.asyncDispose]();
+  await proxy[Symbol.asyncDispose]();
+});
+
+describe('a connection lost during COMMIT', () => {
+  it('after the server has committed: the message is found, and accepted', async () => {
+    proxy.breakNextCommit('after');
+    const message = outgoing();
+    const accepted = await world.acceptOne(message);
+    assert.equal(proxy.broken, 1);
+    assert.equal(accepted.id, message.id);
+    assert.equal((await world.get(message.id)).message?.id, message.id);
+    assert.equal((await world.outboxOf(message.id)).length, 1);
+  });
+
+  it('before the server has heard of it: the message is not found, and the answer says so', async () => {
+    const brokenBefore = proxy.broken;
+    proxy.breakNextCommit('before');
+    const message = outgoing();
+    await assert.rejects(world.accept(message), (error: RpcError) => error.code === 'UNAVAILABLE' && error.retryAfterMs === 1000);
+    assert.equal(proxy.broken, brokenBefore + 1);
+    await assert.rejects(world.get(message.id), rpcError('NOT_FOUND'));
+    // The gateway asks again with the same id.
+    await world.acceptOne(message);
+    assert.equal((await world.outboxOf(message.id)).length, 1);
+  });
+
+  it('with an idempotency key: asking again gives the answer, once', async () => {
+    proxy.breakNextCommit('after');
+    const message = outgoing();
+    const key = { idempotencyKey: 'k1', requestSha256: hashOf('x') };
+    const first = await world.accept(message, key);
+    assert.deepEqual(await world.accept(message, key), first);
+    assert.equal((await world.accept(outgoing(), key)).replayed, true);
+  });
+
+  it('of many requests together: each is answered by what is there', async () => {
+    for (const when of ['after', 'before'] as const) {
+      const messages = Array.from({ length: 40 }, () => outgoing());
+      proxy.breakNextCommit(when);
+      const answers = await Promise.allSettled(messages.map((message) => world.accept(message)));
+      for (const [index, answer] of answers.entries()) {
+        const there = (await world.outboxOf(messages[index]!.id)).length;
+        assert.equal(
+          there,
+          answer.status === 'fulfilled' ? 1 : 0,
+          `${when}: message ${index} was ${answer.status}, ${there} in the outbox`,
+        );
+      }
+      assert.equal(
+        answers.some((answer) => answer.status === 'rejected'),
+        when === 'before',
+      );
+    }
+  });
+});
+
+describe('a database that is down', () => {
+  it('is UNAVAILABLE within a second, for sending and reading, and all works again when it is back', async () => {
+    const message = outgoing();
+    const { id } = await world.acceptOne();
+    await proxy.down();
+    for (const call of [
+      () => world.accept(message),
+      () => world.get(id),
+      () => world.list(),
+      () => world.content(id),
+      () => world.accept({}, { idempotencyKey: 'k', requestSha256: hashOf('x') }),
+    ]) {
+      const startedAt = performance.now();
+      await assert.rejects(call(), (error: RpcError) => {
+        assert.ok(error instanceof RpcError);
+        assert.equal(error.code, 'UNAVAILABLE');
+        assert.equal(error.retryAfterMs, 1000);
+        return true;
+      });
+      assert.ok(performance.now() - startedAt < 1_000, `took ${performance.now() - startedAt} ms`);
+    }
+    await proxy.up();
+    await waitFor(async () => (await world.accept(message)).results[0], { what: 'accepting again' });
+    assert.equal((await world.outboxOf(message.id)).length, 1);
+    // The sequencer found its way back as well: what was accepted gets its position.
+    await waitFor(
+      async () =>
+        (await world.database.pool.query('SELECT FROM outbox WHERE key = $1 AND position IS NOT NULL', [message.id])).rowCount === 1,
+      { what: 'the outbox row to be sequenced' },
+    );
+  });
+});

@@ -1,0 +1,124 @@
+// Idempotency keys: the same request gets the same answer, another one is told so, and two at a time have one effect.
+import assert from 'node:assert/strict';
+import { after, before, describe, it } from 'node:test';
+import { newId } from '@maildoot/runtime/ids';
+import { TestClock } from '@maildoot/testkit/clock';
+import { createWorld, errorAt, hashOf, outgoing, rpcError, type World } from './world.ts';
+
+let world: World;
+const clock = new TestClock();
+before(async () => {
+  world = await createWorld({ clock });
+});
+after(() => world[Symbol.asyncDispose]());
+
+const key = (idempotencyKey: string, body = 'body') => ({ idempotencyKey, requestSha256: hashOf(body) });
+
+describe('a key of the request', () => {
+  it('replays the whole answer, batch id included, whatever has changed since', async () => {
+    const first = await world.accept([{}, { to: [] }], { ...key('r1'), batchId: newId('bat') });
+    world.verified.delete(`${world.tenantId} sender.example`);
+    const second = await world.accept([outgoing(), outgoing()], { ...key('r1'), batchId: newId('bat') });
+    world.verified.add(`${world.tenantId} sender.example`);
+    assert.equal(first.replayed, false);
+    assert.deepEqual(second, { ...first, replayed: true });
+  });
+
+  it('with another body is a mismatch, and with another tenant another key', async () => {
+    await world.acceptOne({}, key('r2'));
+    await assert.rejects(world.accept({}, key('r2', 'another body')), rpcError('IDEMPOTENCY_MISMATCH'));
+    const other = newId('ten');
+    world.verified.add(`${other} sender.example`);
+    assert.equal((await world.accept({}, key('r2', 'another body'), other)).replayed, false);
+  });
+
+  it('under which the gateway asks again with the same ids is no replay: nobody has heard the answer', async () => {
+    const message = outgoing();
+    const first = await world.accept(message, key('r3'));
+    assert.deepEqual(await world.accept(message, key('r3')), first);
+    assert.equal(first.replayed, false);
+  });
+
+  it('used by many at the same time has one effect', async () => {
+    const answers = await Promise.allSettled(Array.from({ length: 20 }, () => world.accept({}, key('r4'))));
+    const ids = new Set(
+      answers.flatMap((answer) =>
+        answer.status === 'fulfilled' ? answer.value.results.map(({ result }) => result?.$case === 'accepted' && result.value.id) : [],
+      ),
+    );
+    assert.equal(ids.size, 1);
+    for (const answer of answers)
+      if (answer.status === 'rejected') assert.equal((answer.reason as { code: string }).code, 'IDEMPOTENCY_IN_PROGRESS');
+    const { rows } = await world.database.pool.query("SELECT FROM idempotency_record WHERE key = 'r4'");
+    assert.equal(rows.length, 1);
+  });
+
+  it('keeps no failure: the request may be repeated once it is put right', async () => {
+    const from = { email: 'x@soon.example', name: '' };
+    assert.equal(errorAt(await world.accept({ from }, key('r5')), 0).code, 'DOMAIN_NOT_VERIFIED');
+    world.verified.add(`${world.tenantId} soon.example`);
+    await world.acceptOne({ from }, key('r5'));
+  });
+
+  it('is forgotten after 24 hours', async () => {
+    const first = await world.acceptOne({}, key('r6'));
+    await clock.advance(86_400_000 - 1_000);
+    assert.equal((await world.accept({}, key('r6'))).replayed, true);
+    await clock.advance(1_000);
+    // Ids carry real time, which is a day behind this clock by now, and that is as far as it may be.
+    const again = await world.accept({}, key('r6'));
+    assert.equal(again.replayed, false);
+    assert.notEqual(again.results[0]?.result?.$case === 'accepted' && again.results[0].result.value.id, first.id);
+  });
+
+  it('that is none is refused', async () => {
+    await assert.rejects(world.accept({}, key('a\0b')), rpcError('VALIDATION_ERROR'));
+    await assert.rejects(world.accept({}, key('x'.repeat(256))), rpcError('VALIDATION_ERROR'));
+  });
+});
+
+describe('a key of an item', () => {
+  it('replays that item in another batch, while the others run', async () => {
+    const first = await world.acceptOne({ ...key('i1') });
+    const { results, replayed } = await world.accept([{ ...key('i1') }, {}]);
+    const [again, fresh] = results.map(({ result }) => (result?.$case === 'accepted' ? result.value : undefined));
+    assert.deepEqual(again, first);
+    assert.notEqual(fresh?.id, first.id);
+    assert.equal(replayed, false);
+  });
+
+  it('with another body, or twice in a request, or unusable, fails that item alone', async () => {
+    await world.acceptOne({ ...key('i2') });
+    const response = await world.accept([{ ...key('i2', 'another') }, { ...key('i3') }, { ...key('i3') }, { ...key('\0') }, {}]);
+    assert.deepEqual(
+      response.results.map(({ result }) => result?.$case),
+      ['error', 'accepted', 'error', 'error', 'accepted'],
+    );
+    assert.equal(errorAt(response, 0).code, 'IDEMPOTENCY_MISMATCH');
+    assert.deepEqual(
+      errorAt(response, 2).issues.map((issue) => [issue.path, issue.code]),
+      [['idempotency_key', 'duplicate']],
+    );
+    assert.equal(errorAt(response, 3).code, 'VALIDATION_ERROR');
+  });
+
+  it('held by a request that has not committed yet is in progress', async () => {
+    const client = await world.database.pool.connect();
+    try {
+      // Another pod that is just now committing the same key.
+      await client.query('BEGIN');
+      const { claim } = await import('@maildoot/db/idempotency');
+      const { idToUuid } = await import('@maildoot/runtime/ids');
+      const tenantId = idToUuid('ten', world.tenantId)!;
+      await claim(client, [{ tenantId, operation: 'messages.item', key: 'i4', requestHash: hashOf('body') }]);
+      const response = await world.accept([{ ...key('i4') }, {}]);
+      assert.equal(errorAt(response, 0).code, 'IDEMPOTENCY_IN_PROGRESS');
+      assert.equal(response.results[1]?.result?.$case, 'accepted');
+      await assert.rejects(world.accept([{ ...key('i4') }, {}], { atomic: true }), rpcError('IDEMPOTENCY_IN_PROGRESS'));
+    } finally {
+      await client.query('ROLLBACK');
+      client.release();
+    }
+    await world.acceptOne({ ...key('i4') });
+  });
+});
