@@ -80,7 +80,7 @@ export async function startEchoServer(options: EchoOptions = {}): Promise<{ serv
 }
 
 export function echoClient(address: string, options: Partial<RpcClientOptions> = {}): RpcClient<typeof EchoService> {
-  return createRpcClient(EchoService, { address, self: 'gateway', secret: SECRET, defaultDeadlineMs: 5000, ...options });
+  return createRpcClient(EchoService, { address, self: 'gateway', secret: SECRET, defaultDeadlineMs: 15_000, ...options });
 }
 
 /** A server and a client of it. */
@@ -99,7 +99,7 @@ export async function startEcho(options: EchoOptions = {}): Promise<Echo> {
 }
 
 /** Waits until something holds; fails with what was waited for. */
-export async function until(what: string, holds: () => boolean, timeoutMs = 5000): Promise<void> {
+export async function until(what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> {
   const end = performance.now() + timeoutMs;
   while (!holds()) {
     if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
