@@ -62,6 +62,8 @@ class PostgresLog implements EventLog, LogConnections {
         synchronous_commit: 'off',
         // Statements are prepared while the tables may still be empty; the plan must fit full ones.
         enable_seqscan: 'off',
+        enable_bitmapscan: 'off',
+        enable_sort: 'off',
         plan_cache_mode: 'force_generic_plan',
         jit: 'off',
       }),
