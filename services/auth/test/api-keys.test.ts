@@ -162,9 +162,12 @@ test('last use is kept to the minute, and written once a minute', async () => {
   await authenticate(key);
   const other = await newTenant(auth);
   await authenticate(other.key);
-  await waitFor(async () => (await auth.gateway.listApiKeys({ limit: 1, afterId: '' }, { tenantId: other.tenantId })).apiKeys[0]?.lastUsedAt, {
-    what: "the other key's time of last use",
-  });
+  await waitFor(
+    async () => (await auth.gateway.listApiKeys({ limit: 1, afterId: '' }, { tenantId: other.tenantId })).apiKeys[0]?.lastUsedAt,
+    {
+      what: "the other key's time of last use",
+    },
+  );
   assert.equal(await rowVersion(), version);
 
   await auth.clock.advance(60_000);

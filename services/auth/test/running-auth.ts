@@ -1,14 +1,14 @@
 // The real service on a real, fresh database, and clients of it as its callers see it.
 
+import { openDatabase } from '@maildoot/db/database';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { createRpcClient } from '@maildoot/rpc/client';
 import { createLogger } from '@maildoot/runtime/logger';
 import { TestClock } from '@maildoot/testkit/clock';
 import { createTestDatabase } from '@maildoot/testkit/database';
 import { captureLogs } from '@maildoot/testkit/logs';
-import pg from 'pg';
 import type { Config } from '../src/config.ts';
-import { start } from '../src/service.ts';
+import { schema, start } from '../src/service.ts';
 
 const rpcSecret = 'a secret of at least 32 characters for tests';
 
@@ -32,8 +32,7 @@ export async function startAuth() {
   const service = starting.use(await start(config, { clock, logger }));
   const client = (self: string) =>
     starting.use(createRpcClient(AuthServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 5000 }));
-  const database = new pg.Pool({ connectionString: testDatabase.url, options: '-c search_path=auth', max: 2 });
-  starting.defer(() => database.end());
+  const { pool: database } = starting.use(openDatabase({ url: testDatabase.url, schema, maxConnections: 2, applicationName: 'test' }));
   const gateway = client('gateway');
   const operator = client('operator');
   const stranger = client('delivery');

@@ -74,7 +74,13 @@ test("the operator's command prints a tenant and a key that works", async () => 
 });
 
 for (const { what, args, env, status, says } of [
-  { what: 'an address that is taken', args: ['--name', 'x', '--email', 'hand@example.com'], env: undefined, status: 65, says: /belongs to a tenant/ },
+  {
+    what: 'an address that is taken',
+    args: ['--name', 'x', '--email', 'hand@example.com'],
+    env: undefined,
+    status: 65,
+    says: /belongs to a tenant/,
+  },
   { what: 'an address that is none', args: ['--name', 'x', '--email', 'x'], env: undefined, status: 65, says: /email: / },
   { what: 'a missing option', args: ['--name', 'x'], env: undefined, status: 64, says: /usage: / },
   { what: 'an unknown option', args: ['--nmae', 'x'], env: undefined, status: 64, says: /--nmae/ },

@@ -1,5 +1,6 @@
 // The real service on a real, fresh database, clients of it as its callers see it, and an internet of our own to look at.
 
+import { openDatabase } from '@maildoot/db/database';
 import type { Domain } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { createRpcClient } from '@maildoot/rpc/client';
@@ -9,9 +10,8 @@ import { TestClock } from '@maildoot/testkit/clock';
 import { createTestDatabase } from '@maildoot/testkit/database';
 import { startDnsServer } from '@maildoot/testkit/dns';
 import { captureLogs } from '@maildoot/testkit/logs';
-import pg from 'pg';
 import type { Config } from '../src/config.ts';
-import { start } from '../src/service.ts';
+import { schema, start } from '../src/service.ts';
 
 const rpcSecret = 'a secret of at least 32 characters for tests';
 export const sealKeys = [{ id: 'k1', key: Buffer.alloc(32, 1) }];
@@ -43,8 +43,7 @@ export async function startDomains(settings: Partial<Config> = {}) {
   const service = starting.use(await start(config, { clock, logger }));
   const client = (self: string) =>
     starting.use(createRpcClient(DomainServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 5000 }));
-  const database = new pg.Pool({ connectionString: testDatabase.url, options: '-c search_path=domain_provisioning', max: 2 });
-  starting.defer(() => database.end());
+  const { pool: database } = starting.use(openDatabase({ url: testDatabase.url, schema, maxConnections: 2, applicationName: 'test' }));
   const running = { gateway: client('gateway'), messaging: client('messaging'), delivery: client('delivery'), clock, dns, logs, database };
   const parts = starting.move();
   return { ...running, [Symbol.asyncDispose]: () => parts.disposeAsync() };

@@ -1,0 +1,117 @@
+// Asking a domain's own name servers: real DNS servers on one port of several loopback addresses, found through a resolver as the
+// internet's would be.
+
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { createResolver } from '@maildoot/runtime/resolver';
+import { type DnsServer, startDnsServer } from '@maildoot/testkit/dns';
+import { lookupAtDomainsOwnServers } from '../src/lookup.ts';
+
+/** What a resolver on the internet knows: delegations and addresses. Its TXT records are an old cache that nobody may read. */
+let internet: DnsServer;
+let customer: DnsServer;
+let provider: DnsServer;
+const parts = new AsyncDisposableStack();
+before(async () => {
+  // Both authorities at one port, as port 53 is one for all.
+  customer = parts.use(await startDnsServer({ host: '127.0.0.2' }));
+  provider = parts.use(await startDnsServer({ host: '127.0.0.3', port: customer.port }));
+  internet = parts.use(await startDnsServer());
+  internet.setZones({
+    'customer.example': {
+      '@': { NS: ['ns1.customer.example', 'ns2.customer.example'], TXT: ['stale'] },
+      ns1: { A: ['127.0.0.2'] },
+      key: { TXT: ['stale'] },
+    },
+    'dmarc.provider.example': { '@': { NS: ['ns.provider.example'] } },
+    'provider.example': { '@': { NS: ['ns.provider.example'] }, ns: { A: ['127.0.0.3'] } },
+    'alias.customer.example': { '@': { CNAME: 'dmarc.provider.example' } },
+    'inside.example': { '@': { NS: ['ns.inside.example'] }, ns: { A: ['10.0.0.53', '127.0.0.1'], AAAA: ['::1', 'fd00::53'] } },
+    'lame.example': { '@': { NS: ['ns.nowhere.example'] } },
+    'mixed.example': { '@': { NS: ['ns.inside.example', 'ns1.customer.example'] } },
+  });
+  customer.setZones({
+    'customer.example': {
+      '@': { TXT: ['at the apex'] },
+      key: { TXT: ['fresh'] },
+      out: { CNAME: 'target.provider.example' },
+      alias: { CNAME: 'dmarc.provider.example' },
+      round: { CNAME: 'round.customer.example' },
+    },
+    'mixed.example': { '@': { TXT: ['reached'] } },
+  });
+  provider.setZones({ 'provider.example': { target: { TXT: ['followed'] }, dmarc: { TXT: ['behind an alias to an apex'] } } });
+});
+after(() => parts.disposeAsync());
+
+function look(names: string[], allowNetworks = ['127.0.0.2/32', '127.0.0.3/32'], timeoutMs = 4500) {
+  const lookup = lookupAtDomainsOwnServers(createResolver([internet.address]), { allowNetworks, authoritativePort: customer.port });
+  return lookup.txt(names, timeoutMs);
+}
+
+test("the domain's own servers are asked, not the resolver's cache", async () => {
+  assert.deepEqual(await look(['customer.example', 'key.customer.example']), [
+    { kind: 'values', values: ['at the apex'] },
+    { kind: 'values', values: ['fresh'] },
+  ]);
+  assert.ok(!internet.queries.some((query) => query.type === 'TXT'));
+});
+
+test('a name that is not there is nothing, by name and by type', async () => {
+  assert.deepEqual(await look(['absent.customer.example']), [{ kind: 'nothing' }]);
+});
+
+test('a domain without name servers has nothing', async () => {
+  assert.deepEqual(await look(['_maildoot.unregistered.example']), [{ kind: 'nothing' }]);
+});
+
+test('a CNAME into another zone is followed to the servers of that zone', async () => {
+  assert.deepEqual(await look(['out.customer.example']), [{ kind: 'values', values: ['followed'] }]);
+});
+
+test('an alias to the top of a zone is no zone: its own servers are asked first', async () => {
+  assert.deepEqual(await look(['alias.customer.example']), [{ kind: 'values', values: ['behind an alias to an apex'] }]);
+});
+
+test('a CNAME that leads to itself ends, and tells nothing', async () => {
+  assert.equal((await look(['round.customer.example']))[0]?.kind, 'unknown');
+});
+
+test('name servers on addresses of our own networks are not asked', async () => {
+  const [answer] = await look(['inside.example'], []);
+  assert.deepEqual(answer, { kind: 'unknown', reason: 'the name servers of inside.example have no public address' });
+  const [refused] = await look(['customer.example'], []);
+  assert.equal(refused?.kind, 'unknown');
+});
+
+test('a public one among them is', async () => {
+  assert.deepEqual(await look(['mixed.example']), [{ kind: 'values', values: ['reached'] }]);
+});
+
+test('name servers without addresses tell nothing', async () => {
+  assert.equal((await look(['lame.example']))[0]?.kind, 'unknown');
+});
+
+test('a resolver that fails tells nothing', async () => {
+  internet.fail('broken.example', 'servfail');
+  assert.equal((await look(['broken.example']))[0]?.kind, 'unknown');
+});
+
+test('silence ends with the time given, for all names together', async () => {
+  customer.fail('key.customer.example', 'drop');
+  const startedAt = performance.now();
+  const answers = await look(['key.customer.example', 'key.customer.example', 'customer.example'], undefined, 300);
+  assert.ok(performance.now() - startedAt < 1500);
+  assert.match(answers[0]?.kind === 'unknown' ? answers[0].reason : '', /timeout/);
+  assert.deepEqual(answers[2], { kind: 'values', values: ['at the apex'] });
+  customer.heal();
+});
+
+test('very many and very long values are cut', async () => {
+  customer.setRecords('key.customer.example', { TXT: Array.from({ length: 60 }, (_, index) => `value ${index}`) });
+  const [many] = await look(['key.customer.example']);
+  assert.equal(many?.kind === 'values' ? many.values.length : 0, 50);
+  customer.setRecords('key.customer.example', { TXT: ['x'.repeat(10_000)] });
+  const [long] = await look(['key.customer.example']);
+  assert.equal(long?.kind === 'values' ? long.values[0]?.length : 0, 4097);
+});
