@@ -2,6 +2,8 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { existsSync } from 'node:fs';
+import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { Client } from 'pg';
@@ -34,17 +36,21 @@ test('each is a database of its own and is dropped though connections are open',
 
 test('a server started for one process ends when that process is killed', { timeout: 60_000 }, async () => {
   const script =
-    "import { startTestPostgres } from './postgres.ts'; const p = await startTestPostgres(); console.log(p.pid); setInterval(() => {}, 1000);";
+    "import { startTestPostgres } from './postgres.ts'; const p = await startTestPostgres(); console.log(JSON.stringify({ url: p.url, pid: p.pid })); setInterval(() => {}, 1000);";
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {
     cwd: import.meta.dirname,
     stdio: ['ignore', 'pipe', 'inherit'],
   });
   try {
     const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
-    const postgres = Number(line);
-    assert.ok(isRunning(postgres));
+    const { url, pid } = JSON.parse(line) as { url: string; pid: number };
+    assert.ok(isRunning(pid));
+    const [setting] = await query(url, 'SHOW data_directory');
+    const directory = dirname(String(setting?.data_directory));
+    assert.ok(existsSync(directory));
     child.kill('SIGKILL');
-    await waitFor(() => !isRunning(postgres), { what: 'PostgreSQL to end', timeoutMs: 20_000 });
+    await waitFor(() => !isRunning(pid), { what: 'PostgreSQL to end', timeoutMs: 20_000 });
+    await waitFor(() => !existsSync(directory), { what: 'its directory to be removed' });
   } finally {
     child.kill('SIGKILL');
   }

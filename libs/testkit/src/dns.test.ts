@@ -23,6 +23,7 @@ const zones: Zones = {
     'md1._domainkey': { TXT: [`v=DKIM1; p=${'A'.repeat(400)}`] },
     '*.wild': { A: ['192.0.2.7'] },
     'known.wild': { TXT: ['x'] },
+    'below.empty.wild': { TXT: ['x'] },
     many: { TXT: Array.from({ length: 20 }, (_, at) => `${at} ${'x'.repeat(200)}`) },
   },
   'other.example': { target: { A: ['192.0.2.9'] } },
@@ -78,6 +79,7 @@ test('NXDOMAIN and NODATA differ; empty non-terminals and wildcards are right', 
   await assert.rejects(resolver.resolveTxt('_domainkey.example.com'), fails('ENODATA'));
   assert.deepEqual(await resolver.resolve4('a.b.wild.example.com'), ['192.0.2.7']);
   await assert.rejects(resolver.resolve4('known.wild.example.com'), fails('ENODATA'));
+  await assert.rejects(resolver.resolve4('empty.wild.example.com'), fails('ENODATA'));
   await assert.rejects(resolver.resolve4('below.known.wild.example.com'), fails('ENOTFOUND'));
   await assert.rejects(resolver.resolve4('loop.example.com'), fails('ESERVFAIL'));
 });
