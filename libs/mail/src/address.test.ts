@@ -178,9 +178,9 @@ test('what is formatted is read back as the same mailbox', () => {
       assert.deepEqual(parsed(formatAddress(made.mailbox)), made.mailbox);
       assert.deepEqual(parsed(made.mailbox.address), { ...made.mailbox, name: '' });
     }),
-    { numRuns: 3000 },
+    { numRuns: 1500 },
   );
-  assert.ok(accepted > 1000, `only ${accepted} of the generated addresses were valid`);
+  assert.ok(accepted > 500, `only ${accepted} of the generated addresses were valid`);
 });
 
 test('no input whatever yields a control character, an over-long address or an exception', () => {
@@ -202,7 +202,7 @@ test('no input whatever yields a control character, an over-long address or an e
       assert.ok(Buffer.byteLength(address) <= 254);
       assert.deepEqual(parsed(formatAddress(result.mailbox)), result.mailbox);
     }),
-    { numRuns: 5000 },
+    { numRuns: 1000 },
   );
 });
 

@@ -64,7 +64,7 @@ test('a normalised domain is a host name and stays what it is', () => {
         assert.equal(normaliseDomain(domain), domain);
       },
     ),
-    { numRuns: 2000 },
+    { numRuns: 1000 },
   );
 });
 

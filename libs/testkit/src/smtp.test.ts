@@ -127,10 +127,15 @@ test('records a whole transaction, byte by byte', async () => {
 
 test('greets at once', async () => {
   await using receiver = await start();
-  const startedAt = performance.now();
-  using client = RawClient.to(receiver);
-  await client.reply();
-  assert.ok(performance.now() - startedAt < 90, 'smtp-server takes 100 ms');
+  const tookMs: number[] = [];
+  // The quickest of several: a busy machine is slow at times, a fixed wait always.
+  for (let time = 0; time < 5; time++) {
+    const startedAt = performance.now();
+    using client = RawClient.to(receiver);
+    await client.reply();
+    tookMs.push(performance.now() - startedAt);
+  }
+  assert.ok(Math.min(...tookMs) < 90, `smtp-server takes 100 ms; this one ${tookMs}`);
 });
 
 test('the message may arrive in any pieces, pipelined or byte by byte', async () => {
