@@ -19,6 +19,7 @@ export interface SessionOptions {
   tlsPolicy: TlsPolicy;
   /** Asked for by the built-in inbox only: STARTTLS with this certificate and no other, then AUTH. */
   trusted?: { ca: string; servername: string; user: string; pass: string };
+  limits?: Partial<PhaseLimits>;
 }
 
 /** Where a session went, for the timeline. */
@@ -66,17 +67,32 @@ export interface TransactionResult {
   unheard: boolean;
 }
 
-// RFC 5321 section 4.5.3.2. The greeting's five minutes are cut: a host that needs so long loses to the next one.
-const greetingMs = 60_000;
-const envelopeMs = 5 * 60_000;
-const blockMs = 3 * 60_000;
-const finalDotMs = 10 * 60_000;
-const resetMs = 20_000;
+/** How long each phase may take. */
+export interface PhaseLimits {
+  greetingMs: number;
+  handshakeMs: number;
+  envelopeMs: number;
+  blockMs: number;
+  finalDotMs: number;
+  resetMs: number;
+}
+
+// RFC 5321 section 4.5.3.2. The greeting's five minutes are cut: a host that needs so long loses to the next one. A TLS handshake is two
+// round trips; who hangs in it gets his mail in clear instead.
+const defaultLimits: PhaseLimits = {
+  greetingMs: 60_000,
+  handshakeMs: 10_000,
+  envelopeMs: 5 * 60_000,
+  blockMs: 3 * 60_000,
+  finalDotMs: 10 * 60_000,
+  resetMs: 20_000,
+};
 const pieceBytes = 64 << 10;
 
 /** Makes the session ready for MAIL: greeting, EHLO, STARTTLS, AUTH. Rejects with SessionTrouble. */
 export async function openSession(options: SessionOptions): Promise<Session> {
   const { socket, trusted } = options;
+  const limits = { ...defaultLimits, ...options.limits };
   const facts: SessionFacts = {
     host: options.host,
     remoteAddress: addressOf(socket.remoteAddress, socket.remotePort),
@@ -91,8 +107,8 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     secure: false,
     name: options.ehlo,
     logger: false,
-    greetingTimeout: greetingMs,
-    connectionTimeout: 3 * greetingMs,
+    greetingTimeout: limits.greetingMs,
+    connectionTimeout: 3 * limits.greetingMs,
     // The limits are the phases' own, below; this one only catches what they would forget.
     socketTimeout: 15 * 60_000,
     maxResponseSize: 64 << 10,
@@ -102,8 +118,10 @@ export async function openSession(options: SessionOptions): Promise<Session> {
         ? { ignoreTLS: true }
         : { opportunisticTLS: true, tls: { rejectUnauthorized: false, minVersion: 'TLSv1' as const } }),
   });
+  const handshake = new HandshakeTimer(connection, limits.handshakeMs);
   try {
     await new Promise<void>((resolve, reject) => {
+      handshake.onOver = () => reject(new Error('no end of the TLS handshake in time'));
       connection.once('error', reject);
       connection.once('end', () => reject(new Error('the connection was closed')));
       connection.connect((error) => (error ? reject(error) : resolve()));
@@ -120,10 +138,12 @@ export async function openSession(options: SessionOptions): Promise<Session> {
     connection.close();
     // `upgrading` stays true when the handshake broke, whichever way nodemailer learned of it (an error of the socket, a close, a timeout).
     throw new SessionTrouble(openingTrouble(error as SmtpClientError, connection.upgrading === true), facts);
+  } finally {
+    handshake.stop();
   }
   connection.removeAllListeners('error');
   connection.removeAllListeners('end');
-  return new Session(connection, facts);
+  return new Session(connection, facts, limits);
 }
 
 export class Session {
@@ -133,13 +153,15 @@ export class Session {
   /** RFC 6531: addresses beyond ASCII may be sent. */
   readonly hasSmtpUtf8: boolean;
   readonly #connection: SMTPConnection;
+  readonly #limits: PhaseLimits;
   #broken = false;
   // A transaction that did not end with a reply to the dot leaves the server in doubt about what comes next.
   #needsReset = false;
   #onEnd: (() => void) | undefined;
   #abandon: (() => void) | undefined;
 
-  constructor(connection: SMTPConnection, facts: SessionFacts) {
+  constructor(connection: SMTPConnection, facts: SessionFacts, limits: PhaseLimits) {
+    this.#limits = limits;
     this.#connection = connection;
     this.facts = facts;
     // nodemailer says this nowhere else, and sends such addresses bare where the server can't take them.
@@ -210,7 +232,7 @@ export class Session {
       ended.resolve({ kind: 'failed', trouble: { kind: 'timeout', stage, detail: `${this.facts.host} did not answer in time` } });
       this.destroy();
     });
-    timer.start('mail', envelopeMs);
+    timer.start('mail', this.#limits.envelopeMs);
     this.#abandon = () => {
       if (progress.stage !== 'envelope') return;
       ended.resolve({ kind: 'withheld' });
@@ -226,11 +248,11 @@ export class Session {
     const message = new MessageStream(transaction, {
       body: () => {
         progress.stage = 'body';
-        timer.start('body', blockMs);
+        timer.start('body', this.#limits.blockMs);
       },
       dot: () => {
         progress.stage = 'dot';
-        timer.start('dot', finalDotMs);
+        timer.start('dot', this.#limits.finalDotMs);
       },
       withheld: () => {
         progress.withheld = true;
@@ -281,7 +303,7 @@ export class Session {
   async #reset(): Promise<boolean> {
     if (this.#broken) return false;
     const done = Promise.withResolvers<boolean>();
-    const timer = setTimeout(() => done.resolve(false), resetMs);
+    const timer = setTimeout(() => done.resolve(false), this.#limits.resetMs);
     this.#onEnd = () => done.resolve(false);
     this.#connection.reset((error) => done.resolve(!error));
     const ok = await done.promise;
@@ -336,6 +358,26 @@ class MessageStream extends Readable {
 function* pieces(content: readonly Buffer[]): Generator<Buffer> {
   for (const part of content) {
     for (let at = 0; at < part.length; at += pieceBytes) yield part.subarray(at, at + pieceBytes);
+  }
+}
+
+/** nodemailer gives the handshake as long as the greeting and doesn't say when it begins, so this looks. */
+class HandshakeTimer {
+  onOver: () => void = ignore;
+  readonly #timer: NodeJS.Timeout;
+
+  constructor(connection: SMTPConnection, limitMs: number) {
+    const stepMs = Math.min(500, limitMs);
+    let passedMs = 0;
+    this.#timer = setInterval(() => {
+      if (connection.upgrading !== true) return;
+      passedMs += stepMs;
+      if (passedMs >= limitMs) this.onOver();
+    }, stepMs);
+  }
+
+  stop(): void {
+    clearInterval(this.#timer);
   }
 }
 

@@ -208,18 +208,18 @@ describe('direct delivery', () => {
   });
 
   for (const [mode, name] of [
-    ['garbage', 'broken'],
+    ['refused', 'refusing'],
     ['close', 'closing'],
   ] as const) {
-    it(`delivers in clear where the TLS handshake fails (${name}), and says so`, async () => {
-      const address = mode === 'garbage' ? '127.0.0.6' : '127.0.0.7';
+    it(`delivers in clear where TLS is offered and does not work (${name}), and says so`, async () => {
+      const address = mode === 'refused' ? '127.0.0.6' : '127.0.0.7';
       await using broken = await startSmtpReceiver({ host: address, port: receiver.port, tls: mode });
       mxZone(house.dns, `${name}.test`, [['mx1', address]]);
       const id = await house.accept({ to: [`accept@${name}.test`] });
       const [event] = await house.waitForOutcomes(id, 1);
       assert.equal(event?.outcome, Outcome.OUTCOME_DELIVERED, event?.bounce?.diagnostic);
       assert.equal(event.session?.tlsVersion, '');
-      assert.equal(event.session?.tlsPolicy, 'none');
+      assert.equal(event.session?.tlsPolicy, mode === 'refused' ? 'opportunistic' : 'none');
       assert.equal(broken.mailFor(`accept@${name}.test`).length, 1);
     });
   }
