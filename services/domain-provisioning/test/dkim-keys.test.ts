@@ -6,6 +6,8 @@ import { test } from 'node:test';
 import { idToUuid } from '@maildoot/runtime/ids';
 import { createSealer, SealError } from '@maildoot/runtime/seal';
 import { waitFor } from '@maildoot/testkit/wait';
+import { createSpareKeys } from '../src/spare-keys.ts';
+import { openStore } from '../src/store.ts';
 import { createDomain, newName, newTenant, sealKeys, startDomains, verifiedDomain } from './running-domains.ts';
 
 const sealer = createSealer(sealKeys);
@@ -57,6 +59,15 @@ test('keys lie ready up to the bound, are taken once, and are made again', async
   assert.deepEqual(used, ready.slice(0, 2));
   const again = await full();
   for (const key of used) assert.ok(!again.includes(key), 'a key was used twice');
+});
+
+test('the bound holds for all pods together', async () => {
+  await using domains = await startDomains();
+  await using store = openStore(domains.opened);
+  const pod = () => createSpareKeys({ store, sealer, max: 3, taken: () => {}, unusable: (error) => assert.fail(String(error)) });
+  // Each of them sees room until the others have filled it.
+  await Promise.all([pod(), pod(), pod()].map((spareKeys) => spareKeys.fill(new AbortController().signal)));
+  assert.equal(await store.countSpares(), 3);
 });
 
 test('more domains than keys lie ready: the rest is made at once', async () => {

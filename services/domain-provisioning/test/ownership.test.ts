@@ -28,6 +28,15 @@ test("one's own domain can't be added twice, in whatever spelling, nor at the sa
   for (const answer of answers) if (answer.status === 'rejected') assert.equal(answer.reason.code, 'DOMAIN_EXISTS');
 });
 
+test('keys without the ownership record prove nothing', async () => {
+  const tenantId = newTenant();
+  const name = newName(domains);
+  publish(domains, await createDomain(domains, tenantId, name), (record) => !record.startsWith('_maildoot.'));
+  assert.equal((await verify(domains, tenantId, name)).status, DomainStatus.DOMAIN_STATUS_PENDING);
+  assert.equal(await mayUse(tenantId, name), false);
+  await assert.rejects(domains.delivery.getSigningKey({ domain: name }, { tenantId }), { code: 'DOMAIN_NOT_VERIFIED' });
+});
+
 test('a name that another tenant claims is free until it is verified', async () => {
   const [squatter, owner, late] = [newTenant(), newTenant(), newTenant()];
   const name = newName(domains);

@@ -43,8 +43,18 @@ export async function startDomains(settings: Partial<Config> = {}) {
   const service = starting.use(await start(config, { clock, logger }));
   const client = (self: string) =>
     starting.use(createRpcClient(DomainServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 5000 }));
-  const { pool: database } = starting.use(openDatabase({ url: testDatabase.url, schema, maxConnections: 2, applicationName: 'test' }));
-  const running = { gateway: client('gateway'), messaging: client('messaging'), delivery: client('delivery'), clock, dns, logs, database };
+  const opened = starting.use(openDatabase({ url: testDatabase.url, schema, maxConnections: 2, applicationName: 'test' }));
+  const { pool: database } = opened;
+  const running = {
+    opened,
+    gateway: client('gateway'),
+    messaging: client('messaging'),
+    delivery: client('delivery'),
+    clock,
+    dns,
+    logs,
+    database,
+  };
   const parts = starting.move();
   return { ...running, [Symbol.asyncDispose]: () => parts.disposeAsync() };
 }
