@@ -1,0 +1,62 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import fc from 'fast-check';
+import { codesIn, linksIn, maxParsedBytes, readMail } from './captured-mail.ts';
+
+describe('readMail', () => {
+  it('reads headers, bodies, links and codes', async () => {
+    const mail = await readMail(
+      Buffer.from(
+        [
+          'From: =?utf-8?q?J=C3=B6rg?= <joerg@shop.test>',
+          'To: Ann <ann@x.test>, bob@x.test',
+          'Subject: Code 1234',
+          'Content-Type: text/html; charset=utf-8',
+          '',
+          '<p>Use <b>482913</b> or <a href="https://shop.test/?a=1&amp;b=2">this</a>.</p>',
+        ].join('\r\n'),
+      ),
+    );
+    assert.equal(mail.headerFrom, 'Jörg <joerg@shop.test>');
+    assert.equal(mail.headerTo, 'Ann <ann@x.test>, bob@x.test');
+    assert.deepEqual(mail.links, ['https://shop.test/?a=1&b=2']);
+    assert.deepEqual(mail.codes, ['1234', '482913']);
+  });
+
+  it('shows a large mail by its headers only', async () => {
+    const raw = Buffer.concat([Buffer.from('Subject: large\r\n\r\n'), Buffer.alloc(maxParsedBytes, 'x 123456 ')]);
+    const mail = await readMail(raw);
+    assert.equal(mail.subject, 'large');
+    assert.deepEqual([mail.text, mail.codes], ['', []]);
+  });
+
+  it('takes anything', async () => {
+    await fc.assert(
+      fc.asyncProperty(fc.uint8Array({ maxLength: 500 }), async (bytes) => {
+        const mail = await readMail(Buffer.from(bytes));
+        for (const text of [mail.subject, mail.text, mail.html, mail.headerFrom, mail.headerTo]) {
+          assert.ok(!text.includes('\0') && text.isWellFormed());
+        }
+      }),
+    );
+  });
+});
+
+describe('codesIn', () => {
+  // text, codes, why.
+  const cases: [string, string[], string][] = [
+    ['Your code is 482913.', ['482913'], 'before a full stop'],
+    ['code: 1234, again 1234', ['1234'], 'once each'],
+    ['123 and 123456789', [], 'too short, too long'],
+    ['030-123456 or +49 (0)1234/5678', [], 'telephone numbers'],
+    ['1,234.5678 EUR', [], 'amounts'],
+    ['ABC123456', [], 'part of a word'],
+    ['https://x.test/123456 and 654321', ['654321'], 'not in a link'],
+  ];
+  for (const [text, codes, why] of cases) it(why, () => assert.deepEqual(codesIn(text), codes));
+});
+
+it('linksIn finds each once, those of attributes first, and only of the web', () => {
+  const html = `<a href='https://a.test'>x</a><img src="cid:logo"><a href="mailto:x@y.test">m</a><a href="https://a.test">again</a>`;
+  assert.deepEqual(linksIn(html, 'See https://b.test/x), or http://a.test.'), ['https://a.test', 'https://b.test/x', 'http://a.test']);
+});

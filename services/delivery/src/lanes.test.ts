@@ -1,0 +1,79 @@
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { Lanes } from './lanes.ts';
+
+describe('Lanes', () => {
+  it('runs so many per destination and so many in all, and lets destinations take turns', async () => {
+    const house = make({ maxSessions: 3, maxSessionsPerDestination: 2 });
+    for (let number = 0; number < 4; number++) house.add('x', `x${number}`);
+    house.add('y', 'y0');
+    await house.settle();
+    assert.deepEqual(house.running, ['x0', 'x1', 'y0']);
+    assert.equal(house.peak.get('x'), 2);
+    house.finish('x0');
+    await house.settle();
+    assert.deepEqual(house.running, ['x1', 'y0', 'x2']);
+  });
+
+  it('starts a job only when what it waits for is there', async () => {
+    const house = make({ maxSessions: 1, maxSessionsPerDestination: 1 });
+    const { promise, resolve } = Promise.withResolvers<void>();
+    house.add('x', 'later', promise);
+    house.add('x', 'now');
+    await house.settle();
+    assert.deepEqual(house.running, ['now']);
+    house.finish('now');
+    resolve();
+    await house.settle();
+    assert.deepEqual(house.running, ['later']);
+  });
+
+  it('has room for one row per session at first, and says so only by the dozen', async () => {
+    const house = make({ maxSessions: 100, maxSessionsPerDestination: 20 });
+    assert.equal(house.lanes.room('x'), 20);
+    for (let number = 0; number < 18; number++) house.add('x', `x${number}`);
+    assert.equal(house.lanes.room('x'), 0);
+    assert.deepEqual(house.lanes.full(), ['x']);
+    await house.settle();
+    for (let number = 0; number < 18; number++) house.finish(`x${number}`);
+    await house.settle();
+    // It got 18 rows done within a moment, so it may have more in stock.
+    assert.equal(house.lanes.room('x'), 36);
+  });
+
+  it('at a stop runs what waits, which gives its rows back, and ends when all have', async () => {
+    const house = make({ maxSessions: 1, maxSessionsPerDestination: 1 });
+    for (let number = 0; number < 3; number++) house.add('x', `x${number}`);
+    await house.settle();
+    const stopped = house.lanes.stop();
+    await house.settle();
+    assert.deepEqual(house.running, ['x0', 'x1', 'x2']);
+    for (const name of [...house.running]) house.finish(name);
+    await stopped;
+    assert.equal(house.lanes.rows, 0);
+    assert.equal(house.lanes.room('x'), 0);
+  });
+});
+
+function make(limits: { maxSessions: number; maxSessionsPerDestination: number }) {
+  const running: string[] = [];
+  const ends = new Map<string, () => void>();
+  const peak = new Map<string, number>();
+  const lanes = new Lanes({ ...limits, onRoom: () => undefined });
+  return {
+    lanes,
+    running,
+    peak,
+    add(destination: string, name: string, ready: Promise<unknown> = Promise.resolve()) {
+      const run = async (): Promise<void> => {
+        running.push(name);
+        peak.set(destination, Math.max(peak.get(destination) ?? 0, running.filter((one) => one.startsWith(destination)).length));
+        await new Promise<void>((resolve) => ends.set(name, resolve));
+        running.splice(running.indexOf(name), 1);
+      };
+      lanes.add(destination, { rows: 1, run }, ready);
+    },
+    finish: (name: string) => ends.get(name)?.(),
+    settle: () => new Promise((resolve) => setImmediate(resolve)),
+  };
+}
