@@ -22,7 +22,7 @@ export interface SubscribeOptions<E> {
   group: string;
   /** Records of one partition, in order. Throwing means: none of them is handled. */
   handle(records: EventRecord<E>[]): Promise<void>;
-  /** How many records `handle` gets at most; it also gets at most about 1 MB of them. */
+  /** How many records `handle` gets at most; it also gets at most 1 MB of them. */
   maxBatch: number;
   /** How many partitions are handled at the same time. Default 4. */
   concurrency?: number;

@@ -25,7 +25,7 @@ export interface PartitionPosition {
   position: bigint;
 }
 
-// Beyond this many bytes of payload a fetch takes no further record of a partition.
+// The payload of a partition's records in one fetch; a single record may be as large as it is.
 const FETCH_BYTES = 1_000_000;
 const LONGEST_ERROR = 1_000;
 
@@ -147,7 +147,7 @@ export class SubscriptionStore {
     await this.#tellMembers();
   }
 
-  /** For each partition the next records behind a position, in order: at most `limit`, and about 1 MB, but always the first. */
+  /** For each partition the next records behind a position, in order: at most `limit`, and 1 MB, but always the first. */
   async fetch(after: PartitionPosition[], limit: number): Promise<RawRecord[]> {
     const { rows } = await this.#pool.query<{
       partition: number;
@@ -192,14 +192,14 @@ function fetchFrom(schema: string): string {
     FROM unnest($2::smallint[], $3::bigint[]) AS p (partition, position)
     CROSS JOIN LATERAL (
       SELECT w.* FROM (
-        SELECT o.*, sum(octet_length(o.payload)) OVER (ORDER BY o.position) - octet_length(o.payload) AS bytes_before
+        SELECT o.*, sum(octet_length(o.payload)) OVER (ORDER BY o.position) AS bytes
         FROM (
           SELECT id, key, position, payload, traceparent FROM ${schema}.outbox
           WHERE topic = $1 AND shard = p.partition AND position > p.position
           ORDER BY position LIMIT $4
         ) AS o
       ) AS w
-      WHERE w.bytes_before < $5
+      WHERE w.bytes <= $5 OR w.bytes = octet_length(w.payload)
     ) AS r
     ORDER BY p.partition, r.position`;
 }
