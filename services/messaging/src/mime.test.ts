@@ -203,8 +203,7 @@ describe('the freezer', () => {
       freezer.freeze(message({ attachments: [{ filename: 'b.bin', content }] }), date),
     ]);
     clearInterval(timer);
-    const expected = (await composeMime(big, date)).toString('latin1').replaceAll(/--_NmP-[^\r"]+/g, '');
-    assert.equal(first.toString('latin1').replaceAll(/--_NmP-[^\r"]+/g, ''), expected);
+    assert.ok(first.equals(await composeMime(big, date)));
     assert.match(second.subarray(0, 2_000).toString('latin1'), /b\.bin/);
     assert.ok(big.attachments[0]!.content.equals(content), 'the caller keeps its bytes');
     assert.ok(longest < 400, `the event loop stood still for ${longest} ms`);

@@ -5,6 +5,7 @@ import { AttemptRecordedEvent, BounceClass, BounceType, Outcome } from '@maildoo
 import { MessageStatus, RecipientStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
+import { type RecipientOutcome, recordOutcomes } from '../src/record-outcomes.ts';
 import { createWorld, type World } from './world.ts';
 
 let world: World;
@@ -177,6 +178,25 @@ it('told twice is kept once; told late, it is kept and changes nothing', async (
   await whenEvents(id, 8);
   assert.deepEqual(await statusOf(id), [MessageStatus.MESSAGE_STATUS_DELIVERED, RecipientStatus.RECIPIENT_STATUS_DELIVERED]);
   assert.equal((await world.get(id)).events.length, 8);
+});
+
+it('each outcome is told what it did', async () => {
+  const { id } = await world.acceptOne();
+  const outcome = (attempt: number, value: RecipientOutcome['outcome'], recipientNumber = 0): RecipientOutcome => ({
+    messageId: idToUuid('msg', id)!,
+    tenantId: idToUuid('ten', world.tenantId)!,
+    outcome: value,
+    event: AttemptRecordedEvent.fromPartial({ messageId: id, recipientNumber, attempt, outcome: value }),
+  });
+  const record = (...outcomes: RecipientOutcome[]) => world.database.transaction((client) => recordOutcomes(client, outcomes, new Date()));
+  const deferred = outcome(1, OUTCOME_DEFERRED);
+  assert.deepEqual(await record(deferred, deferred, outcome(1, OUTCOME_INTERRUPTED), outcome(1, OUTCOME_DEFERRED, 5)), [
+    'recorded',
+    'seen_before',
+    'not_forward',
+    'unknown_recipient',
+  ]);
+  assert.deepEqual(await record(deferred), ['seen_before']);
 });
 
 it('a thousand recipients in any order: the message’s status is that of the recipients', async () => {
