@@ -176,6 +176,16 @@ test('connections that break while idle or in use never end the process, and the
   assert.equal((await database.pool.query('SELECT 1 AS one')).rows[0].one, 1);
 });
 
+test('a connection whose answer does not come leaves the pool, else the next one would wait behind it', async () => {
+  await using database = await testDatabase(server.url, { maxConnections: 1 });
+  const unanswered = { text: 'SELECT pg_sleep(20)', query_timeout: 50 };
+  await assert.rejects(
+    database.transaction((client) => client.query(unanswered)),
+    (error) => isConnectionError(error),
+  );
+  assert.equal(database.pool.totalCount, 0);
+});
+
 test('no free connection, and no database at all, are connection errors within the limit', async () => {
   await using database = await testDatabase(server.url, { maxConnections: 1, connectTimeoutMs: 100 });
   const held = await database.pool.connect();

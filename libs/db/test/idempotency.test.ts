@@ -101,21 +101,24 @@ test('many at once, in batches of different order: one effect per key, no deadlo
 });
 
 test('a claim that starts before another commits and reads after it replays: the records are read after the locks', async () => {
-  // The other's commit falls between our two statements.
-  const { pool } = database;
-  const ours = await pool.connect();
+  // The other commits, and lets its lock go, just before we take the lock.
+  const ours = await database.pool.connect();
   await ours.query('BEGIN');
   const query = ours.query.bind(ours) as (...args: unknown[]) => Promise<unknown>;
-  let statements = 0;
+  let met = false;
   const spied = Object.create(ours, {
     query: {
-      value: async (...args: unknown[]) => {
-        if (++statements === 1) await handle([request('e')]);
-        return query(...args);
+      value: async (sql: string, values: unknown[]) => {
+        if (sql.includes('pg_try_advisory_xact_lock')) {
+          await handle([request('e')]);
+          met = true;
+        }
+        return query(sql, values);
       },
     },
   });
   const [outcome] = await claim(spied, [request('e')]);
+  assert.equal(met, true);
   assert.equal(outcome?.outcome, 'replay');
   await ours.query('ROLLBACK');
   ours.release();

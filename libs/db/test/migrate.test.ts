@@ -6,7 +6,7 @@ import { after, before, test } from 'node:test';
 import pg from 'pg';
 import { migrate } from '../src/migrate.ts';
 import { dbMigrations } from '../src/migrations.ts';
-import { temporaryDirectory, testServer } from './support.ts';
+import { temporaryDirectory, testServer, waitFor } from './support.ts';
 
 let server: Awaited<ReturnType<typeof testServer>>;
 let client: pg.Client;
@@ -89,14 +89,10 @@ test('a kill in the middle of a script: it is tried again; after the script: it 
   await migrate(options);
   await directoryWith(own, { '20260102000000_slow': `${sql} SELECT pg_sleep(60);` });
   const migrating = migrate(options).catch((error: Error) => error);
-  for (;;) {
-    const { rows } = await client.query(
-      "SELECT pid FROM pg_stat_activity WHERE query LIKE 'CREATE TABLE a (id int);%' AND state = 'active'",
-    );
-    if (rows.length === 0) continue;
-    await client.query('SELECT pg_terminate_backend($1)', [rows[0].pid]);
-    break;
-  }
+  await waitFor('the script runs', async () => {
+    const sql = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE query LIKE 'CREATE TABLE a (id int);%' AND state = 'active'";
+    return (await client.query(sql)).rowCount === 1;
+  });
   assert.ok((await migrating) instanceof Error);
   const { rows } = await client.query(
     'SELECT count(*)::int AS n FROM killed._prisma_migrations WHERE finished_at IS NULL AND rolled_back_at IS NULL',
@@ -131,6 +127,20 @@ test('several processes and schemas at once: each migration is applied exactly o
   );
   assert.equal(results.filter(({ applied }) => applied.length === 2).length, 2);
   assert.equal(results.filter(({ applied }) => applied.length === 0).length, 3);
+});
+
+test('waits for another migration in this database for as long as that takes', async () => {
+  const other = new pg.Client({ connectionString: server.url });
+  await other.connect();
+  await other.query('SELECT pg_advisory_lock(7308041)');
+  const migrating = migrate({ url: server.url, schema: 'patient', migrations: [dbMigrations] });
+  await waitFor('it waits', async () => {
+    const { rows } = await client.query("SELECT count(*)::int AS n FROM pg_locks WHERE locktype = 'advisory' AND NOT granted");
+    return rows[0].n === 1;
+  });
+  assert.deepEqual(await tables('patient'), []);
+  await other.end();
+  assert.equal((await migrating).applied.length, 1);
 });
 
 test('an applied migration that was edited stops the start', async () => {
