@@ -18,6 +18,7 @@ async function generate(service: string): Promise<void> {
   const wanted = createHash('sha256')
     .update(await readFile(schema))
     .update(await readFile(`${root}/node_modules/prisma/package.json`))
+    .update(await readFile(import.meta.filename))
     .digest('hex');
   if ((await readFile(mark, 'utf8').catch(() => '')) === wanted) return;
   const env = {
@@ -34,9 +35,10 @@ async function generate(service: string): Promise<void> {
     const { stdout, stderr } = error as { stdout?: string; stderr?: string };
     throw new Error(`prisma generate failed for ${service}:\n${stderr ?? ''}${stdout ?? ''}`.trim(), { cause: error });
   }
-  if (!existsSync(`${directory}/gen/prisma/client.ts`)) {
-    throw new Error(`${schema}: its generator must have provider "prisma-client" and output "../gen/prisma"`);
-  }
+  const client = `${directory}/gen/prisma/client.ts`;
+  if (!existsSync(client)) throw new Error(`${schema}: its generator must have provider "prisma-client" and output "../gen/prisma"`);
+  // Importing the whole of node:process opens standard input; the global has all the client wants.
+  await writeFile(client, (await readFile(client, 'utf8')).replace("import * as process from 'node:process'\n", ''));
   await writeFile(mark, wanted);
   console.log(`generated the Prisma client of ${service}`);
 }

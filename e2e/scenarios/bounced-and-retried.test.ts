@@ -17,7 +17,7 @@ import { type Call, client, temporaryHome } from '../platform.ts';
 interface Recipient {
   email: string;
   status: string;
-  attempts: number;
+  attempts: unknown[];
   events: { type: string; attempt?: { number: number; session?: { reply?: string; reply_code?: number; enhanced_code?: string } } }[];
 }
 
@@ -54,7 +54,7 @@ test('permanent failures bounce, temporary ones are retried on the clock and del
     });
     for (let attempt = 2; attempt <= 4; attempt++) {
       await clockBeyond(clock, call, sent.body.id);
-      await waitFor(async () => (await recipient(call, sent.body.id, 'defer-3@example.org')).attempts === attempt, {
+      await waitFor(async () => (await recipient(call, sent.body.id, 'defer-3@example.org')).attempts.length === attempt, {
         timeoutMs: 20_000,
         what: `attempt ${attempt}`,
       });

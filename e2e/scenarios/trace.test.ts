@@ -1,7 +1,7 @@
 /** One trace follows a message from the request to the record of its delivery; every edge has the parent it should. */
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { startOtlpReceiver } from '@maildoot/testkit/otlp';
+import { type ReceivedSpan, startOtlpReceiver } from '@maildoot/testkit/otlp';
 import { startPlatform } from '../platform.ts';
 
 /** Child → its parent. The names are what a reader of the trace sees. */
@@ -29,12 +29,11 @@ for (const args of [[], ['--split']]) {
     );
     assert.equal(sent.status, 202);
 
-    const last = EDGES.at(-1)?.[0];
-    const spans = await otlp.waitForTrace(
-      (trace) => trace[0]?.traceId === traceId && trace.some((span) => named(span) === last),
-      `the span ${last}`,
-      30_000,
-    );
+    // Many processes export on their own time: wait for every span, in whatever order.
+    const wanted = EDGES.map(([child]) => child);
+    const complete = (trace: ReceivedSpan[]) =>
+      trace[0]?.traceId === traceId && wanted.every((name) => trace.some((span) => named(span) === name));
+    const spans = await otlp.waitForTrace(complete, `the spans ${wanted.join(', ')}`, 30_000);
     for (const [child, parent] of EDGES) {
       const span = spans.find((one) => named(one) === child);
       assert.ok(span, `no span ${child}; there are ${spans.map(named).join(', ')}`);

@@ -32,7 +32,7 @@ before(async () => {
   const domain = await owner<{ domain: string }>('POST', '/v1/user-settings/domains', { domain: 'mine.example' });
   assert.equal(domain.status, 201);
   things['messages/{id}'] = { real: message.body.id, never: neverExisted(message.body.id) };
-  things['api-keys/{key_id}'] = { real: key.body.id, never: neverExisted(key.body.id) };
+  things['api-keys/{id}'] = { real: key.body.id, never: neverExisted(key.body.id) };
   things['domains/{domain}'] = { real: 'mine.example', never: 'none.example' };
   things['inbox/{id}'] = { real: mail.body.data[0]?.id ?? '', never: neverExisted(mail.body.data[0]?.id ?? '') };
 });

@@ -129,7 +129,7 @@ function byTime(a: TimelineEvent, b: TimelineEvent): number {
 function describe(event: TimelineEvent): string {
   const session = event.attempt?.session;
   if (!session?.reply) return event.type;
-  return `${event.type}  ${session.host} ${session.remote_address} ${session.tls_version || 'no TLS'}: ${session.reply_code} ${session.reply}`;
+  return `${event.type}  ${session.host} ${session.remote_address} ${session.tls_version || 'no TLS'}: ${session.reply}`;
 }
 
 function shorten(value: string): string {

@@ -10,7 +10,6 @@ import { start as startGateway } from '@maildoot/gateway/service';
 import { settings as messagingSettings } from '@maildoot/messaging/config';
 import { start as startMessaging } from '@maildoot/messaging/service';
 import type { Clock } from '@maildoot/runtime/clock';
-import type { Logger } from '@maildoot/runtime/logger';
 import { startTelemetry } from '@maildoot/runtime/telemetry';
 import { configOf, type Surroundings } from './roles.ts';
 
@@ -21,7 +20,7 @@ export interface StartedRoles extends AsyncDisposable {
   broken: Promise<Error>;
 }
 
-export async function startRolesHere(surroundings: Surroundings, parts: { clock?: Clock; logger: Logger }): Promise<StartedRoles> {
+export async function startRolesHere(surroundings: Surroundings, parts: { clock?: Clock }): Promise<StartedRoles> {
   const { otelExporterOtlpEndpoint, metricsPort } = surroundings.config;
   await using stack = new AsyncDisposableStack();
   stack.use(
@@ -35,7 +34,7 @@ export async function startRolesHere(surroundings: Surroundings, parts: { clock?
   stack.use(await startDomainProvisioning(configOf('domain-provisioning', domainSettings, surroundings), parts));
   stack.use(await startMessaging(configOf('messaging', messagingSettings, surroundings), parts));
   stack.use(await startDelivery(configOf('delivery', deliverySettings, surroundings), parts));
-  const gateway = stack.use(await startGateway(configOf('gateway', gatewaySettings, surroundings), parts));
+  const gateway = stack.use(await startGateway(configOf('gateway', gatewaySettings, surroundings)));
   const owned = stack.move();
   return { httpUrl: gateway.httpUrl, pids: [], broken: new Promise(() => {}), [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

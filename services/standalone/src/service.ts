@@ -22,7 +22,6 @@ export interface Parts {
   split?: boolean;
   /** In one process only. */
   clock?: Clock;
-  logger?: Logger;
 }
 
 export interface Running extends AsyncDisposable {
@@ -40,7 +39,7 @@ export interface Running extends AsyncDisposable {
 
 export async function start(config: Config, parts: Parts = {}): Promise<Running> {
   const progress = parts.progress ?? (() => {});
-  const logger = parts.logger ?? createLogger({ service: 'standalone', level: config.logLevel });
+  const logger = createLogger({ service: 'standalone', level: config.logLevel });
   await using stack = new AsyncDisposableStack();
 
   const home = await Home.open(config.home);
@@ -53,9 +52,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
 
   progress('starting the services');
   const roles = stack.use(
-    parts.split
-      ? await startRoleProcesses(surroundings)
-      : await startRolesHere(surroundings, { ...(parts.clock ? { clock: parts.clock } : {}), logger }),
+    parts.split ? await startRoleProcesses(surroundings) : await startRolesHere(surroundings, parts.clock ? { clock: parts.clock } : {}),
   );
   const key = await firstTenant(home, surroundings);
   await writeFile(join(home.directory, 'run.json'), `${JSON.stringify({ databaseUrl, socketDirectory }, null, 2)}\n`, { mode: 0o600 });
