@@ -9,16 +9,22 @@ const unlimited = () => 1_000;
 describe('share', () => {
   it('gives every tenant the same', () => {
     const shares = share([pair('a'), pair('b'), pair('c'), pair('d')], 100, unlimited);
-    assert.deepEqual(shares.map((one) => one.take), [25, 25, 25, 25]);
+    assert.deepEqual(
+      shares.map((one) => one.take),
+      [25, 25, 25, 25],
+    );
   });
 
   it('keeps the credit of those for whom the claim had no room', () => {
     const shares = share([pair('a'), pair('b'), pair('c')], 2, unlimited);
-    assert.deepEqual(shares.map((one) => [one.tenantId, one.take, one.credit]), [
-      ['a', 1, 1],
-      ['b', 1, 1],
-      ['c', 0, 1],
-    ]);
+    assert.deepEqual(
+      shares.map((one) => [one.tenantId, one.take, one.credit]),
+      [
+        ['a', 1, 1],
+        ['b', 1, 1],
+        ['c', 0, 1],
+      ],
+    );
   });
 
   it('lets credit be used, up to a limit', () => {
@@ -30,14 +36,16 @@ describe('share', () => {
   it('takes no more than a destination has room for, all tenants together', () => {
     const pairs = [pair('a', 0, 'x'), pair('b', 0, 'x'), pair('a', 0, 'y')];
     const shares = share(pairs, 90, (destination) => (destination === 'x' ? 10 : 90));
-    assert.deepEqual(shares.map((one) => one.take), [10, 0, 30]);
+    assert.deepEqual(
+      shares.map((one) => one.take),
+      [10, 0, 30],
+    );
   });
 
   it('never takes more than the claim, the room or the credit allows', () => {
-    const pairs = fc.array(
-      fc.record({ destination: fc.constantFrom('x', 'y'), tenantId: fc.string(), deficit: fc.nat(300) }),
-      { maxLength: 64 },
-    );
+    const pairs = fc.array(fc.record({ destination: fc.constantFrom('x', 'y'), tenantId: fc.string(), deficit: fc.nat(300) }), {
+      maxLength: 64,
+    });
     fc.assert(
       fc.property(pairs, fc.nat(100), fc.nat(50), (given, budget, room) => {
         const shares = share(given, budget, () => room);
@@ -61,7 +69,11 @@ describe('share', () => {
     const servedAt = new Map<string, number>();
     for (let round = 1; round <= 40; round++) {
       const ready = [...waiting].filter(([, rows]) => rows > 0).map(([tenant]) => pair(tenant, deficits.get(tenant)));
-      for (const one of share(ready.sort((a, b) => b.deficit - a.deficit), 50, unlimited)) {
+      for (const one of share(
+        ready.sort((a, b) => b.deficit - a.deficit),
+        50,
+        unlimited,
+      )) {
         const rows = waiting.get(one.tenantId) ?? 0;
         const served = Math.min(one.take, rows);
         waiting.set(one.tenantId, rows - served);

@@ -27,7 +27,13 @@ const replies: [Stage, string, Expected, ClassName, string][] = [
   ['rcpt', '451 4.3.0 try again later', 'later', 'other', 'their system, their day'],
   ['rcpt', '450 mailbox unavailable', 'later', 'recipient', 'busy or blocked mailbox'],
   ['rcpt', '554 5.7.1 relay access denied', 'bounce', 'policy', 'not their domain, or not us'],
-  ['rcpt', '550 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org', 'bounce', 'reputation', 'a block list, by its name'],
+  [
+    'rcpt',
+    '550 5.7.1 Service unavailable; client host blocked using zen.spamhaus.org',
+    'bounce',
+    'reputation',
+    'a block list, by its name',
+  ],
   ['rcpt', '554 your IP is on our blocklist', 'bounce', 'reputation', 'a block list, by the word'],
   ['rcpt', '550 5.7.26 unauthenticated sender', 'bounce', 'policy', 'DMARC at the large receivers'],
   ['rcpt', '450 4.7.28 unusual rate of mail', 'later', 'rate_limited', 'too fast for them'],
@@ -108,23 +114,30 @@ describe('classify what no server said', () => {
 it('never blames a recipient before RCPT, and never tries another host once the message was handed over', () => {
   const stages: Stage[] = ['connect', 'greeting', 'ehlo', 'starttls', 'auth', 'mail', 'rcpt', 'data', 'body', 'dot'];
   fc.assert(
-    fc.property(fc.constantFrom(...stages), fc.integer({ min: 400, max: 599 }), fc.nat(9), fc.nat(30), fc.string(), (stage, code, subject, detail, words) => {
-      const reply: SmtpReply = {
-        code,
-        severity: code < 500 ? 'transient' : 'permanent',
-        enhancedCode: `${Math.floor(code / 100)}.${subject}.${detail}`,
-        lines: [words],
-        verbatim: `${code} ${words}`,
-      };
-      const verdict = classify({ kind: 'reply', stage, reply });
-      if (stages.indexOf(stage) < stages.indexOf('rcpt')) {
-        assert.notEqual(verdict.class, BounceClass.BOUNCE_CLASS_RECIPIENT);
-        assert.notEqual(verdict.class, BounceClass.BOUNCE_CLASS_MAILBOX_FULL);
-      }
-      if (stage === 'body' || stage === 'dot') assert.equal(verdict.nextHost, false);
-      if (code < 500) assert.equal(verdict.permanent, false);
-      assert.equal(verdict.type === BounceType.BOUNCE_TYPE_PERMANENT, verdict.permanent);
-    }),
+    fc.property(
+      fc.constantFrom(...stages),
+      fc.integer({ min: 400, max: 599 }),
+      fc.nat(9),
+      fc.nat(30),
+      fc.string(),
+      (stage, code, subject, detail, words) => {
+        const reply: SmtpReply = {
+          code,
+          severity: code < 500 ? 'transient' : 'permanent',
+          enhancedCode: `${Math.floor(code / 100)}.${subject}.${detail}`,
+          lines: [words],
+          verbatim: `${code} ${words}`,
+        };
+        const verdict = classify({ kind: 'reply', stage, reply });
+        if (stages.indexOf(stage) < stages.indexOf('rcpt')) {
+          assert.notEqual(verdict.class, BounceClass.BOUNCE_CLASS_RECIPIENT);
+          assert.notEqual(verdict.class, BounceClass.BOUNCE_CLASS_MAILBOX_FULL);
+        }
+        if (stage === 'body' || stage === 'dot') assert.equal(verdict.nextHost, false);
+        if (code < 500) assert.equal(verdict.permanent, false);
+        assert.equal(verdict.type === BounceType.BOUNCE_TYPE_PERMANENT, verdict.permanent);
+      },
+    ),
   );
 });
 

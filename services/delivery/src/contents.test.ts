@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
-import { ContentUnavailable, Contents } from './contents.ts';
+import { Contents, ContentUnavailable } from './contents.ts';
 
 describe('Contents', () => {
   it('reads the messages of a claim in one call, puts frames together and remembers', async () => {

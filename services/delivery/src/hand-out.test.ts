@@ -10,13 +10,34 @@ const hosts = (domain: string) => (domain.startsWith('same') ? 'mx.operator.test
 describe('together', () => {
   // rows, groups of addresses, why.
   const cases: [DueRow[], string[][], string][] = [
-    [[row('1', 'a@x.test', 'op.test'), row('1', 'b@x.test', 'op.test')], [['a@x.test', 'b@x.test']], 'recipients of one domain share a transaction'],
-    [[row('1', 'a@same1.test', 'op.test'), row('1', 'b@same2.test', 'op.test')], [['a@same1.test', 'b@same2.test']], 'so do domains with the same hosts'],
-    [[row('1', 'a@x.test', 'op.test'), row('1', 'b@y.test', 'op.test')], [['a@x.test'], ['b@y.test']], 'an operator may have other hosts for another domain'],
+    [
+      [row('1', 'a@x.test', 'op.test'), row('1', 'b@x.test', 'op.test')],
+      [['a@x.test', 'b@x.test']],
+      'recipients of one domain share a transaction',
+    ],
+    [
+      [row('1', 'a@same1.test', 'op.test'), row('1', 'b@same2.test', 'op.test')],
+      [['a@same1.test', 'b@same2.test']],
+      'so do domains with the same hosts',
+    ],
+    [
+      [row('1', 'a@x.test', 'op.test'), row('1', 'b@y.test', 'op.test')],
+      [['a@x.test'], ['b@y.test']],
+      'an operator may have other hosts for another domain',
+    ],
     [[row('1', 'a@x.test', 'op.test'), row('2', 'b@x.test', 'op.test')], [['a@x.test'], ['b@x.test']], 'messages are kept apart'],
-    [[row('1', 'a@x.test', 'smarthost'), row('1', 'b@y.test', 'smarthost')], [['a@x.test', 'b@y.test']], 'the smarthost takes every domain'],
+    [
+      [row('1', 'a@x.test', 'smarthost'), row('1', 'b@y.test', 'smarthost')],
+      [['a@x.test', 'b@y.test']],
+      'the smarthost takes every domain',
+    ],
   ];
   for (const [rows, expected, why] of cases) {
-    it(why, () => assert.deepEqual(together(rows, hosts).map((group) => group.map((one) => one.address)), expected));
+    it(why, () =>
+      assert.deepEqual(
+        together(rows, hosts).map((group) => group.map((one) => one.address)),
+        expected,
+      ),
+    );
   }
 });

@@ -53,13 +53,22 @@ describe('inOrder', () => {
   ];
 
   it('takes the lowest preference first and shuffles equals', () => {
-    const firsts = new Set(Array.from({ length: 100 }, () => inOrder(hosts, () => false).map((host) => host.name).join('')));
+    const firsts = new Set(
+      Array.from({ length: 100 }, () =>
+        inOrder(hosts, () => false)
+          .map((host) => host.name)
+          .join(''),
+      ),
+    );
     assert.deepEqual([...firsts].sort(), ['abc', 'bac']);
   });
 
   it('prefers among equals the one with an open session, and no worse host for it', () => {
     for (let turn = 0; turn < 20; turn++) {
-      assert.deepEqual(inOrder(hosts, (name) => name === 'b' || name === 'c').map((host) => host.name), ['b', 'a', 'c']);
+      assert.deepEqual(
+        inOrder(hosts, (name) => name === 'b' || name === 'c').map((host) => host.name),
+        ['b', 'a', 'c'],
+      );
     }
   });
 });

@@ -10,7 +10,10 @@ describe('Recorder', () => {
     for (let number = 0; number < 50; number++) house.recorder.submit(number, false);
     assert.equal(house.recorded.length, 0);
     assert.equal(await house.recorder.flush(5_000), true);
-    assert.deepEqual(house.recorded, Array.from({ length: 50 }, (_, number) => number));
+    assert.deepEqual(
+      house.recorded,
+      Array.from({ length: 50 }, (_, number) => number),
+    );
     assert.equal(house.groups.length, 1);
   });
 

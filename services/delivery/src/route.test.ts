@@ -17,5 +17,6 @@ it('captured mail goes to the inbox in every mode', () => {
 });
 
 it('unresolved destinations sort after every other one', () => {
-  for (const name of ['zzz.test', 'smarthost', '9.test', 'xn--zckzah.test']) assert.ok(Buffer.compare(Buffer.from(unresolvedPrefix), Buffer.from(name)) > 0);
+  for (const name of ['zzz.test', 'smarthost', '9.test', 'xn--zckzah.test'])
+    assert.ok(Buffer.compare(Buffer.from(unresolvedPrefix), Buffer.from(name)) > 0);
 });

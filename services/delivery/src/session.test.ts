@@ -9,7 +9,11 @@ const limits: PhaseLimits = { greetingMs: 300, handshakeMs: 300, envelopeMs: 300
 
 describe('openSession', () => {
   const failing: [string, SmtpReceiverOptions, { kind: string; stage: string }][] = [
-    ['a greeting that refuses', { behaviour: at('connect', { kind: 'reply', code: 554, text: 'no' }) }, { kind: 'reply', stage: 'greeting' }],
+    [
+      'a greeting that refuses',
+      { behaviour: at('connect', { kind: 'reply', code: 554, text: 'no' }) },
+      { kind: 'reply', stage: 'greeting' },
+    ],
     ['a connection closed before the greeting', { behaviour: at('connect', { kind: 'close' }) }, { kind: 'lost', stage: 'greeting' }],
     ['no greeting', { behaviour: at('connect', { kind: 'hang' }) }, { kind: 'timeout', stage: 'greeting' }],
     ['a handshake that is answered with garbage', { tls: 'garbage' }, { kind: 'tls', stage: 'starttls' }],
@@ -42,7 +46,11 @@ describe('openSession', () => {
 describe('Session.send', () => {
   const cases: [string, Behaviour, { kind: string; stage: string; unheard: boolean }][] = [
     ['421 to MAIL', at('mail', { kind: 'reply', code: 421, text: 'bye' }), { kind: 'reply', stage: 'mail', unheard: true }],
-    ['550 to MAIL', at('mail', { kind: 'reply', code: 550, enhancedCode: '5.7.1', text: 'no' }), { kind: 'reply', stage: 'mail', unheard: false }],
+    [
+      '550 to MAIL',
+      at('mail', { kind: 'reply', code: 550, enhancedCode: '5.7.1', text: 'no' }),
+      { kind: 'reply', stage: 'mail', unheard: false },
+    ],
     ['closed at MAIL', at('mail', { kind: 'close' }), { kind: 'lost', stage: 'mail', unheard: true }],
     ['no answer to RCPT', at('rcpt', { kind: 'hang' }), { kind: 'timeout', stage: 'mail', unheard: true }],
     ['closed at DATA', at('data', { kind: 'close' }), { kind: 'lost', stage: 'mail', unheard: false }],

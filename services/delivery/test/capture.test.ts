@@ -65,13 +65,25 @@ describe('capture', () => {
       await house.waitForOutcomes(id, 2);
     }
     const first = await list({ to: 'all@pages.test', limit: 2 });
-    assert.deepEqual(first.mails.map((mail) => mail.subject), ['50% off_2', '50% off_1']);
+    assert.deepEqual(
+      first.mails.map((mail) => mail.subject),
+      ['50% off_2', '50% off_1'],
+    );
     assert.equal(first.hasMore, true);
     const second = await list({ to: 'all@pages.test', limit: 2, afterId: first.mails[1]?.id ?? '' });
-    assert.deepEqual(second.mails.map((mail) => mail.subject), ['50% off_0']);
+    assert.deepEqual(
+      second.mails.map((mail) => mail.subject),
+      ['50% off_0'],
+    );
     assert.equal(second.hasMore, false);
-    assert.deepEqual((await list({ to: 'page1@pages.test' })).mails.map((mail) => mail.subject), ['50% off_1']);
-    assert.deepEqual((await list({ subject: '50% OFF_1' })).mails.map((mail) => mail.subject), ['50% off_1']);
+    assert.deepEqual(
+      (await list({ to: 'page1@pages.test' })).mails.map((mail) => mail.subject),
+      ['50% off_1'],
+    );
+    assert.deepEqual(
+      (await list({ subject: '50% OFF_1' })).mails.map((mail) => mail.subject),
+      ['50% off_1'],
+    );
     assert.deepEqual((await list({ subject: '5_% off' })).mails, []);
   });
 
@@ -101,11 +113,23 @@ describe('capture', () => {
     assert.match(await get('nonsense'), /^NOT_FOUND/);
   });
 
+  it('says 250 only for what is committed', async () => {
+    await house.database.pool.query('ALTER TABLE captured_mail RENAME TO captured_mail_away');
+    const id = await house.accept({ to: ['lost@anywhere.test'] });
+    const [event] = await house.waitForOutcomes(id, 1);
+    await house.database.pool.query('ALTER TABLE captured_mail_away RENAME TO captured_mail');
+    assert.equal(event?.outcome, Outcome.OUTCOME_DEFERRED);
+    assert.equal(event.session?.replyCode, 451);
+  });
+
   it('is for the gateway, and cancelling is for messaging', async () => {
     await assert.rejects(delivery.rpc.listCapturedMail(request({}), { tenantId: house.tenantId }), { code: 'CALLER_NOT_ALLOWED' });
-    await assert.rejects(delivery.asGateway.cancelRecipients({ messageId: newId('msg'), recipientNumbers: [0] }, { tenantId: house.tenantId }), {
-      code: 'CALLER_NOT_ALLOWED',
-    });
+    await assert.rejects(
+      delivery.asGateway.cancelRecipients({ messageId: newId('msg'), recipientNumbers: [0] }, { tenantId: house.tenantId }),
+      {
+        code: 'CALLER_NOT_ALLOWED',
+      },
+    );
   });
 
   it('captures what is marked so whatever the mode, and waiting mail follows a change of the mode', async () => {

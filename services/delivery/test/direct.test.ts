@@ -2,11 +2,11 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { BounceClass, BounceType, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { createResolver } from '@maildoot/runtime/resolver';
 import { TestClock } from '@maildoot/testkit/clock';
 import { type SmtpReceiver, startSmtpReceiver } from '@maildoot/testkit/smtp';
 import { waitFor } from '@maildoot/testkit/wait';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
-import { createResolver } from '@maildoot/runtime/resolver';
 import { type House, mxZone, openHouse, type RunningDelivery } from './delivery.ts';
 
 describe('direct delivery', () => {
@@ -84,7 +84,10 @@ describe('direct delivery', () => {
     assert.ok(waitSeconds > 53 && waitSeconds <= 60, `the next attempt is in ${waitSeconds} s`);
     const received = receiver.messages.slice(before);
     assert.equal(received.length, 1);
-    assert.deepEqual(received[0]?.recipients.map((recipient) => recipient.address), ['accept+a@example.test', 'accept+b@example.test']);
+    assert.deepEqual(
+      received[0]?.recipients.map((recipient) => recipient.address),
+      ['accept+a@example.test', 'accept+b@example.test'],
+    );
   });
 
   it('tries again on schedule and delivers', async () => {
@@ -96,7 +99,10 @@ describe('direct delivery', () => {
     await clock.advance(120_000);
     const events = await house.waitForOutcomes(id, 3);
     assert.deepEqual(house.outcomes(id), ['deferred', 'deferred', 'delivered']);
-    assert.deepEqual(events.map((event) => event.attempt), [1, 2, 3]);
+    assert.deepEqual(
+      events.map((event) => event.attempt),
+      [1, 2, 3],
+    );
     assert.equal(receiver.mailFor('defer-2@example.test').length, 1);
   });
 
@@ -158,7 +164,10 @@ describe('direct delivery', () => {
     const opened = receiver.sessions.slice(sessionsBefore);
     assert.ok(receiver.peakSessions <= 3, `${receiver.peakSessions} sessions at once`);
     assert.ok(opened.length <= 6, `${opened.length} sessions for 40 messages`);
-    assert.deepEqual(receiver.sessions.flatMap((session) => session.violations), []);
+    assert.deepEqual(
+      receiver.sessions.flatMap((session) => session.violations),
+      [],
+    );
   });
 
   it('takes a new session for a message whose reused one had died', async () => {
@@ -184,7 +193,10 @@ describe('direct delivery', () => {
     const [event] = await house.waitForOutcomes(id, 1);
     assert.equal(event?.outcome, Outcome.OUTCOME_DELIVERED);
     assert.equal(event.session?.host, 'mx2.two.test');
-    assert.match(event.session?.reply ?? '', /^250 .*\n\[before that mx1\.two\.test: no connection to mx1\.two\.test:\d+: connection refused\]$/s);
+    assert.match(
+      event.session?.reply ?? '',
+      /^250 .*\n\[before that mx1\.two\.test: no connection to mx1\.two\.test:\d+: connection refused\]$/s,
+    );
     assert.equal(second.mailFor('accept@two.test').length, 1);
   });
 

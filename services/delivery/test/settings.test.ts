@@ -31,7 +31,10 @@ it('every bad value of every setting is refused by name', () => {
 it('DELIVERY=smarthost wants a SMARTHOST', async () => {
   await assert.rejects(start(loadSettings(settings, { ...good, DELIVERY: 'smarthost' })), (error) => {
     assert.ok(error instanceof SettingsError);
-    assert.deepEqual(error.problems.map((problem) => problem.name), ['SMARTHOST']);
+    assert.deepEqual(
+      error.problems.map((problem) => problem.name),
+      ['SMARTHOST'],
+    );
     return true;
   });
 });
