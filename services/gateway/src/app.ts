@@ -1,0 +1,163 @@
+// The way of a request, in the order of the checks:
+//   1. route        404 and 405 (Express matches)
+//   2. browsers     a person who opened an API address is sent to the page
+//   3. principal    401
+//   4. scope        403
+//   5. body         415, 413, 503; then what it says: 400
+//   6. the rest     query and Idempotency-Key; every problem of all parts in one 400
+//   7. handler      one question to a service
+//   8. answer
+import type { BlockList } from 'node:net';
+import { contextFrom } from '@maildoot/runtime/telemetry';
+import { context, trace } from '@opentelemetry/api';
+import express, { type Express, type NextFunction, type Request, type Response } from 'express';
+import { z } from 'zod';
+import type { Authenticator } from './authentication.ts';
+import { callerAddress } from './caller-address.ts';
+import { ApiError, apiErrorFrom, notFound, validationError } from './errors.ts';
+import { Exchange, type ExchangeOptions } from './exchange.ts';
+import { idempotencyKeyOf } from './idempotency-key.ts';
+import { type Issue, issuesOf } from './issues.ts';
+import { parseJson } from './json-body.ts';
+import { parseQuery } from './query.ts';
+import { type BodyBudget, ClientGone, hasBody, readBody, requireJson } from './request-body.ts';
+import type { Answer, Call, Operation, Route, Surroundings } from './route.ts';
+import { telemetry } from './telemetry.ts';
+
+export interface AppParts extends ExchangeOptions {
+  readonly routes: readonly Route[];
+  readonly authenticator: Authenticator;
+  readonly budget: BodyBudget;
+  readonly trustedProxies: BlockList | undefined;
+  readonly surroundings: Surroundings;
+}
+
+const noQuery = z.strictObject({});
+
+export function createApp(parts: AppParts): Express {
+  const app = express();
+  app.disable('x-powered-by').disable('etag').set('query parser', false).set('case sensitive routing', true);
+
+  app.use((request: Request, response: Response, next: NextFunction) => {
+    response.locals.exchange = new Exchange(request, response, parts);
+    // RFC 9112 section 3.2. Node would refuse it too, without a word.
+    if (request.headers.host === undefined && request.httpVersion === '1.1') throw validationError([{ path: 'Host', code: 'required', message: 'The request has no Host header.' }]);
+    next();
+  });
+
+  for (const [path, ofPath] of Map.groupBy(parts.routes, (route) => route.path)) {
+    const route = app.route(path);
+    for (const one of ofPath) {
+      const handler = (request: Request, response: Response): Promise<void> => serve(one, request, exchangeOf(response), parts);
+      route[one.method.toLowerCase() as 'get' | 'post' | 'delete'](handler);
+    }
+    const allow = ofPath.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
+    route.all((request: Request, response: Response) => {
+      exchangeOf(response).route = path;
+      throw new ApiError('METHOD_NOT_ALLOWED', `This address answers ${allow}, not ${request.method}.`, { headers: { Allow: allow } });
+    });
+  }
+
+  app.use(() => {
+    throw notFound();
+  });
+  // Express knows an error handler by its four parameters.
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => exchangeOf(response).answerError(errorOfExpress(error)));
+  return app;
+}
+
+function exchangeOf(response: Response): Exchange {
+  return response.locals.exchange as Exchange;
+}
+
+/** Express itself only fails on what can't be a path of ours: a broken escape. Nothing has such an address. */
+function errorOfExpress(error: unknown): ApiError {
+  return error instanceof URIError ? notFound() : apiErrorFrom(error);
+}
+
+async function serve(route: Route, request: Request, exchange: Exchange, parts: AppParts): Promise<void> {
+  exchange.route = route.path;
+  const { traceparent } = request.headers;
+  const parent = contextFrom(typeof traceparent === 'string' ? traceparent : undefined);
+  const span = telemetry.startRequest(request.method, route.path, parent);
+  exchange.span = span;
+  try {
+    const answer = await context.with(trace.setSpan(parent, span), answerOf, undefined, route, request, exchange, parts);
+    await exchange.answer(answer);
+  } catch (error) {
+    // Nobody is there to be answered; the end of the exchange is reported when its connection closes.
+    if (error instanceof ClientGone) return;
+    exchange.answerError(apiErrorFrom(error));
+  }
+}
+
+async function answerOf(route: Route, request: Request, exchange: Exchange, parts: AppParts): Promise<Answer> {
+  if (route.kind === 'public') return route.handle(parts.surroundings);
+  if (route.browsersGoTo !== undefined && wantsHtml(request)) return { status: 303, headers: { Location: route.browsersGoTo } };
+
+  const { authenticator, trustedProxies, surroundings } = parts;
+  const address = callerAddress(request.socket.remoteAddress, request.headers['x-forwarded-for'], trustedProxies);
+  const principal = await authenticator.principalOf(request.headers.authorization, address);
+  exchange.principal = principal;
+  if (principal.scope === undefined || !route.scopes.includes(principal.scope)) throw insufficientScope(route);
+
+  const call: Call = {
+    ...surroundings,
+    requestId: exchange.requestId,
+    principal,
+    get signal() {
+      return exchange.signal;
+    },
+  };
+  const bytes = route.body ? await bodyOf(route, request, exchange, parts.budget) : undefined;
+  const issues: Issue[] = [];
+  const idempotencyKey = route.idempotent ? idempotencyKeyOf(request.headers['idempotency-key'], issues) : undefined;
+  const query = checkedQuery(route, request, issues);
+  const body = bytes && route.body ? await checkedBody(route.body, bytes, idempotencyKey, call, issues) : undefined;
+  if (issues.length > 0) throw validationError(issues);
+
+  return route.handle({ params: request.params as Record<string, string>, query, body, idempotencyKey }, call);
+}
+
+function wantsHtml(request: Request): boolean {
+  return request.headers.accept?.includes('text/html') === true && request.headers.authorization === undefined;
+}
+
+function insufficientScope({ scopes }: Operation): ApiError {
+  return new ApiError('INSUFFICIENT_SCOPE', `This takes a key of scope ${scopes.join(' or ')}.`);
+}
+
+async function bodyOf(route: Operation, request: Request, exchange: Exchange, budget: BodyBudget): Promise<Buffer> {
+  const { headers } = request;
+  if (hasBody(headers) || headers['content-type'] !== undefined) requireJson(headers);
+  return readBody(request, exchange.response, exchange.holdBody(budget.open()), route.body?.maxBytes ?? 0);
+}
+
+function checkedQuery(route: Operation, request: Request, issues: Issue[]): unknown {
+  const schema = route.query ?? noQuery;
+  const at = request.url.indexOf('?');
+  const query = at === -1 ? {} : parseQuery(request.url.slice(at + 1));
+  const result = schema.safeParse(query);
+  if (result.success) return result.data;
+  issues.push(...issuesOf(schema, query, result.error).map((issue) => ({ ...issue, path: queryPath(issue.path) })));
+  return undefined;
+}
+
+/** `metadata.order` is written `metadata[order]` in a query. */
+function queryPath(path: string): string {
+  return path.replace(/^([a-z_]+)\.(.+)$/, '$1[$2]');
+}
+
+async function checkedBody(spec: NonNullable<Operation['body']>, bytes: Buffer, idempotencyKey: string | undefined, call: Call, issues: Issue[]): Promise<unknown> {
+  if ('read' in spec) {
+    const read = await spec.read(bytes, idempotencyKey, call);
+    if ('value' in read) return read.value;
+    issues.push(...read.issues);
+    return undefined;
+  }
+  const value = parseJson(bytes);
+  const result = spec.schema.safeParse(value);
+  if (result.success) return result.data;
+  issues.push(...issuesOf(spec.schema, value, result.error));
+  return undefined;
+}

@@ -1,0 +1,149 @@
+// Whose key a request carries. Asking auth each time would cost an RPC per request, so the answer is kept for 3 s by the key's hash, and
+// concurrent requests share one question. A revoked key stops within 5 s: counted from when the question was sent, because the revocation
+// may have come right behind it. When auth can't be asked, an answer older than that is worth nothing, and the request is refused.
+import { hash } from 'node:crypto';
+import type { BlockList } from 'node:net';
+import { type Principal as AuthPrincipal, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { RpcError } from '@maildoot/rpc/errors';
+import { contains, networkList } from './caller-address.ts';
+import { ApiError } from './errors.ts';
+import type { ScopeName } from './route.ts';
+
+export const freshMs = 3000;
+export const failsClosedAfterMs = 5000;
+/** Shorter, because a caller who has just been given a key may have tried it a moment too early. */
+export const refusalFreshMs = 1000;
+const maxRemembered = 10_000;
+// Longer than any key; nothing that is longer is worth a hash.
+const maxTokenChars = 256;
+
+/** Who calls, and what they may. */
+export interface Principal {
+  readonly tenantId: string;
+  readonly apiKeyId: string;
+  /** Undefined: nothing at all (a scope that this release doesn't know). */
+  readonly scope: ScopeName | undefined;
+  readonly protoScope: Scope;
+  readonly allowedDomains: readonly string[];
+}
+
+interface Known {
+  readonly principal: Principal;
+  readonly allowedIps: BlockList | undefined;
+}
+
+interface Entry {
+  /** Undefined: auth said that there is no such key. */
+  readonly known: Known | undefined;
+  readonly askedAtMs: number;
+}
+
+export interface AuthenticatorOptions {
+  /** Asks auth. Rejects with an RpcError INVALID_TOKEN where there is no such key. */
+  readonly ask: (keySha256: Buffer) => Promise<AuthPrincipal>;
+  /** Monotonic milliseconds. */
+  readonly nowMs: () => number;
+}
+
+export class Authenticator {
+  readonly #ask: AuthenticatorOptions['ask'];
+  readonly #nowMs: () => number;
+  // Apart, so that a flood of made-up keys can't push the real ones out.
+  readonly #known = new Map<string, Entry>();
+  readonly #unknown = new Map<string, Entry>();
+  readonly #asking = new Map<string, Promise<Entry>>();
+
+  constructor(options: AuthenticatorOptions) {
+    this.#ask = options.ask;
+    this.#nowMs = options.nowMs;
+  }
+
+  /** The holder of the credential in an Authorization header. @throws ApiError MISSING_TOKEN, INVALID_TOKEN, UNAVAILABLE */
+  async principalOf(authorization: string | undefined, address: string): Promise<Principal> {
+    const keyHash = hash('sha256', tokenOf(authorization), 'base64');
+    const entry = this.#fresh(keyHash) ?? (await this.#askOnce(keyHash));
+    // Somebody who found a key learns nothing from trying it at a wrong place.
+    if (entry.known === undefined || (entry.known.allowedIps && !contains(entry.known.allowedIps, address))) throw invalidToken();
+    return entry.known.principal;
+  }
+
+  #fresh(keyHash: string): Entry | undefined {
+    const now = this.#nowMs();
+    const known = this.#known.get(keyHash);
+    if (known && now - known.askedAtMs < freshMs) return known;
+    const unknown = this.#unknown.get(keyHash);
+    return unknown && now - unknown.askedAtMs < refusalFreshMs ? unknown : undefined;
+  }
+
+  async #askOnce(keyHash: string): Promise<Entry> {
+    let asking = this.#asking.get(keyHash);
+    if (!asking) {
+      asking = this.#askNow(keyHash).finally(() => this.#asking.delete(keyHash));
+      this.#asking.set(keyHash, asking);
+    }
+    try {
+      return await asking;
+    } catch (cause) {
+      const last = this.#known.get(keyHash);
+      if (last && this.#nowMs() - last.askedAtMs < failsClosedAfterMs) return last;
+      throw new ApiError('UNAVAILABLE', 'Keys can’t be checked at the moment. Send the same request again after Retry-After.', { cause });
+    }
+  }
+
+  async #askNow(keyHash: string): Promise<Entry> {
+    const askedAtMs = this.#nowMs();
+    let known: Known | undefined;
+    try {
+      const principal = await this.#ask(Buffer.from(keyHash, 'base64'));
+      known = { principal: principalFrom(principal), allowedIps: networkList(principal.allowedIps) };
+    } catch (error) {
+      if (!(error instanceof RpcError && error.code === 'INVALID_TOKEN')) throw error;
+    }
+    const entry: Entry = { known, askedAtMs };
+    this.#known.delete(keyHash);
+    this.#unknown.delete(keyHash);
+    remember(known === undefined ? this.#unknown : this.#known, keyHash, entry);
+    return entry;
+  }
+}
+
+/** The longest unasked goes first: an entry moves to the end each time auth is asked. */
+function remember(entries: Map<string, Entry>, keyHash: string, entry: Entry): void {
+  entries.set(keyHash, entry);
+  if (entries.size <= maxRemembered) return;
+  const [oldest] = entries.keys();
+  if (oldest !== undefined) entries.delete(oldest);
+}
+
+function tokenOf(authorization: string | undefined): string {
+  if (authorization === undefined || authorization === '') throw missingToken();
+  const match = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(authorization);
+  const token = match?.[1];
+  // What can't be a key is not worth a question.
+  if (token === undefined || token.length > maxTokenChars || !token.startsWith('mdsk_')) throw invalidToken();
+  return token;
+}
+
+function missingToken(): ApiError {
+  return new ApiError('MISSING_TOKEN', 'The request has no API key. Send the header Authorization: Bearer mdsk_….', {
+    headers: { 'WWW-Authenticate': 'Bearer realm="maildoot"' },
+  });
+}
+
+function invalidToken(): ApiError {
+  return new ApiError('INVALID_TOKEN', 'The API key is unknown, revoked or expired, or may not be used from this address.', {
+    headers: { 'WWW-Authenticate': 'Bearer realm="maildoot", error="invalid_token"' },
+  });
+}
+
+function principalFrom(principal: AuthPrincipal): Principal {
+  return {
+    tenantId: principal.tenantId,
+    apiKeyId: principal.apiKeyId,
+    scope: scopeNames[principal.scope],
+    protoScope: principal.scope,
+    allowedDomains: principal.allowedDomains,
+  };
+}
+
+const scopeNames: Partial<Record<number, ScopeName>> = { [Scope.SCOPE_READ]: 'read', [Scope.SCOPE_SEND]: 'send', [Scope.SCOPE_FULL]: 'full' };

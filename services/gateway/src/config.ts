@@ -1,0 +1,51 @@
+// The settings of the gateway, each described once; main.ts, the README's table and the tests for bad values read them here.
+import { isIP } from 'node:net';
+import { observabilitySettings, peerSettings, rpcClientSettings } from '@maildoot/runtime/common-settings';
+import { boolean, type ConfigOf, cidrList, defineSettings, integer, SettingsError, string, url } from '@maildoot/runtime/config';
+
+const MIB = 1024 * 1024;
+
+export const settings = defineSettings({
+  ...rpcClientSettings,
+  ...observabilitySettings,
+  ...peerSettings,
+  httpHost: string('HTTP_HOST', {
+    default: '127.0.0.1',
+    pattern: /^[A-Za-z0-9.:_-]+$/,
+    patternMeaning: 'a host name or an IP address',
+    maxLength: 253,
+    meaning: 'Address the API listens on.',
+  }),
+  httpPort: integer('HTTP_PORT', { default: 8080, min: 0, max: 65535, unit: 'port', meaning: 'Port the API listens on; 0 takes a free one.' }),
+  publicUrl: url('PUBLIC_URL', {
+    optional: true,
+    protocols: ['http:', 'https:'],
+    meaning: 'What links and errors name as our address; unset: the address the API listens on.',
+  }),
+  allowPlainHttp: boolean('ALLOW_PLAIN_HTTP', { default: false, meaning: 'Plain http on an address other than loopback: set it where TLS ends in front of us.' }),
+  trustedProxies: cidrList('TRUSTED_PROXIES', { default: [], meaning: 'Proxies whose X-Forwarded-For says who calls; empty: nobody’s does.' }),
+  bodyBytesInFlight: integer('BODY_BYTES_IN_FLIGHT', {
+    default: 256 * MIB,
+    min: 64 * MIB,
+    max: 16384 * MIB,
+    unit: 'bytes',
+    meaning: 'Request bodies held at one time; more are answered 503.',
+  }),
+  bodyWorkers: integer('BODY_WORKERS', { default: 2, min: 1, max: 64, unit: 'threads', meaning: 'Threads that read bodies over 1 MB; started when needed.' }),
+});
+
+export type Config = ConfigOf<typeof settings>;
+
+/** What no single setting can say for itself. @throws SettingsError naming the variable */
+export function checkConfig(config: Config): void {
+  if (!config.allowPlainHttp && !isLoopback(config.httpHost)) {
+    throw new SettingsError([
+      { name: 'ALLOW_PLAIN_HTTP', message: `must be true to serve plain http on ${config.httpHost}: keys would be readable on the way unless TLS ends in front of us` },
+    ]);
+  }
+}
+
+function isLoopback(host: string): boolean {
+  if (isIP(host) === 4) return host.startsWith('127.');
+  return host === '::1' || host.toLowerCase() === 'localhost';
+}

@@ -1,0 +1,15 @@
+// What the examples of the reference are made of, so that they speak of the same few things.
+
+export const exampleTime = '2026-01-31T08:00:00.000Z';
+export const exampleLaterTime = '2026-01-31T08:00:00.412Z';
+export const exampleIds = {
+  message: 'msg_01kg97xw00fscrrszmz39ef7mp',
+  otherMessage: 'msg_01kg97xw00fscrrszmz39ef7mq',
+  event: 'evt_01kg97xw00fscrrszmz39ef7mr',
+  batch: 'bat_01kg97xw00fscrrszmz39ef7ms',
+  key: 'key_01kg97xw00fscrrszmz39ef7mt',
+  domain: 'dom_01kg97xw00fscrrszmz39ef7mv',
+  captured: 'cap_01kg97xw00fscrrszmz39ef7mw',
+  request: 'req_01kg97xw00fscrrszmz39ef7mx',
+} as const;
+export const exampleCursor = 'bXNnMDE5YzEyN2VmMDAwN2U1OThjNjdmNGY4ZDJlNzllOTY';

@@ -1,0 +1,232 @@
+// Messages as the API shows them.
+import { BounceClass, BounceType, type AttemptRecordedEvent, type Bounce, Outcome, type SmtpSession } from '@maildoot/proto/maildoot/delivery/v1/events';
+import {
+  type Address,
+  type GetTimelineResponse,
+  type Message,
+  type MessageEvent,
+  MessageStatus,
+  type Recipient,
+  RecipientKind,
+  RecipientStatus,
+  type RecipientTimeline,
+} from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { z } from 'zod';
+import { describeAttempt } from './attempt-summary.ts';
+import { enumWords, unknownWord } from './enum-words.ts';
+import { timeJson, timeOf } from './time-json.ts';
+
+export const messageStatus = enumWords(MessageStatus, 'MESSAGE_STATUS_');
+const recipientStatus = enumWords(RecipientStatus, 'RECIPIENT_STATUS_');
+const recipientKind = enumWords(RecipientKind, 'RECIPIENT_KIND_');
+const outcomes = enumWords(Outcome, 'OUTCOME_');
+const bounceTypes = enumWords(BounceType, 'BOUNCE_TYPE_');
+const bounceClasses = enumWords(BounceClass, 'BOUNCE_CLASS_');
+
+// ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+const time = z.iso.datetime();
+const word = (words: readonly [string, ...string[]]): z.ZodType<string> => z.enum([...words, unknownWord]);
+export const messageStatusWord = word(messageStatus.words);
+
+const addressSchema = z.strictObject({ email: z.string(), name: z.string().nullable() }).meta({ id: 'Address' });
+
+const bounceSchema = z
+  .strictObject({ type: word(bounceTypes.words), class: word(bounceClasses.words), diagnostic: z.string() })
+  .meta({ id: 'Bounce', description: 'Why a recipient did not get the message. `diagnostic` as in RFC 3464: `smtp; 550 5.1.1 user unknown`.' });
+
+const recipientSchema = z
+  .strictObject({
+    email: z.string(),
+    name: z.string().nullable(),
+    kind: word(recipientKind.words),
+    status: word(recipientStatus.words),
+    attempts: z.int().meta({ description: 'How many times delivery was tried.' }),
+    next_attempt_at: time.nullable(),
+    bounce: bounceSchema.nullable(),
+  })
+  .meta({ id: 'Recipient' });
+
+const sessionSchema = z
+  .strictObject({
+    host: z.string().nullable().meta({ description: 'The MX or smarthost.' }),
+    remote_address: z.string().nullable(),
+    local_address: z.string().nullable(),
+    tls_version: z.string().nullable().meta({ description: 'Null: not encrypted.' }),
+    tls_policy: z.string().nullable(),
+    command: z.string().nullable().meta({ description: 'The SMTP command that was answered.' }),
+    reply_code: z.int().nullable(),
+    enhanced_code: z.string().nullable().meta({ description: 'RFC 3463.' }),
+    reply: z.string().nullable().meta({ description: 'The server’s words.' }),
+  })
+  .meta({ id: 'SmtpSession' });
+
+const attemptSchema = z
+  .strictObject({
+    number: z.int(),
+    outcome: word(outcomes.words),
+    summary: z.string().meta({ description: 'What happened, in a sentence.' }),
+    started_at: time.nullable(),
+    finished_at: time.nullable(),
+    duration_ms: z.int().nullable(),
+    next_attempt_at: time.nullable(),
+    possible_duplicate: z.boolean().meta({ description: 'How an earlier attempt ended is not known: the recipient may get the message twice.' }),
+    session: sessionSchema.nullable(),
+    bounce: bounceSchema.nullable(),
+  })
+  .meta({ id: 'Attempt' });
+
+const eventSchema = z
+  .strictObject({
+    id: z.string(),
+    type: z.string().meta({ examples: ['message.delivered'] }),
+    at: time,
+    recipient: z.string().nullable().meta({ description: 'Null: about the message as a whole.' }),
+    attempt: attemptSchema.nullable(),
+  })
+  .meta({ id: 'MessageEvent' });
+
+const messageFields = {
+  id: z.string(),
+  object: z.literal('message'),
+  status: messageStatusWord,
+  created_at: time,
+  send_at: time.nullable(),
+  from: addressSchema,
+  to: z.array(addressSchema),
+  cc: z.array(addressSchema),
+  bcc: z.array(addressSchema),
+  reply_to: z.array(addressSchema),
+  subject: z.string(),
+  tags: z.array(z.string()),
+  metadata: z.record(z.string(), z.string()),
+  batch_id: z.string().nullable(),
+  size_bytes: z.int(),
+  captured: z.boolean().meta({ description: 'It went to the built-in inbox and nowhere else.' }),
+  recipients: z.array(recipientSchema),
+};
+
+export const messageSchema = z.strictObject(messageFields).meta({ id: 'Message' });
+export const messageWithEventsSchema = z
+  .strictObject({ ...messageFields, events: z.array(eventSchema).meta({ description: 'Oldest first.' }) })
+  .meta({ id: 'MessageWithEvents' });
+
+export const timelineSchema = z
+  .strictObject({
+    id: z.string(),
+    object: z.literal('timeline'),
+    status: messageStatusWord,
+    created_at: time,
+    events: z.array(eventSchema).meta({ description: 'What concerns the message as a whole, oldest first.' }),
+    recipients: z.array(
+      recipientSchema.extend({ attempts: z.array(attemptSchema).meta({ description: 'Oldest first.' }), events: z.array(eventSchema) }).meta({ id: 'RecipientTimeline' }),
+    ),
+  })
+  .meta({ id: 'Timeline' });
+
+export type MessageJson = z.input<typeof messageSchema>;
+
+// ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+export function messageJson(message: Message): MessageJson {
+  const ofKind = (kind: RecipientKind) => message.recipients.filter((recipient) => recipient.kind === kind).map((recipient) => addressJson(recipient.address));
+  return {
+    id: message.id,
+    object: 'message',
+    status: messageStatus.wordOf(message.status),
+    created_at: timeOf(message.createdAt, message.id),
+    send_at: timeJson(message.sendAt),
+    from: addressJson(message.from),
+    to: ofKind(RecipientKind.RECIPIENT_KIND_TO),
+    cc: ofKind(RecipientKind.RECIPIENT_KIND_CC),
+    bcc: ofKind(RecipientKind.RECIPIENT_KIND_BCC),
+    reply_to: message.replyTo.map(addressJson),
+    subject: message.subject,
+    tags: message.tags,
+    metadata: message.metadata,
+    batch_id: message.batchId || null,
+    size_bytes: Number(message.sizeBytes),
+    captured: message.captured,
+    recipients: message.recipients.map(recipientJson),
+  };
+}
+
+export function messageWithEventsJson(message: Message, events: readonly MessageEvent[]): z.input<typeof messageWithEventsSchema> {
+  return { ...messageJson(message), events: events.map(eventJson) };
+}
+
+export function timelineJson(timeline: GetTimelineResponse): z.input<typeof timelineSchema> {
+  return {
+    id: timeline.id,
+    object: 'timeline',
+    status: messageStatus.wordOf(timeline.status),
+    created_at: timeOf(undefined, timeline.id),
+    events: timeline.events.map(eventJson),
+    recipients: timeline.recipients.flatMap(({ recipient, events }: RecipientTimeline) =>
+      recipient === undefined
+        ? []
+        : [{ ...recipientJson(recipient), attempts: events.flatMap(({ attempt }) => (attempt && attempt.attempt > 0 ? [attemptJson(attempt)] : [])), events: events.map(eventJson) }],
+    ),
+  };
+}
+
+function recipientJson(recipient: Recipient): z.input<typeof recipientSchema> {
+  return {
+    ...addressJson(recipient.address),
+    kind: recipientKind.wordOf(recipient.kind),
+    status: recipientStatus.wordOf(recipient.status),
+    attempts: recipient.attempts,
+    next_attempt_at: timeJson(recipient.nextAttemptAt),
+    bounce: bounceJson(recipient.bounce),
+  };
+}
+
+function eventJson(event: MessageEvent): z.input<typeof eventSchema> {
+  return {
+    id: event.id,
+    type: event.type,
+    at: timeOf(event.at, event.id),
+    recipient: event.recipient || null,
+    attempt: event.attempt === undefined ? null : attemptJson(event.attempt),
+  };
+}
+
+function attemptJson(attempt: AttemptRecordedEvent): z.input<typeof attemptSchema> {
+  const { startedAt, finishedAt } = attempt;
+  return {
+    number: attempt.attempt,
+    outcome: outcomes.wordOf(attempt.outcome),
+    summary: describeAttempt(attempt),
+    started_at: timeJson(startedAt),
+    finished_at: timeJson(finishedAt),
+    duration_ms: startedAt && finishedAt ? Math.max(0, finishedAt.getTime() - startedAt.getTime()) : null,
+    next_attempt_at: timeJson(attempt.nextAttemptAt),
+    possible_duplicate: attempt.possibleDuplicate,
+    session: sessionJson(attempt.session),
+    bounce: bounceJson(attempt.bounce),
+  };
+}
+
+function sessionJson(session: SmtpSession | undefined): z.input<typeof sessionSchema> | null {
+  if (session === undefined) return null;
+  return {
+    host: session.host || null,
+    remote_address: session.remoteAddress || null,
+    local_address: session.localAddress || null,
+    tls_version: session.tlsVersion || null,
+    tls_policy: session.tlsPolicy || null,
+    command: session.command || null,
+    reply_code: session.replyCode || null,
+    enhanced_code: session.enhancedCode || null,
+    reply: session.reply || null,
+  };
+}
+
+function bounceJson(bounce: Bounce | undefined): z.input<typeof bounceSchema> | null {
+  if (bounce === undefined) return null;
+  return { type: bounceTypes.wordOf(bounce.type), class: bounceClasses.wordOf(bounce.class), diagnostic: bounce.diagnostic };
+}
+
+function addressJson(address: Address | undefined): z.input<typeof addressSchema> {
+  return { email: address?.email ?? '', name: address?.name || null };
+}

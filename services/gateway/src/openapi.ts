@@ -1,0 +1,203 @@
+// The route table → an OpenAPI 3.1 document. Its schemas are the ones that check requests, printed by zod as JSON Schema 2020-12.
+import { STATUS_CODES } from 'node:http';
+import { z } from 'zod';
+import { errorSchema, exampleError } from './error-json.ts';
+import { type ErrorCode, errorTable } from './errors.ts';
+import { errorsOf, type Operation, type ResponseSpec, type Route } from './route.ts';
+
+export type JsonSchema = Record<string, unknown>;
+
+export interface OpenapiParameter {
+  name: string;
+  in: 'path' | 'query' | 'header';
+  required: boolean;
+  description?: string;
+  schema: JsonSchema;
+  example?: unknown;
+  style?: 'deepObject';
+  explode?: boolean;
+}
+
+export interface OpenapiContent {
+  schema: JsonSchema;
+  examples?: Record<string, { summary?: string; value: unknown }>;
+}
+
+export interface OpenapiResponse {
+  description: string;
+  headers?: Record<string, { description: string; schema: JsonSchema }>;
+  content?: Record<string, OpenapiContent>;
+}
+
+export interface OpenapiOperation {
+  operationId: string;
+  tags: string[];
+  summary: string;
+  description?: string;
+  security: Record<string, string[]>[];
+  parameters: OpenapiParameter[];
+  requestBody?: { required: true; content: Record<string, OpenapiContent> };
+  responses: Record<string, OpenapiResponse>;
+}
+
+export interface OpenapiDocument {
+  openapi: '3.1.0';
+  info: Record<string, unknown>;
+  servers: { url: string }[];
+  tags: { name: string }[];
+  paths: Record<string, Record<string, OpenapiOperation>>;
+  components: { schemas: Record<string, JsonSchema>; securitySchemes: Record<string, unknown> };
+}
+
+export function openapiDocument(routes: readonly Route[], publicUrl: string): OpenapiDocument {
+  const schemas = new Schemas();
+  const paths: OpenapiDocument['paths'] = {};
+  for (const route of routes) {
+    const path = route.path.replace(/:([A-Za-z]+)/g, '{$1}');
+    paths[path] ??= {};
+    paths[path][route.method.toLowerCase()] = operation(route, schemas, publicUrl);
+  }
+  return {
+    openapi: '3.1.0',
+    info: {
+      title: 'Maildoot API',
+      version: '1',
+      description: 'Send mail and follow it to the recipient’s mailbox.',
+      license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
+    },
+    servers: [{ url: publicUrl }],
+    tags: [...new Set(routes.map(({ tag }) => tag))].map((name) => ({ name })),
+    paths,
+    components: {
+      schemas: schemas.named,
+      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, `mdsk_…`.' } },
+    },
+  };
+}
+
+function operation(route: Route, schemas: Schemas, publicUrl: string): OpenapiOperation {
+  const scopes = route.kind === 'operation' ? `Needs a key of scope ${route.scopes.map((scope) => `\`${scope}\``).join(' or ')}.` : '';
+  const description = [route.description, scopes].filter((text) => text).join('\n\n');
+  return {
+    operationId: route.operationId,
+    tags: [route.tag],
+    summary: route.summary,
+    ...(description === '' ? {} : { description }),
+    security: route.kind === 'operation' ? [{ apiKey: [] }] : [],
+    parameters: route.kind === 'operation' ? parameters(route, schemas) : [],
+    ...(route.kind === 'operation' && route.body ? { requestBody: requestBody(route.body, schemas) } : {}),
+    responses: responses(route, schemas, publicUrl),
+  };
+}
+
+function parameters(route: Operation, schemas: Schemas): OpenapiParameter[] {
+  const list: OpenapiParameter[] = [];
+  for (const [name, { description, example }] of Object.entries(route.params ?? {})) {
+    list.push({ name, in: 'path', required: true, description, schema: { type: 'string' }, example });
+  }
+  const query = route.query ? (schemas.input(route.query) as { properties?: Record<string, JsonSchema> }).properties : undefined;
+  for (const [name, schema] of Object.entries(query ?? {})) {
+    const { description, examples, ...rest } = schema;
+    list.push({
+      name,
+      in: 'query',
+      required: false,
+      ...(description === undefined ? {} : { description: String(description) }),
+      schema: rest,
+      ...(Array.isArray(examples) ? { example: examples[0] } : {}),
+      ...(rest.type === 'object' ? { style: 'deepObject' as const, explode: true } : {}),
+    });
+  }
+  if (route.idempotent) {
+    list.push({
+      name: 'Idempotency-Key',
+      in: 'header',
+      required: false,
+      description: 'A value of your own: the same request with the same key is done once, and its answer is given again for a day.',
+      schema: { type: 'string', maxLength: 255 },
+      example: '0d8f3b1e-9a57-4a1b-8f2e-2f6c1f0c9a51',
+    });
+  }
+  return list;
+}
+
+function requestBody(body: NonNullable<Operation['body']>, schemas: Schemas): NonNullable<OpenapiOperation['requestBody']> {
+  const examples = Object.fromEntries(body.examples.map(({ summary, value }, index) => [`example${index + 1}`, { summary, value }]));
+  return { required: true, content: { 'application/json': { schema: schemas.input(body.schema), examples } } };
+}
+
+function responses(route: Route, schemas: Schemas, publicUrl: string): Record<string, OpenapiResponse> {
+  const all: Record<string, OpenapiResponse> = {};
+  for (const spec of route.responses) all[spec.status] = success(spec, schemas);
+  for (const [status, codes] of Map.groupBy(errorsOf(route), (code) => errorTable[code].status)) all[status] = failure(status, codes, schemas, publicUrl);
+  for (const response of Object.values(all)) response.headers = { 'X-Request-Id': { description: 'Names this request.', schema: { type: 'string' } }, ...response.headers };
+  return all;
+}
+
+function success(spec: ResponseSpec, schemas: Schemas): OpenapiResponse {
+  const headers = Object.entries(spec.headers ?? {}).map(([name, description]) => [name, { description, schema: { type: 'string' } }]);
+  const example = spec.example === undefined ? {} : { examples: { example: { value: spec.example } } };
+  return {
+    description: spec.description,
+    ...(headers.length > 0 ? { headers: Object.fromEntries(headers) } : {}),
+    ...(spec.schema ? { content: { 'application/json': { schema: schemas.output(spec.schema), ...example } } } : {}),
+    ...(spec.contentType ? { content: { [spec.contentType]: { schema: { type: 'string' }, ...example } } } : {}),
+  };
+}
+
+function failure(status: number, codes: readonly ErrorCode[], schemas: Schemas, publicUrl: string): OpenapiResponse {
+  const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleError(code, publicUrl) }]));
+  const retry = codes.includes('UNAVAILABLE') || codes.includes('IDEMPOTENCY_IN_PROGRESS');
+  return {
+    description: `${STATUS_CODES[status]}: ${codes.map((code) => `\`${code}\``).join(', ')}.`,
+    ...(retry ? { headers: { 'Retry-After': { description: 'Seconds to wait before the next try.', schema: { type: 'string' } } } } : {}),
+    ...(status === 401 ? { headers: { 'WWW-Authenticate': { description: 'How to authenticate.', schema: { type: 'string' } } } } : {}),
+    content: { 'application/json': { schema: schemas.output(errorSchema), examples } },
+  };
+}
+
+/** Prints schemas; the ones with a name go to `components` and are referred to. */
+class Schemas {
+  readonly named: Record<string, JsonSchema> = {};
+
+  input(schema: z.ZodType): JsonSchema {
+    return this.#print(schema, 'input');
+  }
+
+  /** Answers may get more fields later, so their objects are left open: `/v1` never breaks. */
+  output(schema: z.ZodType): JsonSchema {
+    return this.#print(schema, 'output');
+  }
+
+  #print(schema: z.ZodType, io: 'input' | 'output'): JsonSchema {
+    const { $schema, $defs, ...printed } = z.toJSONSchema(schema, {
+      io,
+      target: 'draft-2020-12',
+      override: ({ jsonSchema }) => {
+        delete jsonSchema.id;
+        // What zod knows of integers that no reader needs.
+        if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;
+        if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
+        // A format says it; the pattern beside it is two lines of digits.
+        if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+        if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
+      },
+    });
+    for (const [name, definition] of Object.entries($defs ?? {})) this.named[name] = relocated(definition) as JsonSchema;
+    const name = schema.meta()?.id;
+    if (name === undefined) return relocated(printed) as JsonSchema;
+    this.named[name] ??= relocated(printed) as JsonSchema;
+    return { $ref: `#/components/schemas/${name}` };
+  }
+}
+
+function relocated(value: unknown): unknown {
+  if (Array.isArray(value)) return value.map(relocated);
+  if (typeof value !== 'object' || value === null) return value;
+  return Object.fromEntries(
+    Object.entries(value).map(([key, inner]) => [
+      key,
+      key === '$ref' && typeof inner === 'string' ? inner.replace(/^#\/\$defs\//, '#/components/schemas/') : relocated(inner),
+    ]),
+  );
+}

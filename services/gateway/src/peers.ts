@@ -1,0 +1,85 @@
+// The services that the gateway asks. How their calls went is what /healthz says about them.
+import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { AcceptMessagesRequest, MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
+import { healthDefinition, ServingStatus } from '@maildoot/rpc/health-service';
+import type { RpcService } from '@maildoot/rpc/service';
+import type { Health } from '@maildoot/runtime/health';
+import type { Config } from './config.ts';
+import { apiErrorFrom } from './errors.ts';
+
+/** An AcceptMessages request that is bytes already: a worker wrote it. */
+export class EncodedAcceptRequest {
+  readonly bytes: Buffer;
+  constructor(bytes: Buffer) {
+    this.bytes = bytes;
+  }
+}
+
+const messagingDefinition = {
+  ...MessagingServiceService,
+  acceptMessages: {
+    ...MessagingServiceService.acceptMessages,
+    requestSerialize: (request: AcceptMessagesRequest | EncodedAcceptRequest): Buffer =>
+      request instanceof EncodedAcceptRequest ? request.bytes : MessagingServiceService.acceptMessages.requestSerialize(request),
+    requestDeserialize: (bytes: Buffer): AcceptMessagesRequest | EncodedAcceptRequest => AcceptMessagesRequest.decode(bytes),
+  },
+} as const;
+
+export interface Peers extends AsyncDisposable {
+  readonly auth: RpcClient<typeof AuthServiceService>;
+  readonly messaging: RpcClient<typeof messagingDefinition>;
+  readonly delivery: RpcClient<typeof DeliveryServiceService>;
+  readonly domains: RpcClient<typeof DomainServiceService>;
+  /** Asks every peer whether it serves, and reports it. */
+  check(): Promise<void>;
+}
+
+const defaultDeadlineMs = 5000;
+const checkDeadlineMs = 1000;
+/** /healthz is open to everybody: asked more often, it answers what it knows. */
+const checkAtMostEveryMs = 1000;
+
+export function connectPeers(config: Config, health: Health): Peers {
+  const checks: (() => Promise<void>)[] = [];
+  const stack = new AsyncDisposableStack();
+  const connect = <D extends RpcService>(name: string, definition: D, address: string): RpcClient<D> => {
+    // One connection for both: what the health service says is said by the process that answers the calls.
+    const client = stack.use(
+      createRpcClient<RpcService>({ ...definition, check: healthDefinition.check }, { address, self: 'gateway', secret: config.rpcSecret, defaultDeadlineMs }),
+    );
+    const { check } = client as unknown as RpcClient<Pick<typeof healthDefinition, 'check'>>;
+    checks.push(async () => {
+      try {
+        const { status } = await check({ service: '' }, { deadlineMs: checkDeadlineMs });
+        health.report(name, status === ServingStatus.SERVING, status === ServingStatus.SERVING ? undefined : 'starting or stopping');
+      } catch (error) {
+        health.report(name, false, apiErrorFrom(error).code);
+      }
+    });
+    return client as unknown as RpcClient<D>;
+  };
+  const auth = connect('auth', AuthServiceService, config.authAddress);
+  const messaging = connect('messaging', messagingDefinition, config.messagingAddress);
+  const delivery = connect('delivery', DeliveryServiceService, config.deliveryAddress);
+  const domains = connect('domain-provisioning', DomainServiceService, config.domainAddress);
+
+  let checkedAtMs = Number.NEGATIVE_INFINITY;
+  let checking: Promise<void> = Promise.resolve();
+  return {
+    auth,
+    messaging,
+    delivery,
+    domains,
+    check() {
+      if (performance.now() - checkedAtMs >= checkAtMostEveryMs) {
+        checkedAtMs = performance.now();
+        checking = Promise.all(checks.map((check) => check())).then(() => undefined);
+      }
+      return checking;
+    },
+    [Symbol.asyncDispose]: () => stack.disposeAsync(),
+  };
+}

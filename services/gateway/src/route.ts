@@ -1,0 +1,167 @@
+// What a route is. One description drives everything: who may call, how the request is checked, the OpenAPI document, the reference page
+// and the tests. Handlers translate: one question to a service, its answer as JSON.
+import type { Health } from '@maildoot/runtime/health';
+import type { Logger } from '@maildoot/runtime/logger';
+import type { z } from 'zod';
+import type { Principal } from './authentication.ts';
+import type { ErrorCode } from './errors.ts';
+import type { Issue } from './issues.ts';
+import type { LargeBodies } from './large-bodies.ts';
+import type { Peers } from './peers.ts';
+
+export type ScopeName = 'read' | 'send' | 'full';
+export type Method = 'GET' | 'POST' | 'DELETE';
+
+/** What handlers have at hand, the same for all requests. */
+export interface Surroundings {
+  readonly peers: Peers;
+  readonly largeBodies: LargeBodies;
+  /** Without a slash at its end. */
+  readonly publicUrl: string;
+  readonly logger: Logger;
+  readonly health: Health;
+  readonly pages: Pages;
+}
+
+/** A page of our own, with the policy that lets its own scripts and styles run and nothing else. */
+export interface Page {
+  readonly html: string;
+  readonly contentSecurityPolicy: string;
+}
+
+/** What is made once, at the start. */
+export interface Pages {
+  readonly openapi: string;
+  readonly docs: Page;
+  readonly inbox: Page;
+}
+
+/** One request, as its handler sees it. */
+export interface Call extends Surroundings {
+  readonly requestId: string;
+  readonly principal: Principal;
+  /** Aborted when the client went away or the gateway stops. For questions; never for what changes something. */
+  readonly signal: AbortSignal;
+}
+
+/** The checked parts of a request. */
+export interface Input<Q, B> {
+  /** As they stand in the path, decoded. Whether such an id exists is the handler's to say, with NOT_FOUND. */
+  readonly params: Readonly<Record<string, string>>;
+  readonly query: Q;
+  readonly body: B;
+  readonly idempotencyKey: string | undefined;
+}
+
+export type Content =
+  | { readonly json: unknown }
+  | { readonly text: string; readonly contentType: string }
+  | { readonly bytes: Uint8Array; readonly contentType: string }
+  | { readonly stream: AsyncIterableIterator<Uint8Array>; readonly contentType: string };
+
+export interface Answer {
+  readonly status: number;
+  readonly headers?: Readonly<Record<string, string>>;
+  readonly content?: Content;
+}
+
+export function json(status: number, value: unknown, headers?: Readonly<Record<string, string>>): Answer {
+  return { status, content: { json: value }, ...(headers === undefined ? {} : { headers }) };
+}
+
+export function page({ html, contentSecurityPolicy }: Page): Answer {
+  return { status: 200, content: { text: html, contentType: 'text/html; charset=utf-8' }, headers: { 'Content-Security-Policy': contentSecurityPolicy } };
+}
+
+export interface Example {
+  readonly summary: string;
+  readonly value: unknown;
+}
+
+export interface BodySpec<B> {
+  /** What the reference shows; what validates, unless `read` says otherwise. */
+  readonly schema: z.ZodType<B>;
+  readonly maxBytes: number;
+  readonly examples: readonly [Example, ...Example[]];
+}
+
+/** A body that is taken apart by the route itself. */
+export interface OwnBodySpec<B> extends Omit<BodySpec<B>, 'schema'> {
+  readonly schema: z.ZodType;
+  /** @throws ApiError INVALID_JSON and the like */
+  readonly read: (bytes: Buffer, idempotencyKey: string | undefined, call: Call) => Promise<{ value: B } | { issues: readonly Issue[] }>;
+}
+
+export interface ResponseSpec {
+  readonly status: number;
+  readonly description: string;
+  /** Absent: no content, or content that isn't JSON. */
+  readonly schema?: z.ZodType;
+  readonly contentType?: string;
+  readonly example?: unknown;
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+interface Described {
+  readonly method: Method;
+  /** `/v1/messages/:id` */
+  readonly path: string;
+  readonly operationId: string;
+  readonly tag: string;
+  readonly summary: string;
+  readonly description?: string;
+  readonly responses: readonly [ResponseSpec, ...ResponseSpec[]];
+}
+
+export interface RouteSpec<Q extends z.ZodType, B> extends Described {
+  /** Who may call. */
+  readonly scopes: readonly ScopeName[];
+  /** What each placeholder of the path is. */
+  readonly params?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
+  readonly query?: Q;
+  readonly body?: BodySpec<B> | OwnBodySpec<B>;
+  /** Takes the header Idempotency-Key. */
+  readonly idempotent?: boolean;
+  /** What it can answer beyond what every operation can. */
+  readonly errors: readonly ErrorCode[];
+  /** Where a browser that was pointed at this address is sent instead. */
+  readonly browsersGoTo?: string;
+  readonly handle: (input: Input<z.output<Q>, B>, call: Call) => Promise<Answer>;
+}
+
+export interface PublicRouteSpec extends Described {
+  readonly handle: (surroundings: Surroundings) => Promise<Answer> | Answer;
+}
+
+/** An operation that needs a credential. */
+export interface Operation extends Omit<RouteSpec<z.ZodType, unknown>, 'handle' | 'body'> {
+  readonly kind: 'operation';
+  readonly body?: BodySpec<unknown> | OwnBodySpec<unknown>;
+  readonly handle: (input: Input<unknown, unknown>, call: Call) => Promise<Answer>;
+}
+
+/** A page or document for everybody. */
+export interface PublicRoute extends PublicRouteSpec {
+  readonly kind: 'public';
+}
+
+export type Route = Operation | PublicRoute;
+
+export function defineRoute<Q extends z.ZodType, B>(spec: RouteSpec<Q, B>): Operation {
+  // The pipeline hands over what these very schemas made, so the types that are forgotten here are the right ones.
+  return { ...spec, kind: 'operation' } as unknown as Operation;
+}
+
+export function definePublicRoute(spec: PublicRouteSpec): PublicRoute {
+  return { ...spec, kind: 'public' };
+}
+
+/** Every code that an operation can answer with, in the order of the checks. */
+export function errorsOf(route: Route): ErrorCode[] {
+  if (route.kind === 'public') return [];
+  const codes: ErrorCode[] = ['MISSING_TOKEN', 'INVALID_TOKEN', 'INSUFFICIENT_SCOPE'];
+  if (route.body) codes.push('UNSUPPORTED_MEDIA_TYPE', 'PAYLOAD_TOO_LARGE', 'INVALID_JSON');
+  if (route.idempotent) codes.push('IDEMPOTENCY_IN_PROGRESS', 'IDEMPOTENCY_MISMATCH');
+  codes.push('VALIDATION_ERROR', ...route.errors, 'INTERNAL_ERROR', 'UNAVAILABLE', 'TIMEOUT');
+  return [...new Set(codes)];
+}

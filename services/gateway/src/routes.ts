@@ -1,0 +1,47 @@
+// Every route of the gateway, in the order of the reference. What isn't in this table isn't served and isn't documented.
+import type { Route } from './route.ts';
+import { deleteApiKeysId } from './routes/delete-api-keys-id.ts';
+import { deleteMessagesId } from './routes/delete-messages-id.ts';
+import { getApiKeys } from './routes/get-api-keys.ts';
+import { getDocs } from './routes/get-docs.ts';
+import { getDocsErrors } from './routes/get-docs-errors.ts';
+import { getHealthz } from './routes/get-healthz.ts';
+import { getInbox } from './routes/get-inbox.ts';
+import { getMessages } from './routes/get-messages.ts';
+import { getMessagesId } from './routes/get-messages-id.ts';
+import { getMessagesIdContent } from './routes/get-messages-id-content.ts';
+import { getMessagesIdTimeline } from './routes/get-messages-id-timeline.ts';
+import { getOpenapiJson } from './routes/get-openapi-json.ts';
+import { getReadyz } from './routes/get-readyz.ts';
+import { getTestInbox } from './routes/get-test-inbox.ts';
+import { getTestInboxId } from './routes/get-test-inbox-id.ts';
+import { getTestInboxIdRaw } from './routes/get-test-inbox-id-raw.ts';
+import { getUserSettingsDomains } from './routes/get-user-settings-domains.ts';
+import { postApiKeys } from './routes/post-api-keys.ts';
+import { postMessages } from './routes/post-messages.ts';
+import { postUserSettingsDomains } from './routes/post-user-settings-domains.ts';
+import { postUserSettingsDomainsVerify } from './routes/post-user-settings-domains-verify.ts';
+
+export const routes: readonly Route[] = [
+  postMessages,
+  getMessages,
+  getMessagesId,
+  getMessagesIdTimeline,
+  getMessagesIdContent,
+  deleteMessagesId,
+  getUserSettingsDomains,
+  postUserSettingsDomains,
+  postUserSettingsDomainsVerify,
+  getApiKeys,
+  postApiKeys,
+  deleteApiKeysId,
+  getTestInbox,
+  getTestInboxId,
+  getTestInboxIdRaw,
+  getInbox,
+  getOpenapiJson,
+  getDocs,
+  getDocsErrors,
+  getHealthz,
+  getReadyz,
+];

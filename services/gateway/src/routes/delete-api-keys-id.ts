@@ -1,0 +1,21 @@
+// DELETE /v1/api-keys/:id: revokes a key. It stops working everywhere within 5 s.
+import { exampleIds } from '../examples.ts';
+import { pathId } from '../path-id.ts';
+import { defineRoute } from '../route.ts';
+
+export const deleteApiKeysId = defineRoute({
+  method: 'DELETE',
+  path: '/v1/api-keys/:id',
+  operationId: 'revokeApiKey',
+  tag: 'API keys',
+  summary: 'Revoke an API key',
+  description: 'It stops working everywhere within 5 seconds.',
+  scopes: ['full'],
+  params: { id: { description: 'The id of the key, not the key.', example: exampleIds.key } },
+  errors: ['NOT_FOUND'],
+  responses: [{ status: 204, description: 'Revoked.' }],
+  handle: async ({ params }, { peers, principal, requestId }) => {
+    await peers.auth.revokeApiKey({ id: pathId('key', params), callerScope: principal.protoScope }, { tenantId: principal.tenantId, requestId });
+    return { status: 204 };
+  },
+});

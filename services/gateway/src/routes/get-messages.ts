@@ -1,0 +1,71 @@
+// GET /v1/messages: the tenant's messages, newest first.
+import { z } from 'zod';
+import { exampleCursor } from '../examples.ts';
+import { listJson, listSchema } from '../list-json.ts';
+import { messageJson, messageSchema, messageStatus } from '../message-json.ts';
+import { timeJson } from '../time-json.ts';
+import { exampleMessage } from '../message-examples.ts';
+import { cursorField, domainField, emailField, idField, limitField, textField, timeField } from '../query.ts';
+import { defineRoute, json } from '../route.ts';
+
+export const getMessages = defineRoute({
+  method: 'GET',
+  path: '/v1/messages',
+  operationId: 'listMessages',
+  tag: 'Messages',
+  summary: 'List messages, newest first',
+  description:
+    'Filters narrow the list together. A filtered list looks back a limited time per page: `searched_back_to` says how far, and a page may have fewer entries than `limit` and still a `next_cursor`.',
+  scopes: ['read', 'send', 'full'],
+  query: z.strictObject({
+    limit: limitField(),
+    cursor: cursorField('msg'),
+    status: z.enum(messageStatus.words).optional(),
+    from: emailField('The address in From.'),
+    to: emailField('An address in To, Cc or Bcc.'),
+    subject: textField('A part of the subject, in any case.'),
+    tag: textField('A tag.', 256),
+    metadata: z
+      .record(z.string(), z.string())
+      .optional()
+      .meta({ description: '`metadata[order]=4711`: what the metadata has under a key.', examples: [{ order: '4711' }] }),
+    domain: domainField('The domain in From.'),
+    created_after: timeField('Created after this time.'),
+    created_before: timeField('Created before this time.'),
+    batch_id: idField('bat', 'Messages of one batch.'),
+  }),
+  errors: [],
+  responses: [
+    {
+      status: 200,
+      description: 'A page of messages.',
+      schema: listSchema('MessageList', messageSchema, {
+        searched_back_to: z.iso.datetime().nullable().optional().meta({ description: 'How far back a filtered list looked; only in filtered answers.' }),
+      }),
+      example: { data: [exampleMessage], next_cursor: exampleCursor },
+    },
+  ],
+  handle: async ({ query }, { peers, principal, requestId, signal }) => {
+    const { limit, cursor, status, created_after, created_before, batch_id, ...rest } = query;
+    const filtered = Object.keys(query).some((name) => name !== 'limit' && name !== 'cursor');
+    const page = await peers.messaging.listMessages(
+      {
+        limit,
+        afterId: cursor ?? '',
+        status: status === undefined ? 0 : (messageStatus.valueOf(status) ?? 0),
+        from: rest.from ?? '',
+        to: rest.to ?? '',
+        subject: rest.subject ?? '',
+        tag: rest.tag ?? '',
+        metadata: rest.metadata ?? {},
+        domain: rest.domain ?? '',
+        createdAfter: created_after,
+        createdBefore: created_before,
+        batchId: batch_id ?? '',
+      },
+      { tenantId: principal.tenantId, requestId, signal },
+    );
+    const list = listJson('msg', page.messages.map(messageJson), page.nextAfterId);
+    return json(200, filtered ? { ...list, searched_back_to: timeJson(page.searchedBackTo) } : list);
+  },
+});

@@ -1,0 +1,75 @@
+// POST /v1/api-keys: makes a key and shows it once.
+import { normaliseDomain } from '@maildoot/mail/domain';
+import { parseCidr } from '@maildoot/runtime/networks';
+import { z } from 'zod';
+import { apiKeyJson, exampleApiKey, newApiKeySchema, scopes } from '../api-key-json.ts';
+import { internalError } from '../errors.ts';
+import { requestHash } from '../idempotency-key.ts';
+import { defineRoute, json } from '../route.ts';
+
+const maxListed = 50;
+
+// What these may be is auth's to say; a first look here tells the obvious mistakes together with all others.
+const network = z.string().refine((text) => parseCidr(text.trim()) !== undefined, {
+  params: { code: 'invalid_cidr' },
+  error: 'Write an IPv4 or IPv6 address or block: 198.51.100.7, 198.51.100.0/24, 2001:db8::/32.',
+});
+const domain = z.string().refine((text) => normaliseDomain(text.trim().replace(/\.$/, '')) !== undefined, {
+  params: { code: 'invalid_domain' },
+  error: 'Write a domain name: example.com.',
+});
+
+const newKey = z
+  .strictObject({
+    name: z.string().min(1).meta({ description: 'What you know it by.' }),
+    scope: z
+      .enum(scopes.words)
+      .meta({ description: '`read`: every GET. `send`: sending, and GET of messages. `full`: everything.' }),
+    expires_at: z.iso.datetime({ offset: true }).nullish(),
+    allowed_ips: z.array(network).max(maxListed).optional().meta({ description: 'Networks it may be used from.', examples: [['198.51.100.0/24']] }),
+    allowed_domains: z.array(domain).max(maxListed).optional().meta({ description: 'Domains it may send from.', examples: [['yourdomain.com']] }),
+  })
+  .meta({ id: 'ApiKeyInput' });
+
+export const postApiKeys = defineRoute({
+  method: 'POST',
+  path: '/v1/api-keys',
+  operationId: 'createApiKey',
+  tag: 'API keys',
+  summary: 'Make an API key',
+  description: 'The answer has the key; it is never shown again. With an idempotency key the same request gets the same key back for a day.',
+  scopes: ['full'],
+  idempotent: true,
+  body: {
+    schema: newKey,
+    maxBytes: 64 * 1024,
+    examples: [{ summary: 'A key that only sends', value: { name: 'Shop', scope: 'send', allowed_domains: ['yourdomain.com'], allowed_ips: ['198.51.100.0/24'] } }],
+  },
+  errors: ['CONFLICT'],
+  responses: [
+    {
+      status: 201,
+      description: 'The key.',
+      schema: newApiKeySchema,
+      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
+      example: { ...exampleApiKey, last_used_at: null, key: 'mdsk_4fGhJ2kLmN0pQrStUvWxYz123456789abcdefghijkl' },
+    },
+  ],
+  handle: async ({ body, idempotencyKey }, { peers, principal, requestId }) => {
+    const { apiKey, key, replayed } = await peers.auth.createApiKey(
+      {
+        name: body.name,
+        scope: scopes.valueOf(body.scope) ?? 0,
+        expiresAt: body.expires_at == null ? undefined : new Date(body.expires_at),
+        allowedIps: body.allowed_ips ?? [],
+        allowedDomains: body.allowed_domains ?? [],
+        idempotencyKey: idempotencyKey ?? '',
+        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        callerScope: principal.protoScope,
+      },
+      { tenantId: principal.tenantId, requestId },
+    );
+    if (apiKey === undefined) throw internalError(new Error('auth made a key and did not describe it'));
+    return json(201, { ...apiKeyJson(apiKey), key }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+  },
+});

@@ -1,0 +1,182 @@
+// POST /v1/messages: a message or many. 202 is said only after messaging's commit.
+import type { Accepted, AcceptMessagesResponse, AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { ErrorDetail } from '@maildoot/proto/maildoot/rpc/v1/error';
+import { RpcError } from '@maildoot/rpc/errors';
+import { z } from 'zod';
+import { ApiError, apiErrorFrom, errorBody, errorTable, internalError, knownCode } from '../errors.ts';
+import { largeBodyBytes } from '../large-bodies.ts';
+import { messageStatus, messageStatusWord } from '../message-json.ts';
+import { timeJson, timeOf } from '../time-json.ts';
+import { EncodedAcceptRequest } from '../peers.ts';
+import { type Call, defineRoute, json } from '../route.ts';
+import { type ItemProblem, readSendRequest, type SendRequest, sendBody, tooLargeMessage } from '../send-request.ts';
+import { telemetry } from '../telemetry.ts';
+import { errorSchema } from '../error-json.ts';
+import { exampleIds, exampleTime } from '../examples.ts';
+
+/** What the caller wrote, ready to be asked of messaging. */
+interface Outgoing {
+  readonly form: SendRequest['form'];
+  readonly problems: SendRequest['problems'];
+  readonly request: Parameters<Call['peers']['messaging']['acceptMessages']>[0];
+}
+
+const acceptDeadlineMs = 15_000;
+
+const acceptedSchema = z
+  .strictObject({
+    id: z.string(),
+    object: z.literal('message'),
+    status: messageStatusWord,
+    created_at: z.iso.datetime(),
+    estimated_send_at: z.iso.datetime().nullable(),
+    captured: z.literal(true).optional().meta({ description: 'It goes to the built-in inbox and nowhere else.' }),
+    inbox: z.string().optional().meta({ description: 'Where captured mail can be read.' }),
+    warnings: z.array(z.strictObject({ path: z.string(), code: z.string(), message: z.string() })).optional(),
+  })
+  .meta({ id: 'AcceptedMessage' });
+
+const batchSchema = z
+  .strictObject({ batch_id: z.string(), data: z.array(z.union([acceptedSchema, errorSchema])).meta({ description: 'One per item, in order.' }) })
+  .meta({ id: 'BatchResult' });
+
+export const postMessages = defineRoute<z.ZodType, Outgoing>({
+  method: 'POST',
+  path: '/v1/messages',
+  operationId: 'sendMessages',
+  tag: 'Messages',
+  summary: 'Send a message, or up to 1,000',
+  description:
+    'Takes one message, `{"messages": […]}` or a bare array. **202 means that the messages are stored and will be delivered**, whatever happens to us afterwards. ' +
+    'Every item of a batch stands alone: good items are accepted though others fail, and the answer says which, in order; when no item can be accepted, or with `"atomic": true` when one can’t, the request is refused as a whole. ' +
+    'Several addresses in one `to` see each other; write a batch to send to many separately. A request has at most 60 MB, a message at most 40 MB with its attachments encoded.',
+  scopes: ['send', 'full'],
+  idempotent: true,
+  body: {
+    schema: sendBody,
+    maxBytes: 60 * 1024 * 1024,
+    examples: [
+      {
+        summary: 'One message',
+        value: { from: 'no-reply@yourdomain.com', to: 'user@example.com', subject: 'Order Confirmed', html: '<p>Your order is confirmed!</p>' },
+      },
+      {
+        summary: 'With everything',
+        value: {
+          from: { email: 'shop@yourdomain.com', name: 'The Shop' },
+          to: ['Ada <ada@example.com>', { email: 'bob@example.com', name: 'Bob' }],
+          cc: 'accounts@example.com',
+          reply_to: 'support@yourdomain.com',
+          subject: 'Your invoice',
+          text: 'The invoice is attached.',
+          headers: { 'X-Order': '4711' },
+          attachments: [{ filename: 'invoice.txt', content: 'VG90YWw6IDQyCg==', content_type: 'text/plain' }],
+          tags: ['invoice'],
+          metadata: { order: '4711' },
+          send_at: '2026-01-31T08:00:00Z',
+        },
+      },
+      {
+        summary: 'A batch',
+        value: {
+          messages: [
+            { from: 'no-reply@yourdomain.com', to: 'ada@example.com', subject: 'Hello Ada', text: 'Hello!', idempotency_key: 'hello-ada' },
+            { from: 'no-reply@yourdomain.com', to: 'bob@example.com', subject: 'Hello Bob', text: 'Hello!' },
+          ],
+        },
+      },
+    ],
+    read: readOutgoing,
+  },
+  errors: ['DOMAIN_NOT_VERIFIED', 'SENDER_NOT_ALLOWED', 'CONFLICT'],
+  responses: [
+    {
+      status: 202,
+      description: 'Accepted and stored. A batch answers with one result per item.',
+      schema: z.union([acceptedSchema, batchSchema]),
+      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
+      example: { id: exampleIds.message, object: 'message', status: 'queued', created_at: exampleTime, estimated_send_at: exampleTime },
+    },
+  ],
+  handle: async ({ body }, call) => {
+    const response = await accept(body, call);
+    const results = body.form === 'single' ? response.results.slice(0, 1) : response.results;
+    const accepted = results.filter(({ result }) => result?.$case === 'accepted').length;
+    telemetry.messagesAnswered(accepted, body.problems.length - accepted);
+    const headers = response.replayed ? { 'Idempotent-Replayed': 'true' } : undefined;
+    if (body.form === 'single') return json(202, singleAnswer(response, call), headers);
+    return json(202, { batch_id: response.batchId, data: batchAnswer(body, response, call) }, headers);
+  },
+});
+
+async function readOutgoing(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
+  const options = { idempotencyKey, allowedDomains: call.principal.allowedDomains };
+  if (bytes.length > largeBodyBytes) {
+    const read = await call.largeBodies.read(bytes, options);
+    if ('refused' in read) return refusal(read.refused);
+    return { value: { form: read.form, problems: read.problems, request: new EncodedAcceptRequest(read.encoded) } satisfies Outgoing };
+  }
+  const read = readSendRequest(bytes, options);
+  if ('refused' in read) return refusal(read.refused);
+  return { value: read satisfies Outgoing };
+}
+
+function refusal(problem: ItemProblem): { issues: ItemProblem['issues'] } {
+  if (problem.code === 'PAYLOAD_TOO_LARGE') throw new ApiError('PAYLOAD_TOO_LARGE', tooLargeMessage);
+  return { issues: problem.issues };
+}
+
+/** Asks once more after a lost connection: messaging knows the ids, so the same request can't be accepted twice. */
+async function accept({ request }: Outgoing, call: Call): Promise<AcceptMessagesResponse> {
+  // No signal: who hung up has still sent.
+  const options = { tenantId: call.principal.tenantId, requestId: call.requestId, deadlineMs: acceptDeadlineMs };
+  try {
+    return await call.peers.messaging.acceptMessages(request, options);
+  } catch (error) {
+    if (!(error instanceof RpcError && error.code === 'UNAVAILABLE')) throw error;
+    telemetry.acceptRetried(call.logger, call.requestId);
+    return call.peers.messaging.acceptMessages(request, options);
+  }
+}
+
+function singleAnswer({ results }: AcceptMessagesResponse, call: Call): z.input<typeof acceptedSchema> {
+  const result = results[0]?.result;
+  if (result?.$case === 'accepted') return acceptedJson(result.value, call);
+  if (result?.$case === 'error') throw errorOf(result.value);
+  throw internalError(new Error('messaging answered without a result'));
+}
+
+function batchAnswer({ problems }: Outgoing, { results }: AcceptMessagesResponse, call: Call): unknown[] {
+  if (results.length !== problems.filter((problem) => problem === undefined).length) {
+    throw internalError(new Error(`messaging answered ${results.length} results for ${problems.length} items`));
+  }
+  const answered: Iterator<AcceptResult> = results.values();
+  return problems.map((problem) => {
+    if (problem !== undefined) return errorBody(itemError(problem), call.requestId, call.publicUrl);
+    const { result } = answered.next().value as AcceptResult;
+    if (result?.$case === 'accepted') return acceptedJson(result.value, call);
+    return errorBody(result === undefined ? internalError(undefined) : errorOf(result.value), call.requestId, call.publicUrl);
+  });
+}
+
+function itemError({ code, issues }: ItemProblem): ApiError {
+  return new ApiError(code, code === 'PAYLOAD_TOO_LARGE' ? tooLargeMessage : 'This message is not accepted; see issues.', { issues });
+}
+
+function errorOf(detail: ErrorDetail): ApiError {
+  const code = knownCode(detail.code);
+  if (code === undefined || errorTable[code].status >= 500) return apiErrorFrom(new Error(`messaging answered ${detail.code} for an item`));
+  return new ApiError(code, detail.message, { issues: detail.issues, retryAfterMs: detail.retryAfterMs || undefined });
+}
+
+function acceptedJson(accepted: Accepted, call: Call): z.input<typeof acceptedSchema> {
+  return {
+    id: accepted.id,
+    object: 'message',
+    status: messageStatus.wordOf(accepted.status),
+    created_at: timeOf(accepted.createdAt, accepted.id),
+    estimated_send_at: timeJson(accepted.estimatedSendAt),
+    ...(accepted.captured ? { captured: true, inbox: `${call.publicUrl}/inbox` } : {}),
+    ...(accepted.warnings.length > 0 ? { warnings: accepted.warnings } : {}),
+  };
+}

@@ -1,0 +1,47 @@
+// POST /v1/user-settings/domains: claims a domain and says what to publish.
+import { z } from 'zod';
+import { domainJson, domainSchema, exampleDomain } from '../domain-json.ts';
+import { internalError } from '../errors.ts';
+import { requestHash } from '../idempotency-key.ts';
+import { defineRoute, json } from '../route.ts';
+
+// Making two RSA keys takes a while on a busy machine.
+const deadlineMs = 15_000;
+
+export const postUserSettingsDomains = defineRoute({
+  method: 'POST',
+  path: '/v1/user-settings/domains',
+  operationId: 'createDomain',
+  tag: 'Domains',
+  summary: 'Add a sending domain',
+  description: 'Answers with the DNS records to publish. Anybody may add a domain; who can publish the ownership record has it.',
+  scopes: ['full'],
+  idempotent: true,
+  body: {
+    schema: z.strictObject({ domain: z.string().min(1).max(512) }).meta({ id: 'DomainInput' }),
+    maxBytes: 64 * 1024,
+    examples: [{ summary: 'A domain', value: { domain: 'yourdomain.com' } }],
+  },
+  errors: ['DOMAIN_EXISTS', 'CONFLICT'],
+  responses: [
+    {
+      status: 201,
+      description: 'The domain with the records to publish.',
+      schema: domainSchema,
+      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
+      example: exampleDomain,
+    },
+  ],
+  handle: async ({ body, idempotencyKey }, { peers, principal, requestId }) => {
+    const { domain, replayed } = await peers.domains.createDomain(
+      {
+        domain: body.domain,
+        idempotencyKey: idempotencyKey ?? '',
+        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+      },
+      { tenantId: principal.tenantId, requestId, deadlineMs },
+    );
+    if (domain === undefined) throw internalError(new Error('domain-provisioning made a domain and did not describe it'));
+    return json(201, domainJson(domain), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+  },
+});

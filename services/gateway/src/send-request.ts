@@ -1,0 +1,121 @@
+// The body of POST /v1/messages → what messaging is asked. One message, `{messages: […]}` or a bare array; each item of a batch stands
+// alone, so a bad one does not stop the others unless the caller says `atomic`. Runs on the main thread for small bodies and in a worker
+// for large ones, so it holds on to nothing and knows nothing of HTTP.
+import type { AcceptMessagesRequest, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { newId } from '@maildoot/runtime/ids';
+import { z } from 'zod';
+import { requestHash } from './idempotency-key.ts';
+import { type Issue, issuesOf, pathText } from './issues.ts';
+import { parseJson } from './json-body.ts';
+import { encodedBytes, maxMessageBytes, messageInput, outgoingMessage } from './message-schema.ts';
+
+export const maxBatch = 1000;
+
+const batchOfUnknown = z.array(z.unknown()).min(1).max(maxBatch);
+const envelope = z.strictObject({ messages: batchOfUnknown, atomic: z.boolean().optional() });
+
+/** The three forms of the body, as the reference shows them; the reading below takes them apart itself, to keep the items apart. */
+export const sendBody = z.union([
+  messageInput,
+  z
+    .strictObject({
+      messages: z.array(messageInput).min(1).max(maxBatch),
+      atomic: z.boolean().optional().meta({ description: 'All or none: one bad item refuses the request. By default the good ones are accepted.' }),
+    })
+    .meta({ id: 'BatchInput', description: 'Many messages, each on its own.' }),
+  z.array(messageInput).min(1).max(maxBatch).meta({ id: 'MessageInputList', description: 'The same as `{"messages": […]}`.' }),
+]);
+
+export interface SendOptions {
+  /** Of the request as a whole. */
+  readonly idempotencyKey: string | undefined;
+  /** The credential's limit on From domains; empty = none. */
+  readonly allowedDomains: readonly string[];
+}
+
+/** Why one item of a batch is not part of the request. */
+export interface ItemProblem {
+  readonly code: 'VALIDATION_ERROR' | 'PAYLOAD_TOO_LARGE';
+  readonly issues: Issue[];
+}
+
+export interface SendRequest {
+  readonly form: 'single' | 'envelope' | 'array';
+  /** One per item, in order: undefined where the item is part of the request. */
+  readonly problems: readonly (ItemProblem | undefined)[];
+  readonly request: AcceptMessagesRequest;
+}
+
+/** The request, or all that is wrong with it as a whole. @throws ApiError INVALID_JSON */
+export function readSendRequest(bytes: Buffer, options: SendOptions): SendRequest | { refused: ItemProblem } {
+  const value = parseJson(bytes);
+  const { form, items, atomic, issues } = takeApart(value);
+  if (issues.length > 0) return { refused: { code: 'VALIDATION_ERROR', issues } };
+
+  const messages: OutgoingMessage[] = [];
+  const problems = items.map((item) => {
+    const checked = checkItem(item);
+    if ('code' in checked) return checked;
+    messages.push(checked);
+    return undefined;
+  });
+  const found = problems.filter((problem) => problem !== undefined);
+  // Nothing is left to accept, or the caller wants all or none: the request fails as a whole.
+  if (found.length > 0 && (atomic || messages.length === 0)) return { refused: form === 'single' ? (found[0] as ItemProblem) : together(form, problems) };
+
+  const { idempotencyKey, allowedDomains } = options;
+  const request: AcceptMessagesRequest = {
+    messages,
+    atomic,
+    idempotencyKey: idempotencyKey ?? '',
+    requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(value),
+    allowedDomains: [...allowedDomains],
+    batchId: form === 'single' ? '' : newId('bat'),
+  };
+  return { form, problems, request };
+}
+
+interface Parts {
+  form: SendRequest['form'];
+  items: readonly unknown[];
+  atomic: boolean;
+  issues: Issue[];
+}
+
+function takeApart(value: unknown): Parts {
+  if (Array.isArray(value)) return { form: 'array', ...checked(batchOfUnknown, value, (items) => ({ items, atomic: false })) };
+  if (typeof value === 'object' && value !== null && Object.hasOwn(value, 'messages')) {
+    return { form: 'envelope', ...checked(envelope, value, ({ messages, atomic }) => ({ items: messages, atomic: atomic ?? false })) };
+  }
+  return { form: 'single', items: [value], atomic: false, issues: [] };
+}
+
+function checked<S extends z.ZodType>(schema: S, value: unknown, parts: (value: z.output<S>) => { items: unknown[]; atomic: boolean }): Omit<Parts, 'form'> {
+  const result = schema.safeParse(value);
+  if (!result.success) return { items: [], atomic: false, issues: issuesOf(schema, value, result.error) };
+  return { ...parts(result.data), issues: [] };
+}
+
+function checkItem(item: unknown): OutgoingMessage | ItemProblem {
+  const result = messageInput.safeParse(item);
+  if (!result.success) return { code: 'VALIDATION_ERROR', issues: issuesOf(messageInput, item, result.error) };
+  if (encodedBytes(result.data) > maxMessageBytes) return { code: 'PAYLOAD_TOO_LARGE', issues: [] };
+  return outgoingMessage(newId('msg'), result.data, result.data.idempotency_key === undefined ? undefined : requestHash(item));
+}
+
+/** What is wrong with the items, under the paths that they have in the request. */
+function together(form: SendRequest['form'], problems: readonly (ItemProblem | undefined)[]): ItemProblem {
+  const issues = problems.flatMap((problem, index): Issue[] => {
+    if (problem === undefined) return [];
+    const under = pathText(form === 'array' ? [index] : ['messages', index]);
+    if (problem.code === 'PAYLOAD_TOO_LARGE') return [{ path: under, code: 'too_large', message: tooLargeMessage }];
+    return problem.issues.map((issue) => ({ ...issue, path: joined(under, issue.path) }));
+  });
+  return { code: 'VALIDATION_ERROR', issues };
+}
+
+function joined(under: string, path: string): string {
+  return path === '' || path.startsWith('[') ? `${under}${path}` : `${under}.${path}`;
+}
+
+export const tooLargeMessage = `A message has at most ${maxMessageBytes / 1024 / 1024} MB, attachments in base64 included.`;

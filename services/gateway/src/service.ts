@@ -1,0 +1,82 @@
+// The gateway: builds everything it is made of and says where it listens. main.ts, standalone and the tests call the same function.
+import { createHealth } from '@maildoot/runtime/health';
+import { createLogger, type Logger } from '@maildoot/runtime/logger';
+import { createApp } from './app.ts';
+import { Authenticator } from './authentication.ts';
+import { networkList } from './caller-address.ts';
+import { type Config, checkConfig } from './config.ts';
+import { docsPage } from './docs-page.ts';
+import { internalError } from './errors.ts';
+import { startHttpServer } from './http-server.ts';
+import { inboxPage } from './inbox-page.ts';
+import { LargeBodies } from './large-bodies.ts';
+import { openapiDocument } from './openapi.ts';
+import { connectPeers } from './peers.ts';
+import { BodyBudget } from './request-body.ts';
+import type { Pages, Surroundings } from './route.ts';
+import { routes } from './routes.ts';
+
+/** A key that can't be checked within this time can't be checked; the answer of a moment ago may still be good enough. */
+const authenticateDeadlineMs = 1500;
+
+export interface Running extends AsyncDisposable {
+  /** Where the API listens: `http://127.0.0.1:8080`. */
+  readonly httpUrl: string;
+}
+
+export async function start(config: Config, parts: { logger?: Logger } = {}): Promise<Running> {
+  checkConfig(config);
+  const logger = parts.logger ?? createLogger({ service: 'gateway', level: config.logLevel });
+  const health = createHealth();
+  const stopping = new AbortController();
+
+  // Disposed of in reverse: the door first, what it leads to last.
+  await using starting = new AsyncDisposableStack();
+  const peers = starting.use(connectPeers(config, health));
+  const largeBodies = starting.use(new LargeBodies(config.bodyWorkers));
+  const authenticator = new Authenticator({
+    ask: async (keySha256) => {
+      const { principal } = await peers.auth.authenticate({ keySha256 }, { deadlineMs: authenticateDeadlineMs });
+      if (principal === undefined) throw internalError(new Error('auth knows the key and not its holder'));
+      return principal;
+    },
+    nowMs: () => performance.now(),
+  });
+
+  // The address is known only when the server listens, and the app that it listens with names the address: made in between.
+  let handle: ReturnType<typeof createApp> | undefined;
+  let publicUrl = config.publicUrl?.replace(/\/+$/, '') ?? '';
+  const server = await startHttpServer((request, response) => handle?.(request, response), {
+    host: config.httpHost,
+    port: config.httpPort,
+    logger,
+    publicUrl: () => publicUrl,
+  });
+  starting.defer(() => server.drain());
+  publicUrl ||= server.url;
+
+  const surroundings: Surroundings = { peers, largeBodies, publicUrl, logger, health, pages: pagesFor(publicUrl) };
+  handle = createApp({
+    routes,
+    authenticator,
+    budget: new BodyBudget(config.bodyBytesInFlight),
+    trustedProxies: networkList(config.trustedProxies),
+    surroundings,
+    logger,
+    publicUrl,
+    stopping: stopping.signal,
+  });
+  starting.defer(async () => {
+    health.state = 'draining';
+    stopping.abort();
+  });
+  health.state = 'ready';
+
+  const running = starting.move();
+  return { httpUrl: server.url, [Symbol.asyncDispose]: () => running.disposeAsync() };
+}
+
+function pagesFor(publicUrl: string): Pages {
+  const document = openapiDocument(routes, publicUrl);
+  return { openapi: JSON.stringify(document), docs: docsPage(routes, document, publicUrl), inbox: inboxPage() };
+}

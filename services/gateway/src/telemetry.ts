@@ -1,0 +1,84 @@
+// Everything the gateway reports: one helper per event writes the metric and the log line. Paths appear as their route's template; query
+// values, bodies and credentials never.
+import { counter, histogram, tracer } from '@maildoot/runtime/telemetry';
+import type { Logger } from '@maildoot/runtime/logger';
+import { type Context, type Span, SpanKind, SpanStatusCode } from '@opentelemetry/api';
+
+const requestDuration = histogram('gateway', 'gateway.request.duration', { unit: 'ms', description: 'How long requests took, by route and status.' });
+const requestErrors = counter('gateway', 'gateway.request.errors', { description: 'Requests answered with an error, by route and code.' });
+const messagesSent = counter('gateway', 'gateway.messages', { description: 'Messages of POST /v1/messages, by what became of them.' });
+const acceptRetries = counter('gateway', 'gateway.accept.retries', { description: 'AcceptMessages asked again after a lost connection.' });
+
+/** One request and how it ended. */
+export interface RequestSummary {
+  readonly requestId: string;
+  readonly method: string;
+  /** The template: `/v1/messages/:id`; `unknown` where no route answered. */
+  readonly route: string;
+  /** 499: the client went away first. */
+  readonly status: number;
+  readonly errorCode: string | undefined;
+  readonly durationMs: number;
+  readonly tenantId: string | undefined;
+  readonly apiKeyId: string | undefined;
+  /** For the log only; scrubbed by the logger. */
+  readonly cause: unknown;
+}
+
+export const telemetry = {
+  startRequest(method: string, route: string, parent: Context): Span {
+    return tracer('gateway').startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes: { 'http.request.method': method, 'http.route': route } }, parent);
+  },
+
+  requestEnded(logger: Logger, span: Span | undefined, summary: RequestSummary): void {
+    const { method, route, status, errorCode, durationMs } = summary;
+    requestDuration.record(durationMs, { method, route, status });
+    if (errorCode !== undefined) requestErrors.add(1, { method, route, code: errorCode });
+    if (span) {
+      span.setAttribute('http.response.status_code', status);
+      if (errorCode !== undefined) span.setAttribute('error.type', errorCode);
+      if (status >= 500) span.setStatus({ code: SpanStatusCode.ERROR });
+      span.end();
+    }
+    const level = status >= 500 ? (status === 500 ? 'error' : 'warn') : 'info';
+    if (!logger.isLevelEnabled(level)) return;
+    logger[level](
+      {
+        request_id: summary.requestId,
+        method,
+        route,
+        status,
+        duration_ms: Math.round(durationMs * 10) / 10,
+        ...(summary.tenantId === undefined ? {} : { tenant_id: summary.tenantId }),
+        ...(summary.apiKeyId === undefined ? {} : { api_key_id: summary.apiKeyId }),
+        ...(errorCode === undefined ? {} : { error: errorCode }),
+        ...(summary.cause === undefined || status < 500 ? {} : { err: summary.cause }),
+      },
+      'request',
+    );
+  },
+
+  messagesAnswered(accepted: number, refused: number): void {
+    if (accepted > 0) messagesSent.add(accepted, { outcome: 'accepted' });
+    if (refused > 0) messagesSent.add(refused, { outcome: 'refused' });
+  },
+
+  acceptRetried(logger: Logger, requestId: string): void {
+    acceptRetries.add(1);
+    logger.info({ request_id: requestId }, 'connection lost while messages were accepted; asking again with the same ids');
+  },
+
+  /** A request that never became one: broken HTTP, headers that are too large or too slow. */
+  brokenRequest(logger: Logger, code: string): void {
+    requestErrors.add(1, { method: 'none', route: 'none', code });
+    logger.debug({ code }, 'a connection sent something that is not a request');
+  },
+
+  listening(logger: Logger, url: string): void {
+    logger.info({ url }, 'listening');
+  },
+
+  stopTimedOut(logger: Logger, count: number): void {
+    logger.warn({ connections: count }, 'requests were still running when the time to stop was over');
+  },
+};

@@ -1,0 +1,506 @@
+// The real gateway in front of real RPC servers. What stands behind those is outside this service, and is kept in memory here: two tenants,
+// their keys, messages, domains and captured mail, and a list of what was asked.
+import assert from 'node:assert/strict';
+import { createHash, randomBytes } from 'node:crypto';
+import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import { AuthServiceService, type Principal, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type CapturedMail, CapturedMail as CapturedMailMessage, DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { type Domain, Domain as DomainMessage, DomainServiceService, DomainStatus, RecordPurpose } from '@maildoot/proto/maildoot/domain/v1/domain';
+import {
+  type AcceptMessagesRequest,
+  AcceptMessagesResponse,
+  GetTimelineResponse,
+  type Message,
+  Message as MessageMessage,
+  MessageEvent,
+  MessageStatus,
+  MessagingServiceService,
+  RecipientKind,
+  RecipientStatus,
+} from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { defineErrors, RpcError, rpcErrors } from '@maildoot/rpc/errors';
+import { implement, type RpcCall, type RpcServer, startRpcServer } from '@maildoot/rpc/server';
+import { loadSettings } from '@maildoot/runtime/config';
+import { newId } from '@maildoot/runtime/ids';
+import { createLogger, type Logger } from '@maildoot/runtime/logger';
+import { settings } from '../src/config.ts';
+import { errorSchema } from '../src/error-json.ts';
+import { type ErrorCode, errorTable } from '../src/errors.ts';
+import { errorsOf, type Route } from '../src/route.ts';
+import { routes } from '../src/routes.ts';
+import { start } from '../src/service.ts';
+
+const secret = 'a secret that all services of this test share';
+const quiet = createLogger({ service: 'test', level: 'silent' });
+
+export const errors = defineErrors({
+  INVALID_TOKEN: { status: 'UNAUTHENTICATED', retryable: false },
+  NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
+  DOMAIN_NOT_VERIFIED: { status: 'FAILED_PRECONDITION', retryable: false },
+  MESSAGE_NOT_CANCELLABLE: { status: 'FAILED_PRECONDITION', retryable: false },
+  IDEMPOTENCY_IN_PROGRESS: { status: 'ABORTED', retryable: true },
+  IDEMPOTENCY_MISMATCH: { status: 'FAILED_PRECONDITION', retryable: false },
+});
+
+export type ServiceName = 'auth' | 'messaging' | 'delivery' | 'domains';
+
+/** One call that a service got. */
+export interface Asked {
+  rpc: string;
+  request: unknown;
+  tenantId: string;
+  requestId: string;
+}
+
+interface Tenant {
+  id: string;
+  messages: Map<string, Message>;
+  domains: Map<string, Domain>;
+  mails: Map<string, CapturedMail>;
+  keyIds: Set<string>;
+}
+
+/** A tenant with one key per scope and one thing of each kind. */
+export interface KnownTenant {
+  id: string;
+  keys: Record<'full' | 'send' | 'read', string>;
+  messageId: string;
+  keyId: string;
+  capturedId: string;
+  domain: string;
+}
+
+type Behaviour = (request: never, call: RpcCall) => unknown;
+
+export class FakeServices implements AsyncDisposable {
+  readonly asked: Asked[] = [];
+  readonly principals = new Map<string, Principal>();
+  readonly content = new Map<string, Buffer[]>();
+  readonly #tenants = new Map<string, Tenant>();
+  readonly #instead = new Map<string, Behaviour>();
+  readonly #servers = new Map<ServiceName, RpcServer>();
+  readonly addresses: Record<ServiceName, string> = { auth: '', messaging: '', delivery: '', domains: '' };
+
+  static async start(): Promise<FakeServices> {
+    const services = new FakeServices();
+    for (const name of ['auth', 'messaging', 'delivery', 'domains'] as const) await services.up(name);
+    return services;
+  }
+
+  /** Starts a service, at its earlier address when it was down. */
+  async up(name: ServiceName): Promise<void> {
+    const implementation = { auth: this.#auth, messaging: this.#messaging, delivery: this.#delivery, domains: this.#domains }[name];
+    const listen = this.addresses[name] || '127.0.0.1:0';
+    const server = await startRpcServer({ listen, secret, service: name, logger: quiet, implementations: [implementation.call(this)], drainTimeoutMs: 100 });
+    this.#servers.set(name, server);
+    this.addresses[name] = server.address;
+  }
+
+  async down(name: ServiceName): Promise<void> {
+    await this.#servers.get(name)?.[Symbol.asyncDispose]();
+    this.#servers.delete(name);
+  }
+
+  /** Does something else at one RPC, until it is called without. */
+  instead<Request>(rpc: string, behaviour?: (request: Request, call: RpcCall) => unknown): void {
+    if (behaviour) this.#instead.set(rpc, behaviour as Behaviour);
+    else this.#instead.delete(rpc);
+  }
+
+  requestsOf<Request>(rpc: string): Request[] {
+    return this.asked.filter((one) => one.rpc === rpc).map(({ request }) => request as Request);
+  }
+
+  addKey(principal: Partial<Principal> & { tenantId: string; scope: Scope }): string {
+    const key = `mdsk_${randomBytes(24).toString('hex')}`;
+    this.principals.set(sha256(key), { apiKeyId: newId('key'), allowedIps: [], allowedDomains: [], ...principal });
+    return key;
+  }
+
+  revoke(key: string): void {
+    this.principals.delete(sha256(key));
+  }
+
+  addTenant(): KnownTenant {
+    const id = newId('ten');
+    const tenant = this.#tenant(id);
+    const messageId = newId('msg');
+    tenant.messages.set(messageId, sampleMessage(messageId));
+    this.content.set(messageId, [Buffer.from('Subject: hello\r\n\r\n'), Buffer.from('Hello!\r\n')]);
+    const capturedId = newId('cap');
+    tenant.mails.set(capturedId, CapturedMailMessage.fromPartial({ id: capturedId, messageId, subject: 'hello', rcptTo: ['user@example.com'], dkim: 'pass', receivedAt: new Date() }));
+    const domain = `${id.slice(-8)}.example`;
+    tenant.domains.set(domain, sampleDomain(domain));
+    const keys = {
+      full: this.addKey({ tenantId: id, scope: Scope.SCOPE_FULL }),
+      send: this.addKey({ tenantId: id, scope: Scope.SCOPE_SEND }),
+      read: this.addKey({ tenantId: id, scope: Scope.SCOPE_READ }),
+    };
+    const keyId = newId('key');
+    tenant.keyIds.add(keyId);
+    return { id, keys, messageId, keyId, capturedId, domain };
+  }
+
+  #tenant(id: string): Tenant {
+    let tenant = this.#tenants.get(id);
+    if (!tenant) {
+      tenant = { id, messages: new Map(), domains: new Map(), mails: new Map(), keyIds: new Set() };
+      this.#tenants.set(id, tenant);
+    }
+    return tenant;
+  }
+
+  /** Writes the call down, then does what was asked for instead, or the usual. */
+  async #answer<Request, Response>(rpc: string, request: Request, call: RpcCall, usual: (tenant: Tenant) => Response | Promise<Response>): Promise<Response> {
+    this.asked.push({ rpc, request, tenantId: call.tenantId, requestId: call.requestId });
+    const instead = this.#instead.get(rpc);
+    if (instead) return (await instead(request as never, call)) as Response;
+    return usual(this.#tenant(call.tenantId));
+  }
+
+  #auth() {
+    const allow = ['gateway'];
+    return implement(AuthServiceService, {
+      authenticate: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('authenticate', request, call, () => {
+            const principal = this.principals.get(request.keySha256.toString('hex'));
+            if (!principal) throw errors.INVALID_TOKEN({ message: 'no' });
+            return { principal };
+          }),
+      },
+      createApiKey: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('createApiKey', request, call, (tenant) => {
+            const id = newId('key');
+            tenant.keyIds.add(id);
+            const { name, scope, allowedIps, allowedDomains } = request;
+            return {
+              apiKey: { id, name, prefix: 'mdsk_abcd', scope, allowedIps, allowedDomains, createdAt: new Date(), expiresAt: undefined, lastUsedAt: undefined },
+              key: `mdsk_${'k'.repeat(43)}`,
+              replayed: false,
+            };
+          }),
+      },
+      listApiKeys: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('listApiKeys', request, call, (tenant) => ({
+            apiKeys: [...tenant.keyIds].map((id) => ({
+              id,
+              name: 'key',
+              prefix: 'mdsk_abcd',
+              scope: Scope.SCOPE_FULL,
+              allowedIps: [],
+              allowedDomains: [],
+              createdAt: new Date(),
+              expiresAt: undefined,
+              lastUsedAt: undefined,
+            })),
+            hasMore: false,
+          })),
+      },
+      revokeApiKey: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('revokeApiKey', request, call, (tenant) => {
+            if (!tenant.keyIds.delete(request.id)) throw errors.NOT_FOUND({ message: 'There is no API key with this id.' });
+            return {};
+          }),
+      },
+      createTenant: { allow: ['operator'], handle: () => assert.fail('nobody makes tenants here') },
+    });
+  }
+
+  #messaging() {
+    const allow = ['gateway'];
+    const find = (tenant: Tenant, id: string): Message => {
+      const message = tenant.messages.get(id);
+      if (!message) throw errors.NOT_FOUND({ message: 'There is no such message.' });
+      return message;
+    };
+    const services = this;
+    return implement(MessagingServiceService, {
+      acceptMessages: {
+        allow,
+        handle: (request, call) => this.#answer('acceptMessages', request, call, () => acceptedAll(request)),
+      },
+      listMessages: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('listMessages', request, call, (tenant) => ({ messages: [...tenant.messages.values()], nextAfterId: '', searchedBackTo: new Date() })),
+      },
+      getMessage: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('getMessage', request, call, (tenant) => ({ message: find(tenant, request.id), events: [sampleEvent()] })),
+      },
+      getTimeline: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('getTimeline', request, call, (tenant) => {
+            const message = find(tenant, request.id);
+            return GetTimelineResponse.fromPartial({
+              id: message.id,
+              status: message.status,
+              events: [{ id: newId('evt'), type: 'message.accepted', at: new Date() }],
+              recipients: message.recipients.map((recipient) => ({ recipient, events: [sampleEvent()] })),
+            });
+          }),
+      },
+      cancelMessage: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('cancelMessage', request, call, (tenant) => ({ message: { ...find(tenant, request.id), status: MessageStatus.MESSAGE_STATUS_CANCELLED } })),
+      },
+      getContent: {
+        allow,
+        handle: async function* (request, call) {
+          const frames = await services.#answer('getContent', request, call, (tenant) => services.content.get(find(tenant, request.id).id) ?? []);
+          for (const data of frames) yield { data };
+        },
+      },
+      readContents: { allow: ['delivery'], handle: () => assert.fail('not for the gateway') },
+    });
+  }
+
+  #delivery() {
+    const allow = ['gateway'];
+    return implement(DeliveryServiceService, {
+      cancelRecipients: { allow: ['messaging'], handle: () => assert.fail('not for the gateway') },
+      listCapturedMail: {
+        allow,
+        handle: (request, call) => this.#answer('listCapturedMail', request, call, (tenant) => ({ mails: [...tenant.mails.values()], hasMore: false })),
+      },
+      getCapturedMail: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('getCapturedMail', request, call, (tenant) => {
+            const mail = tenant.mails.get(request.id);
+            if (!mail) throw errors.NOT_FOUND({ message: 'There is no such mail.' });
+            return { mail, raw: Buffer.from('Subject: hello\r\n\r\nHello!\r\n') };
+          }),
+      },
+    });
+  }
+
+  #domains() {
+    const allow = ['gateway'];
+    return implement(DomainServiceService, {
+      createDomain: {
+        allow,
+        handle: (request, call) => this.#answer('createDomain', request, call, () => ({ domain: sampleDomain(request.domain), replayed: false })),
+      },
+      listDomains: {
+        allow,
+        handle: (request, call) => this.#answer('listDomains', request, call, (tenant) => ({ domains: [...tenant.domains.values()], hasMore: false })),
+      },
+      verifyDomain: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('verifyDomain', request, call, (tenant) => {
+            const domain = tenant.domains.get(request.domain);
+            if (!domain) throw errors.NOT_FOUND({ message: 'There is no such domain.' });
+            return { domain };
+          }),
+      },
+      checkSenderDomains: { allow: ['messaging'], handle: () => assert.fail('not for the gateway') },
+      getSigningKey: { allow: ['delivery'], handle: () => assert.fail('not for the gateway') },
+    });
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([...this.#servers.values()].map((server) => server[Symbol.asyncDispose]()));
+  }
+}
+
+function sha256(key: string): string {
+  return createHash('sha256').update(key).digest('hex');
+}
+
+export function acceptedAll(request: AcceptMessagesRequest): AcceptMessagesResponse {
+  return AcceptMessagesResponse.fromPartial({
+    batchId: request.batchId,
+    results: request.messages.map(({ id }) => ({
+      result: { $case: 'accepted' as const, value: { id, status: MessageStatus.MESSAGE_STATUS_QUEUED, createdAt: new Date(), estimatedSendAt: new Date() } },
+    })),
+  });
+}
+
+function sampleMessage(id: string): Message {
+  return MessageMessage.fromPartial({
+    id,
+    status: MessageStatus.MESSAGE_STATUS_DELIVERED,
+    from: { email: 'no-reply@shop.example', name: 'Shop' },
+    recipients: [
+      {
+        number: 0,
+        address: { email: 'user@example.com' },
+        kind: RecipientKind.RECIPIENT_KIND_TO,
+        status: RecipientStatus.RECIPIENT_STATUS_DELIVERED,
+        attempts: 1,
+      },
+      {
+        number: 1,
+        address: { email: 'hidden@example.com' },
+        kind: RecipientKind.RECIPIENT_KIND_BCC,
+        status: RecipientStatus.RECIPIENT_STATUS_BOUNCED,
+        attempts: 1,
+        bounce: { type: 1, class: 1, diagnostic: 'smtp; 550 5.1.1 user unknown' },
+      },
+    ],
+    subject: 'hello',
+    tags: ['t'],
+    metadata: { order: '7' },
+    createdAt: new Date(),
+    sizeBytes: 700n,
+  });
+}
+
+function sampleEvent(): MessageEvent {
+  return MessageEvent.fromPartial({
+    id: newId('evt'),
+    type: 'message.delivered',
+    at: new Date(),
+    recipient: 'user@example.com',
+    attempt: {
+      attempt: 1,
+      outcome: Outcome.OUTCOME_DELIVERED,
+      startedAt: new Date(0),
+      finishedAt: new Date(42),
+      session: { host: 'mx.example.com', remoteAddress: '203.0.113.5:25', tlsVersion: 'TLSv1.3', command: 'DATA', replyCode: 250, enhancedCode: '2.0.0', reply: '2.0.0 OK' },
+    },
+  });
+}
+
+function sampleDomain(domain: string): Domain {
+  return DomainMessage.fromPartial({
+    id: newId('dom'),
+    domain,
+    status: DomainStatus.DOMAIN_STATUS_PENDING,
+    records: [{ type: 'TXT', name: `_maildoot.${domain}`, value: 'v', purpose: RecordPurpose.RECORD_PURPOSE_OWNERSHIP, required: true, status: DomainStatus.DOMAIN_STATUS_PENDING }],
+    createdAt: new Date(),
+  });
+}
+
+// ── the gateway and its client ───────────────────────────────────────────────────────────────────────────────────────────
+
+export interface Response {
+  status: number;
+  headers: IncomingHttpHeaders;
+  text: string;
+  json: unknown;
+  /** Of an error: its code. */
+  code: ErrorCode | undefined;
+  /** Of an error: `path code`, one per issue. */
+  issues: string[];
+}
+
+export interface CallOptions {
+  key?: string | undefined;
+  /** Sent as JSON unless it is text or bytes. */
+  body?: unknown;
+  headers?: Record<string, string>;
+  /** Also 5xx may be answered. */
+  expectFailure?: boolean;
+}
+
+export interface Gateway extends AsyncDisposable {
+  readonly url: string;
+  /** Asks, and checks what holds for every answer; see checkAnswer. */
+  call(method: string, path: string, options?: CallOptions): Promise<Response>;
+}
+
+export async function startGateway(services: FakeServices, env: Record<string, string> = {}, logger: Logger = quiet): Promise<Gateway> {
+  const config = loadSettings(settings, {
+    HTTP_PORT: '0',
+    RPC_SECRET: secret,
+    AUTH_ADDRESS: services.addresses.auth,
+    MESSAGING_ADDRESS: services.addresses.messaging,
+    DELIVERY_ADDRESS: services.addresses.delivery,
+    DOMAIN_ADDRESS: services.addresses.domains,
+    ...env,
+  });
+  const running = await start(config, { logger });
+  return {
+    url: running.httpUrl,
+    call: async (method, path, options = {}) => {
+      const response = await send(running.httpUrl, method, path, options);
+      checkAnswer(method, path, response, options.expectFailure ?? false);
+      return response;
+    },
+    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
+  };
+}
+
+export function send(url: string, method: string, path: string, { key, body, headers = {} }: CallOptions): Promise<Response> {
+  const bytes = body === undefined ? undefined : typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
+  const { hostname, port } = new URL(url);
+  return new Promise((resolve, reject) => {
+    const request = httpRequest({
+      hostname,
+      port,
+      method,
+      path,
+      headers: {
+        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
+        ...(bytes === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(bytes) }),
+        ...headers,
+      },
+    });
+    request.on('response', (response) => {
+      const chunks: Buffer[] = [];
+      response.on('data', (chunk: Buffer) => chunks.push(chunk));
+      response.on('error', reject);
+      response.on('end', () => resolve(responseOf(response.statusCode ?? 0, response.headers, Buffer.concat(chunks).toString('utf8'))));
+    });
+    request.on('error', reject);
+    request.end(bytes);
+  });
+}
+
+export function responseOf(status: number, headers: IncomingHttpHeaders, text: string): Response {
+  const isJson = headers['content-type']?.startsWith('application/json') === true && text !== '';
+  const json: unknown = isJson ? JSON.parse(text) : undefined;
+  const error = status >= 400 ? (json as { error?: { code?: ErrorCode; issues?: { path: string; code: string }[] } } | undefined)?.error : undefined;
+  return { status, headers, text, json, code: error?.code, issues: error?.issues?.map((issue) => `${issue.path} ${issue.code}`) ?? [] };
+}
+
+export function routeOf(method: string, path: string): Route | undefined {
+  const [bare = ''] = path.split('?');
+  const asked = method === 'HEAD' ? 'GET' : method;
+  return routes.find((route) => route.method === asked && new RegExp(`^${route.path.replace(/:[A-Za-z]+/g, '[^/]+')}/?$`).test(bare));
+}
+
+/** What holds for every answer of the gateway: it is named, it is documented, and it has the shape that the documentation says. */
+export function checkAnswer(method: string, path: string, response: Response, expectFailure: boolean): void {
+  const { status, headers, json } = response;
+  const where = `${method} ${path} → ${status} ${response.text.slice(0, 300)}`;
+  assert.match(String(headers['x-request-id']), /^req_[0-9a-z]{26}$/, where);
+  assert.equal(headers['x-powered-by'], undefined, where);
+  assert.equal(headers['x-content-type-options'], 'nosniff', where);
+  if (!expectFailure) assert.ok(status < 500 || path === '/readyz', where);
+  const route = routeOf(method, path);
+  if (status >= 400 && !(route?.kind === 'public')) {
+    if (method === 'HEAD') return;
+    const parsed = errorSchema.safeParse(json);
+    assert.ok(parsed.success, `${where}: ${parsed.error?.message}`);
+    assert.equal(parsed.data.error.request_id, headers['x-request-id'], where);
+    assert.equal(errorTable[parsed.data.error.code].status, status, where);
+    assert.ok(parsed.data.error.docs.endsWith(`/docs/errors#${parsed.data.error.code}`), where);
+    assert.equal(headers['cache-control'], 'no-store', where);
+    if (route && parsed.data.error.code !== 'METHOD_NOT_ALLOWED') assert.ok(errorsOf(route).includes(parsed.data.error.code), `${where}: not documented`);
+    return;
+  }
+  const documented = route?.responses.find((one) => one.status === status);
+  assert.ok(documented, `${where}: not documented`);
+  if (documented.schema && method !== 'HEAD') {
+    const parsed = documented.schema.safeParse(json);
+    assert.ok(parsed.success, `${where}: ${parsed.error?.message}`);
+  }
+}
+
+export { RpcError, rpcErrors, Scope };
