@@ -393,6 +393,48 @@ export function eventLogContract(name: string, open: () => Promise<LogHarness>):
         );
     });
 
+    test('a partition changes hands only after its running batch was handled and committed', async () => {
+      await using harness = await open();
+      const leave = Promise.withResolvers<void>();
+      const first: string[] = [];
+      await using one = harness.openLog();
+      one.subscribe(messageAccepted, {
+        group: 'handover',
+        maxBatch: 10,
+        concurrency: 16,
+        async handle(records) {
+          first.push(...records.map(({ id }) => id));
+          await leave.promise;
+        },
+      });
+      // Enough keys for every partition to have one.
+      await tell(harness.database, ...range(200).map((index) => event(`key ${index}`, index)));
+      harness.wake();
+      await waitFor(() => first.length >= 100, { what: 'all partitions under way', timeoutMs: 30_000 });
+      const underWay = new Set(first);
+      await using two = harness.openLog();
+      const second: string[] = [];
+      const subscription = two.subscribe(messageAccepted, {
+        group: 'handover',
+        maxBatch: 10,
+        async handle(records) {
+          second.push(...records.map(({ id }) => id));
+        },
+      });
+      await delay(500);
+      assert.deepEqual(second, [], 'the second member got records of a partition that the first was still handling');
+      leave.resolve();
+      await waitFor(() => subscription.partitions.length === 8 && new Set([...first, ...second]).size === 200, {
+        what: 'the second to have its share, and all records',
+        timeoutMs: 60_000,
+      });
+      assert.deepEqual(
+        second.filter((id) => underWay.has(id)),
+        [],
+        'what the first had handled came again',
+      );
+    });
+
     test('one trace leads through the log: publish under what published, process under publish', async () => {
       await using harness = await open();
       const exporter = new InMemorySpanExporter();
