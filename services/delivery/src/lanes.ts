@@ -34,6 +34,7 @@ export class Lanes {
   readonly #rates: NodeJS.Timeout;
   #active = 0;
   #stopped = false;
+  readonly #stopping = Promise.withResolvers<void>();
   #idle: (() => void)[] = [];
 
   constructor(options: LanesOptions) {
@@ -74,12 +75,14 @@ export class Lanes {
       lane.queue.push(job);
       this.#pump();
     };
-    ready.then(queue, queue);
+    // At a stop nobody waits for bytes that will not be sent.
+    Promise.race([ready, this.#stopping.promise]).then(queue, queue);
   }
 
   /** Starts nothing more; jobs that wait are run at once with the knowledge that nothing may be started (they give their rows back). */
   async stop(): Promise<void> {
     this.#stopped = true;
+    this.#stopping.resolve();
     clearInterval(this.#rates);
     this.#pump();
     if (this.#lanes.size > 0 && this.rows > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));

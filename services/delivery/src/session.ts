@@ -356,6 +356,11 @@ class MessageStream extends Readable {
 }
 
 function* pieces(content: readonly Buffer[]): Generator<Buffer> {
+  // One write, one TLS record and one system call less for the usual message: a copy costs less than those.
+  if (content.reduce((sum, part) => sum + part.length, 0) <= pieceBytes) {
+    yield content.length === 1 && content[0] !== undefined ? content[0] : Buffer.concat(content);
+    return;
+  }
   for (const part of content) {
     for (let at = 0; at < part.length; at += pieceBytes) yield part.subarray(at, at + pieceBytes);
   }

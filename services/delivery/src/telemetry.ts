@@ -50,7 +50,7 @@ export function createTelemetry(logger: Logger): Telemetry {
     enqueued: (rows) => enqueuedRows.add(rows),
     claimed(rows) {
       claimedRows.add(rows.length);
-      for (const row of rows) if (row.attempt === 1) waits.record(Math.max(0, row.claimedAt.getTime() - row.queuedAt.getTime()) / 1000);
+      for (const row of rows) waits.record(Math.max(0, row.claimedAt.getTime() - row.dueAt.getTime()) / 1000);
     },
     recorded(event, recorded) {
       attempts.add(1, { outcome: outcomeName(event.outcome), class: className(event.bounce?.class) });

@@ -93,7 +93,7 @@ describe('faults of our own', () => {
     receiver.setBehaviour(({ stage, recipient, recipients }) => {
       if (stage === 'dot' && recipients.some((one) => one.address === 'accept+stop0@example.test')) {
         at.dot = true;
-        return { kind: 'accept', afterMs: 300 };
+        return { kind: 'accept', afterMs: 1_500 };
       }
       if (stage !== 'rcpt' || recipient === 'accept+stop0@example.test') return undefined;
       at.rcpt = true;
@@ -101,7 +101,8 @@ describe('faults of our own', () => {
     });
     const ids: string[] = [];
     for (let index = 0; index < 8; index++) ids.push(await house.accept({ to: [`accept+stop${index}@example.test`] }));
-    await waitFor(() => at.dot && at.rcpt, { what: 'both sessions' });
+    const queued = async () => (await Promise.all(ids.map((id) => house.due(id)))).flat().length === 8;
+    await waitFor(async () => at.dot && at.rcpt && (await queued()), { what: 'both sessions and all rows' });
     await delivery[Symbol.asyncDispose]();
     receiver.setBehaviour(undefined);
     const left = (await Promise.all(ids.map((id) => house.due(id)))).flat();

@@ -307,6 +307,7 @@ describe('the queue', () => {
       incarnation,
       possibleDuplicate: false,
       queuedAt: clock.now(),
+      dueAt: clock.now(),
       claimedAt: clock.now(),
       traceparent: undefined,
     };

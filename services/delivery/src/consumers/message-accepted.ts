@@ -2,6 +2,7 @@
 // is committed by the log after that. No SMTP in here: a slow mail host must not hold up the queue.
 import type { Database } from '@maildoot/db/database';
 import type { EventRecord } from '@maildoot/events/log';
+import { normaliseDomain } from '@maildoot/mail/domain';
 import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import type { Clock } from '@maildoot/runtime/clock';
 import { idToUuid } from '@maildoot/runtime/ids';
@@ -51,7 +52,7 @@ function dueRowsOf(record: EventRecord<MessageAcceptedEvent>, mode: MessageAccep
     recipientNumber: recipient.number,
     tenantId,
     address: recipient.address,
-    domain: recipient.address.slice(recipient.address.lastIndexOf('@') + 1).toLowerCase(),
+    domain: domainOf(recipient.address),
     destination: fixedDestination(mode, event.captured),
     mailFrom: event.mailFrom,
     signingDomain: event.signingDomain,
@@ -62,4 +63,11 @@ function dueRowsOf(record: EventRecord<MessageAcceptedEvent>, mode: MessageAccep
     queuedAt: now,
     traceparent,
   }));
+}
+
+// Messaging accepts nothing else than domains in A-labels. What is none all the same becomes a name that DNS has no answer for, so that the
+// attempt says what is wrong.
+function domainOf(address: string): string {
+  const domain = address.slice(address.lastIndexOf('@') + 1);
+  return normaliseDomain(domain) ?? domain.toLowerCase().replace(/[^a-z0-9.[\]:-]/g, '?');
 }

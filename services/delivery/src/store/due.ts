@@ -23,6 +23,8 @@ export interface DueRow {
   incarnation: string;
   possibleDuplicate: boolean;
   queuedAt: Date;
+  /** Since when it could have been claimed. */
+  dueAt: Date;
   claimedAt: Date;
   traceparent: string | undefined;
 }
@@ -336,6 +338,7 @@ export interface RawDueRow {
   claimed_at: Date;
   possible_duplicate: boolean;
   queued_at: Date;
+  next_due_at: Date;
   traceparent: string | null;
 }
 
@@ -355,6 +358,7 @@ export function dueRow(raw: RawDueRow): DueRow {
     incarnation: raw.incarnation,
     possibleDuplicate: raw.possible_duplicate,
     queuedAt: raw.queued_at,
+    dueAt: raw.next_due_at,
     claimedAt: raw.claimed_at,
     traceparent: raw.traceparent ?? undefined,
   };
