@@ -28,11 +28,17 @@ step() {
     if grep -qE 'ENOTFOUND|EAI_AGAIN|ECONNREFUSED|ETIMEDOUT|ECONNRESET|ENETUNREACH|ERR_SOCKET_TIMEOUT|META_FETCH_FAIL' "$log"; then
       rm -f "$log"; die "the npm registry can't be reached: the first start needs it once. Connect (or point npm at your mirror) and run the same command again."
     fi
+    if grep -qE 'SELF_SIGNED_CERT|UNABLE_TO_GET_ISSUER|UNABLE_TO_VERIFY|CERT_' "$log"; then
+      rm -f "$log"; die "the npm registry's certificate is not trusted here: set NODE_EXTRA_CA_CERTS (or npm's cafile) to your network's authority and run the same command again."
+    fi
     if grep -qE 'EACCES|EPERM' "$log"; then rm -f "$log"; die "no permission to write in $root or in npm's cache: run as the user who owns them."; fi
     rm -f "$log"; die "failed: $what"
   fi
   rm -f "$log"
 }
+
+# A newcomer without a network hears of it in seconds, not minutes.
+export npm_config_fetch_retries=2 npm_config_fetch_retry_mintimeout=1000 npm_config_fetch_retry_maxtimeout=4000
 
 install_tools() {
   [ "$(cat "$tools/.versions" 2>/dev/null || true)" = "$node_version $pnpm_version" ] && return

@@ -328,11 +328,12 @@ export function eventLogContract(name: string, open: () => Promise<LogHarness>):
 
     test('members that join and leave share the partitions: each has one reader at a time, nothing is lost or out of order', async () => {
       await using harness = await open();
+      await using logs = new AsyncDisposableStack();
       const records: { member: string; record: Accepted }[] = [];
       const inside = new Map<number, string>();
       const overlaps: string[] = [];
       const join = (member: string) => {
-        const log = harness.openLog();
+        const log = logs.use(harness.openLog());
         const subscription = log.subscribe(messageAccepted, {
           group: 'shared',
           maxBatch: 5,
@@ -398,6 +399,7 @@ export function eventLogContract(name: string, open: () => Promise<LogHarness>):
       const leave = Promise.withResolvers<void>();
       const first: string[] = [];
       await using one = harness.openLog();
+      using _letGo = { [Symbol.dispose]: () => leave.resolve() };
       one.subscribe(messageAccepted, {
         group: 'handover',
         maxBatch: 10,

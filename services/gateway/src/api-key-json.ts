@@ -21,7 +21,9 @@ const fields = {
 };
 
 export const apiKeySchema = z.strictObject(fields).meta({ id: 'ApiKey' });
-export const newApiKeySchema = z.strictObject({ ...fields, key: z.string().meta({ description: 'The key. It is shown this once.' }) }).meta({ id: 'NewApiKey' });
+export const newApiKeySchema = z
+  .strictObject({ ...fields, key: z.string().meta({ description: 'The key. It is shown this once.' }) })
+  .meta({ id: 'NewApiKey' });
 
 export function apiKeyJson(apiKey: ApiKey): z.input<typeof apiKeySchema> {
   return {

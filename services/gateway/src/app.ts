@@ -41,7 +41,8 @@ export function createApp(parts: AppParts): Express {
   app.use((request: Request, response: Response, next: NextFunction) => {
     response.locals.exchange = new Exchange(request, response, parts);
     // RFC 9112 section 3.2. Node would refuse it too, without a word.
-    if (request.headers.host === undefined && request.httpVersion === '1.1') throw validationError([{ path: 'Host', code: 'required', message: 'The request has no Host header.' }]);
+    if (request.headers.host === undefined && request.httpVersion === '1.1')
+      throw validationError([{ path: 'Host', code: 'required', message: 'The request has no Host header.' }]);
     next();
   });
 
@@ -62,7 +63,9 @@ export function createApp(parts: AppParts): Express {
     throw notFound();
   });
   // Express knows an error handler by its four parameters.
-  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) => exchangeOf(response).answerError(errorOfExpress(error)));
+  app.use((error: unknown, _request: Request, response: Response, _next: NextFunction) =>
+    exchangeOf(response).answerError(errorOfExpress(error)),
+  );
   return app;
 }
 
@@ -148,7 +151,13 @@ function queryPath(path: string): string {
   return path.replace(/^([a-z_]+)\.(.+)$/, '$1[$2]');
 }
 
-async function checkedBody(spec: NonNullable<Operation['body']>, bytes: Buffer, idempotencyKey: string | undefined, call: Call, issues: Issue[]): Promise<unknown> {
+async function checkedBody(
+  spec: NonNullable<Operation['body']>,
+  bytes: Buffer,
+  idempotencyKey: string | undefined,
+  call: Call,
+  issues: Issue[],
+): Promise<unknown> {
   if ('read' in spec) {
     const read = await spec.read(bytes, idempotencyKey, call);
     if ('value' in read) return read.value;

@@ -9,11 +9,19 @@ const times = { startedAt: new Date('2026-01-31T08:00:00.000Z'), finishedAt: new
 
 for (const [event, sentence] of [
   [
-    { outcome: Outcome.OUTCOME_DELIVERED, ...times, session: { ...session, command: 'DATA', replyCode: 250, enhancedCode: '2.0.0', reply: '2.0.0 OK queued' } },
+    {
+      outcome: Outcome.OUTCOME_DELIVERED,
+      ...times,
+      session: { ...session, command: 'DATA', replyCode: 250, enhancedCode: '2.0.0', reply: '2.0.0 OK queued' },
+    },
     'mx1.example.net took the message over TLSv1.3 in 84 ms: 250 2.0.0 OK queued.',
   ],
   [
-    { outcome: Outcome.OUTCOME_DEFERRED, nextAttemptAt: new Date('2026-01-31T08:01:00Z'), session: { ...session, replyCode: 450, enhancedCode: '4.2.0', reply: 'Greylisted.' } },
+    {
+      outcome: Outcome.OUTCOME_DEFERRED,
+      nextAttemptAt: new Date('2026-01-31T08:01:00Z'),
+      session: { ...session, replyCode: 450, enhancedCode: '4.2.0', reply: 'Greylisted.' },
+    },
     'Not now: mx1.example.net answered RCPT TO with 450 4.2.0 Greylisted. The next attempt is at 2026-01-31T08:01:00.000Z.',
   ],
   [
@@ -23,17 +31,28 @@ for (const [event, sentence] of [
   [
     {
       outcome: Outcome.OUTCOME_FAILED,
-      bounce: { type: BounceType.BOUNCE_TYPE_TRANSIENT, class: BounceClass.BOUNCE_CLASS_DNS, diagnostic: 'dns; no MX of example.net answers' },
+      bounce: {
+        type: BounceType.BOUNCE_TYPE_TRANSIENT,
+        class: BounceClass.BOUNCE_CLASS_DNS,
+        diagnostic: 'dns; no MX of example.net answers',
+      },
     },
     'Given up: no MX of example.net answers.',
   ],
-  [{ outcome: Outcome.OUTCOME_INTERRUPTED, session }, 'The attempt was interrupted; whether mx1.example.net took the message is not known.'],
+  [
+    { outcome: Outcome.OUTCOME_INTERRUPTED, session },
+    'The attempt was interrupted; whether mx1.example.net took the message is not known.',
+  ],
   [{ outcome: Outcome.OUTCOME_CANCELLED }, 'Cancelled before it was handed over.'],
 ] as const) {
   test(sentence, () => assert.equal(describeAttempt(AttemptRecordedEvent.fromPartial(event)), sentence));
 }
 
 test('a possible duplicate is said', () => {
-  const event = AttemptRecordedEvent.fromPartial({ outcome: Outcome.OUTCOME_DELIVERED, possibleDuplicate: true, session: { ...session, replyCode: 250, reply: 'ok' } });
+  const event = AttemptRecordedEvent.fromPartial({
+    outcome: Outcome.OUTCOME_DELIVERED,
+    possibleDuplicate: true,
+    session: { ...session, replyCode: 250, reply: 'ok' },
+  });
   assert.match(describeAttempt(event), /may get the message twice/);
 });

@@ -42,7 +42,10 @@ function wordsOf(session: SmtpSession | undefined): string {
   let reply = session.reply.replaceAll('\n', ' ').trim();
   if (replyCode > 0 && reply.startsWith(`${replyCode} `)) reply = reply.slice(4);
   if (enhancedCode !== '' && reply.startsWith(`${enhancedCode} `)) reply = reply.slice(enhancedCode.length + 1);
-  return [replyCode > 0 ? String(replyCode) : '', enhancedCode, reply].filter((part) => part !== '').join(' ').replace(/\.$/, '');
+  return [replyCode > 0 ? String(replyCode) : '', enhancedCode, reply]
+    .filter((part) => part !== '')
+    .join(' ')
+    .replace(/\.$/, '');
 }
 
 function milliseconds({ startedAt, finishedAt }: AttemptRecordedEvent): string {

@@ -118,7 +118,16 @@ test('a key works from its networks only, and a stranger learns nothing', async 
 test('what can’t be a key is refused without a question', async () => {
   const { state } = setup();
   const authenticator = new Authenticator({ ask: async () => assert.fail('asked'), nowMs: () => 0 });
-  for (const text of ['Bearer', 'Bearer ', 'Basic mdsk_a', 'mdsk_a', 'Bearer pat_a', 'Bearer mdsk_a b', `Bearer mdsk_${'x'.repeat(300)}`, 'Bearer mdsk_ü']) {
+  for (const text of [
+    'Bearer',
+    'Bearer ',
+    'Basic mdsk_a',
+    'mdsk_a',
+    'Bearer pat_a',
+    'Bearer mdsk_a b',
+    `Bearer mdsk_${'x'.repeat(300)}`,
+    'Bearer mdsk_ü',
+  ]) {
     await assert.rejects(authenticator.principalOf(text, ''), code('INVALID_TOKEN'), text);
   }
   for (const text of [undefined, '']) await assert.rejects(authenticator.principalOf(text, ''), code('MISSING_TOKEN'));

@@ -146,4 +146,8 @@ function principalFrom(principal: AuthPrincipal): Principal {
   };
 }
 
-const scopeNames: Partial<Record<number, ScopeName>> = { [Scope.SCOPE_READ]: 'read', [Scope.SCOPE_SEND]: 'send', [Scope.SCOPE_FULL]: 'full' };
+const scopeNames: Partial<Record<number, ScopeName>> = {
+  [Scope.SCOPE_READ]: 'read',
+  [Scope.SCOPE_SEND]: 'send',
+  [Scope.SCOPE_FULL]: 'full',
+};

@@ -3,7 +3,11 @@
 import { BlockList, isIP } from 'node:net';
 
 /** The caller's address; IPv4 inside IPv6 is given as IPv4. Empty when the socket is gone already. */
-export function callerAddress(socketAddress: string | undefined, forwardedFor: string | string[] | undefined, trusted: BlockList | undefined): string {
+export function callerAddress(
+  socketAddress: string | undefined,
+  forwardedFor: string | string[] | undefined,
+  trusted: BlockList | undefined,
+): string {
   let address = plainAddress(socketAddress ?? '');
   if (trusted === undefined || forwardedFor === undefined) return address;
   const hops = String(forwardedFor).split(',').reverse();

@@ -16,14 +16,26 @@ export const settings = defineSettings({
     maxLength: 253,
     meaning: 'Address the API listens on.',
   }),
-  httpPort: integer('HTTP_PORT', { default: 8080, min: 0, max: 65535, unit: 'port', meaning: 'Port the API listens on; 0 takes a free one.' }),
+  httpPort: integer('HTTP_PORT', {
+    default: 8080,
+    min: 0,
+    max: 65535,
+    unit: 'port',
+    meaning: 'Port the API listens on; 0 takes a free one.',
+  }),
   publicUrl: url('PUBLIC_URL', {
     optional: true,
     protocols: ['http:', 'https:'],
     meaning: 'What links and errors name as our address; unset: the address the API listens on.',
   }),
-  allowPlainHttp: boolean('ALLOW_PLAIN_HTTP', { default: false, meaning: 'Plain http on an address other than loopback: set it where TLS ends in front of us.' }),
-  trustedProxies: cidrList('TRUSTED_PROXIES', { default: [], meaning: 'Proxies whose X-Forwarded-For says who calls; empty: nobody’s does.' }),
+  allowPlainHttp: boolean('ALLOW_PLAIN_HTTP', {
+    default: false,
+    meaning: 'Plain http on an address other than loopback: set it where TLS ends in front of us.',
+  }),
+  trustedProxies: cidrList('TRUSTED_PROXIES', {
+    default: [],
+    meaning: 'Proxies whose X-Forwarded-For says who calls; empty: nobody’s does.',
+  }),
   bodyBytesInFlight: integer('BODY_BYTES_IN_FLIGHT', {
     default: 256 * MIB,
     min: 64 * MIB,
@@ -31,7 +43,13 @@ export const settings = defineSettings({
     unit: 'bytes',
     meaning: 'Request bodies held at one time; more are answered 503.',
   }),
-  bodyWorkers: integer('BODY_WORKERS', { default: 2, min: 1, max: 64, unit: 'threads', meaning: 'Threads that read bodies over 1 MB; started when needed.' }),
+  bodyWorkers: integer('BODY_WORKERS', {
+    default: 2,
+    min: 1,
+    max: 64,
+    unit: 'threads',
+    meaning: 'Threads that read bodies over 1 MB; started when needed.',
+  }),
 });
 
 export type Config = ConfigOf<typeof settings>;
@@ -40,7 +58,10 @@ export type Config = ConfigOf<typeof settings>;
 export function checkConfig(config: Config): void {
   if (!config.allowPlainHttp && !isLoopback(config.httpHost)) {
     throw new SettingsError([
-      { name: 'ALLOW_PLAIN_HTTP', message: `must be true to serve plain http on ${config.httpHost}: keys would be readable on the way unless TLS ends in front of us` },
+      {
+        name: 'ALLOW_PLAIN_HTTP',
+        message: `must be true to serve plain http on ${config.httpHost}: keys would be readable on the way unless TLS ends in front of us`,
+      },
     ]);
   }
 }

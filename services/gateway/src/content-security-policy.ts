@@ -4,7 +4,12 @@ import type { Page } from './route.ts';
 
 /** `more`: directives beside those that every page has. */
 export function pageWithPolicy(html: string, more: readonly string[]): Page {
-  const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(([, text]) => `'sha256-${createHash('sha256').update(text ?? '').digest('base64')}'`);
+  const scripts = [...html.matchAll(/<script>([\s\S]*?)<\/script>/g)].map(
+    ([, text]) =>
+      `'sha256-${createHash('sha256')
+        .update(text ?? '')
+        .digest('base64')}'`,
+  );
   const directives = [
     "default-src 'none'",
     scripts.length === 0 ? "script-src 'none'" : `script-src ${scripts.join(' ')}`,

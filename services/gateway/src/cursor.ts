@@ -11,7 +11,9 @@ export function cursorAfter(prefix: IdPrefix, id: string): string {
 
 /** The id behind which a page starts; undefined when the text isn't a cursor of this kind of list. */
 export function idBehindCursor(prefix: IdPrefix, cursor: string): string | undefined {
-  const match = /^([a-z]{3})([0-9a-f]{8})([0-9a-f]{4})(7[0-9a-f]{3})([89ab][0-9a-f]{3})([0-9a-f]{12})$/.exec(Buffer.from(cursor, 'base64url').toString('latin1'));
+  const match = /^([a-z]{3})([0-9a-f]{8})([0-9a-f]{4})(7[0-9a-f]{3})([89ab][0-9a-f]{3})([0-9a-f]{12})$/.exec(
+    Buffer.from(cursor, 'base64url').toString('latin1'),
+  );
   if (match?.[1] !== prefix) return undefined;
   const id = uuidToId(prefix, match.slice(2).join('-'));
   // One spelling only: base64url has room for others.

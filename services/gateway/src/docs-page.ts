@@ -1,6 +1,6 @@
 // The reference for people: one page without scripts, made at the start from the same description as the OpenAPI document.
 import { STATUS_CODES } from 'node:http';
-import { escapeHtml as escape, pageWithPolicy } from './content-security-policy.ts';
+import { escapeHtml, pageWithPolicy } from './content-security-policy.ts';
 import { type ErrorCode, errorTable } from './errors.ts';
 import type { JsonSchema, OpenapiContent, OpenapiDocument, OpenapiOperation, OpenapiParameter } from './openapi.ts';
 import { errorsOf, type Page, type Route } from './route.ts';
@@ -20,15 +20,31 @@ export function docsPage(routes: readonly Route[], document: OpenapiDocument, pu
 <nav>
 <a class="brand" href="#top">Maildoot API</a>
 <a href="#start">Start</a>
-${tags.map((tag) => `<strong>${escape(tag)}</strong>${ofTag(tag).map((route) => `<a href="#${route.operationId}">${escape(route.summary)}</a>`).join('')}`).join('\n')}
+${tags
+  .map(
+    (tag) =>
+      `<strong>${escapeHtml(tag)}</strong>${ofTag(tag)
+        .map((route) => `<a href="#${route.operationId}">${escapeHtml(route.summary)}</a>`)
+        .join('')}`,
+  )
+  .join('\n')}
 <strong>Errors</strong>
-${Object.keys(errorTable).map((code) => `<a href="#${code}"><code>${code}</code></a>`).join('')}
+${Object.keys(errorTable)
+  .map((code) => `<a href="#${code}"><code>${code}</code></a>`)
+  .join('')}
 <a href="/v1/openapi.json">openapi.json</a>
 </nav>
 <main id="top">
 <h1>Maildoot API</h1>
 ${introduction(publicUrl)}
-${tags.map((tag) => `<h2>${escape(tag)}</h2>\n${ofTag(tag).map((route) => section(route, document, publicUrl)).join('\n')}`).join('\n')}
+${tags
+  .map(
+    (tag) =>
+      `<h2>${escapeHtml(tag)}</h2>\n${ofTag(tag)
+        .map((route) => section(route, document, publicUrl))
+        .join('\n')}`,
+  )
+  .join('\n')}
 ${errorSection()}
 </main>
 </body>
@@ -38,7 +54,7 @@ ${errorSection()}
 }
 
 function introduction(publicUrl: string): string {
-  const host = escape(publicUrl);
+  const host = escapeHtml(publicUrl);
   return `<section id="start">
 <p>JSON in, JSON out, in UTF-8, below <code>${host}/v1</code>. Every request needs an API key:</p>
 <pre>curl ${host}/v1/messages \\
@@ -61,13 +77,13 @@ function section(route: Route, document: OpenapiDocument, publicUrl: string): st
   const operation = document.paths[path]?.[route.method.toLowerCase()];
   if (operation === undefined) throw new TypeError(`${route.method} ${path} is not in the document`);
   return `<section class="operation" id="${route.operationId}">
-<h3>${escape(route.summary)}</h3>
-<p class="line"><span class="method ${route.method}">${route.method}</span> <code>${escape(path)}</code>${route.kind === 'operation' ? ` <span class="scope">${route.scopes.join(' · ')}</span>` : ''}</p>
+<h3>${escapeHtml(route.summary)}</h3>
+<p class="line"><span class="method ${route.method}">${route.method}</span> <code>${escapeHtml(path)}</code>${route.kind === 'operation' ? ` <span class="scope">${route.scopes.join(' · ')}</span>` : ''}</p>
 ${route.description === undefined ? '' : `<p>${prose(route.description)}</p>`}
 ${parameterTable(operation.parameters)}
 ${bodyTable(operation, document)}
 <h4>Request</h4>
-<pre>${escape(curl(route, publicUrl))}</pre>
+<pre>${escapeHtml(curl(route, publicUrl))}</pre>
 ${otherRequests(operation)}
 ${successes(operation)}
 ${failures(route)}
@@ -88,7 +104,12 @@ function curl(route: Route, publicUrl: string): string {
 
 function otherRequests(operation: OpenapiOperation): string {
   const examples = Object.values(operation.requestBody?.content['application/json']?.examples ?? {}).slice(1);
-  return examples.map(({ summary, value }) => `<details><summary>${escape(summary ?? 'Another body')}</summary><pre>${escape(pretty(value))}</pre></details>`).join('\n');
+  return examples
+    .map(
+      ({ summary, value }) =>
+        `<details><summary>${escapeHtml(summary ?? 'Another body')}</summary><pre>${escapeHtml(pretty(value))}</pre></details>`,
+    )
+    .join('\n');
 }
 
 function successes(operation: OpenapiOperation): string {
@@ -96,8 +117,9 @@ function successes(operation: OpenapiOperation): string {
     .filter(([status]) => Number(status) < 400)
     .map(([status, { description, content }]) => {
       const example = Object.values(content ?? {}).flatMap((one: OpenapiContent) => Object.values(one.examples ?? {}))[0];
-      const shown = example === undefined ? '' : `<pre>${escape(typeof example.value === 'string' ? example.value : pretty(example.value))}</pre>`;
-      return `<h4>${status} ${escape(STATUS_CODES[status] ?? '')}</h4><p>${prose(description)}</p>${shown}`;
+      const shown =
+        example === undefined ? '' : `<pre>${escapeHtml(typeof example.value === 'string' ? example.value : pretty(example.value))}</pre>`;
+      return `<h4>${status} ${escapeHtml(STATUS_CODES[status] ?? '')}</h4><p>${prose(description)}</p>${shown}`;
     })
     .join('\n');
 }
@@ -110,7 +132,9 @@ function failures(route: Route): string {
 
 function parameterTable(parameters: readonly OpenapiParameter[]): string {
   if (parameters.length === 0) return '';
-  const rows = parameters.map(({ name, in: place, required, description, schema }) => row(place === 'query' && schema.type === 'object' ? `${name}[…]` : name, `${place}, ${typeText(schema)}`, required, description));
+  const rows = parameters.map(({ name, in: place, required, description, schema }) =>
+    row(place === 'query' && schema.type === 'object' ? `${name}[…]` : name, `${place}, ${typeText(schema)}`, required, description),
+  );
   return `<table><thead><tr><th>Parameter</th><th>Type</th><th>Meaning</th></tr></thead><tbody>${rows.join('')}</tbody></table>`;
 }
 
@@ -135,7 +159,7 @@ function fieldRows(schema: JsonSchema, document: OpenapiDocument, under: string)
 }
 
 function row(name: string, type: string, required: boolean, description: string | undefined): string {
-  return `<tr><td><code>${escape(name)}</code>${required ? ' <span class="required">required</span>' : ''}</td><td>${escape(type)}</td><td>${prose(description ?? '')}</td></tr>`;
+  return `<tr><td><code>${escapeHtml(name)}</code>${required ? ' <span class="required">required</span>' : ''}</td><td>${escapeHtml(type)}</td><td>${prose(description ?? '')}</td></tr>`;
 }
 
 function resolved(schema: JsonSchema, document: OpenapiDocument): JsonSchema {
@@ -160,7 +184,8 @@ function typeText(schema: JsonSchema): string {
 
 function errorSection(): string {
   const entries = (Object.entries(errorTable) as [ErrorCode, (typeof errorTable)[ErrorCode]][]).map(
-    ([code, { status, meaning, remedy }]) => `<dt id="${code}"><code>${code}</code> <span class="scope">${status}</span></dt><dd>${prose(meaning)} ${prose(remedy)}</dd>`,
+    ([code, { status, meaning, remedy }]) =>
+      `<dt id="${code}"><code>${code}</code> <span class="scope">${status}</span></dt><dd>${prose(meaning)} ${prose(remedy)}</dd>`,
   );
   return `<h2 id="errors">Errors</h2>
 <section>
@@ -177,7 +202,7 @@ function pretty(value: unknown): string {
 
 /** The little Markdown that descriptions use: `code`, **bold**, paragraphs. */
 function prose(text: string): string {
-  return escape(text)
+  return escapeHtml(text)
     .replace(/`([^`]+)`/g, '<code>$1</code>')
     .replace(/\*\*([^*]+)\*\*/g, '<b>$1</b>')
     .replaceAll('\n\n', '</p><p>');

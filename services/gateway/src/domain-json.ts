@@ -1,5 +1,5 @@
 // Sending domains as the API shows them, with what to publish.
-import { type Domain, DomainStatus, type DnsRecord, RecordPurpose } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { type DnsRecord, type Domain, DomainStatus, RecordPurpose } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { z } from 'zod';
 import { enumWords, unknownWord } from './enum-words.ts';
 import { exampleIds, exampleTime } from './examples.ts';

@@ -28,7 +28,11 @@ export const errorSchema = z
 /** An answer with this code, for the reference. */
 export function exampleError(code: ErrorCode, publicUrl: string): z.input<typeof errorSchema> {
   const issues =
-    code === 'VALIDATION_ERROR' ? [{ path: 'replyTo', code: 'unknown_field', message: 'This field is not known. Did you mean reply_to?' }] : [];
+    code === 'VALIDATION_ERROR'
+      ? [{ path: 'replyTo', code: 'unknown_field', message: 'This field is not known. Did you mean reply_to?' }]
+      : [];
   const body = errorBody({ code, message: errorTable[code].meaning, issues }, exampleIds.request, publicUrl);
-  return { error: { ...body.error, ...(body.error.issues === undefined ? {} : { issues: [...body.error.issues] }) } } as z.input<typeof errorSchema>;
+  return { error: { ...body.error, ...(body.error.issues === undefined ? {} : { issues: [...body.error.issues] }) } } as z.input<
+    typeof errorSchema
+  >;
 }

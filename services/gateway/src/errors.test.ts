@@ -5,7 +5,11 @@ import { RpcError, rpcErrors, type StatusName } from '@maildoot/rpc/errors';
 import { ApiError, apiErrorFrom, errorBody, errorTable } from './errors.ts';
 
 const rpc = (code: string, status: StatusName, retryAfterMs?: number): RpcError =>
-  new RpcError(code, { status, retryable: false }, { message: 'said by the service', ...(retryAfterMs === undefined ? {} : { retryAfterMs }) });
+  new RpcError(
+    code,
+    { status, retryable: false },
+    { message: 'said by the service', ...(retryAfterMs === undefined ? {} : { retryAfterMs }) },
+  );
 
 for (const [error, code, status, because] of [
   [rpc('DOMAIN_NOT_VERIFIED', 'FAILED_PRECONDITION'), 'DOMAIN_NOT_VERIFIED', 403, 'a code of the table keeps its name'],
@@ -45,7 +49,9 @@ test('what is not there reads the same whoever says so', () => {
 
 test('issues are left out where there are none, and every code has its place in the reference', () => {
   const body = errorBody(new ApiError('NOT_FOUND', 'm'), 'req_1', 'https://api.example');
-  assert.deepEqual(body, { error: { code: 'NOT_FOUND', message: 'm', request_id: 'req_1', docs: 'https://api.example/docs/errors#NOT_FOUND' } });
+  assert.deepEqual(body, {
+    error: { code: 'NOT_FOUND', message: 'm', request_id: 'req_1', docs: 'https://api.example/docs/errors#NOT_FOUND' },
+  });
 });
 
 test('every status of the table is an error of HTTP', () => {

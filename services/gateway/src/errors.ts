@@ -18,7 +18,11 @@ export const errorTable = {
     meaning: 'Something in the request is not as it must be.',
     remedy: '`issues` lists every problem with its path. Correct them all and send the request again.',
   },
-  INVALID_JSON: { status: 400, meaning: 'The body is not JSON in UTF-8.', remedy: 'Serialise the body with a JSON library and send it as UTF-8.' },
+  INVALID_JSON: {
+    status: 400,
+    meaning: 'The body is not JSON in UTF-8.',
+    remedy: 'Serialise the body with a JSON library and send it as UTF-8.',
+  },
   MISSING_TOKEN: { status: 401, meaning: 'The request has no API key.', remedy: 'Send the header `Authorization: Bearer mdsk_…`.' },
   INVALID_TOKEN: {
     status: 401,
@@ -31,22 +35,54 @@ export const errorTable = {
     meaning: 'The domain of `from` is not a verified domain of yours.',
     remedy: 'Add it with `POST /v1/user-settings/domains`, publish the records, then verify it.',
   },
-  SENDER_NOT_ALLOWED: { status: 403, meaning: 'The API key may not send from this domain.', remedy: 'Use a key whose `allowed_domains` has the domain of `from`.' },
+  SENDER_NOT_ALLOWED: {
+    status: 403,
+    meaning: 'The API key may not send from this domain.',
+    remedy: 'Use a key whose `allowed_domains` has the domain of `from`.',
+  },
   NOT_FOUND: { status: 404, meaning: 'There is no such thing, or it is not yours.', remedy: 'Check the id and the path.' },
-  METHOD_NOT_ALLOWED: { status: 405, meaning: 'This address does not answer that method.', remedy: 'Use one of the methods in the header `Allow`.' },
-  DOMAIN_EXISTS: { status: 409, meaning: 'The domain is yours already, or somebody else has verified it.', remedy: 'Look at your list of domains.' },
-  MESSAGE_NOT_CANCELLABLE: { status: 409, meaning: 'Every recipient has been handed over, or is being handed over.', remedy: 'Nothing can be done: mail can’t be called back.' },
+  METHOD_NOT_ALLOWED: {
+    status: 405,
+    meaning: 'This address does not answer that method.',
+    remedy: 'Use one of the methods in the header `Allow`.',
+  },
+  DOMAIN_EXISTS: {
+    status: 409,
+    meaning: 'The domain is yours already, or somebody else has verified it.',
+    remedy: 'Look at your list of domains.',
+  },
+  MESSAGE_NOT_CANCELLABLE: {
+    status: 409,
+    meaning: 'Every recipient has been handed over, or is being handed over.',
+    remedy: 'Nothing can be done: mail can’t be called back.',
+  },
   IDEMPOTENCY_IN_PROGRESS: {
     status: 409,
     meaning: 'The first request with this idempotency key has not been answered yet.',
     remedy: 'Send the same request again after `Retry-After`.',
   },
   CONFLICT: { status: 409, meaning: 'The request contradicts the state of things.', remedy: 'Read the object again, then decide.' },
-  PAYLOAD_TOO_LARGE: { status: 413, meaning: 'The request or the message is too large.', remedy: 'A request has at most 60 MB, a message at most 40 MB when encoded.' },
-  UNSUPPORTED_MEDIA_TYPE: { status: 415, meaning: 'The body is not declared as JSON.', remedy: 'Send `Content-Type: application/json`, in UTF-8, without a content encoding.' },
-  IDEMPOTENCY_MISMATCH: { status: 422, meaning: 'The idempotency key was used with another request.', remedy: 'Use a new key for a new request.' },
+  PAYLOAD_TOO_LARGE: {
+    status: 413,
+    meaning: 'The request or the message is too large.',
+    remedy: 'A request has at most 60 MB, a message at most 40 MB when encoded.',
+  },
+  UNSUPPORTED_MEDIA_TYPE: {
+    status: 415,
+    meaning: 'The body is not declared as JSON.',
+    remedy: 'Send `Content-Type: application/json`, in UTF-8, without a content encoding.',
+  },
+  IDEMPOTENCY_MISMATCH: {
+    status: 422,
+    meaning: 'The idempotency key was used with another request.',
+    remedy: 'Use a new key for a new request.',
+  },
   INTERNAL_ERROR: { status: 500, meaning: 'Something went wrong on our side.', remedy: 'Try again. If it stays, report the `request_id`.' },
-  UNAVAILABLE: { status: 503, meaning: 'A part of the platform can’t be reached at the moment.', remedy: 'Send the same request again after `Retry-After`.' },
+  UNAVAILABLE: {
+    status: 503,
+    meaning: 'A part of the platform can’t be reached at the moment.',
+    remedy: 'Send the same request again after `Retry-After`.',
+  },
   TIMEOUT: {
     status: 504,
     meaning: 'A part of the platform took too long to answer. The request may have had its effect.',
@@ -141,7 +177,8 @@ function fromRpc(error: RpcError): ApiError {
   if (code === 'INTERNAL_ERROR') return internalError(error);
   if (code === 'NOT_FOUND') return notFound();
   // We only give a question up when nobody waits for its answer any more, or when we stop.
-  if (error.code === 'CANCELLED') return new ApiError('UNAVAILABLE', 'The platform is being restarted. Send the same request again after Retry-After.', { cause: error });
+  if (error.code === 'CANCELLED')
+    return new ApiError('UNAVAILABLE', 'The platform is being restarted. Send the same request again after Retry-After.', { cause: error });
   return new ApiError(code, error.message, { issues: error.detail.issues, retryAfterMs: error.retryAfterMs, cause: error });
 }
 

@@ -65,20 +65,26 @@ export class Exchange {
   async answer({ status, headers, content }: Answer): Promise<void> {
     if (content === undefined) return this.#send(status, { ...headers });
     if ('stream' in content) return this.#sendStream(status, { 'Content-Type': content.contentType, ...headers }, content.stream);
-    if ('json' in content) return this.#send(status, { 'Content-Type': 'application/json; charset=utf-8', ...headers }, Buffer.from(JSON.stringify(content.json)));
-    const bytes = 'text' in content ? Buffer.from(content.text) : content.bytes;
-    return this.#send(status, { 'Content-Type': content.contentType, ...headers }, bytes);
+    if ('json' in content)
+      return this.#send(status, { 'Content-Type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(content.json));
+    return this.#send(status, { 'Content-Type': content.contentType, ...headers }, 'text' in content ? content.text : content.bytes);
   }
 
   answerError(error: ApiError): void {
     this.#errorCode = error.code;
     this.#cause = error.cause;
     // Half an answer is out: all that can still be said is that it isn't whole.
-    if (this.response.headersSent) return void this.response.destroy();
-    const body = Buffer.from(JSON.stringify(errorBody(error, this.requestId, this.#options.publicUrl)));
+    if (this.response.headersSent) {
+      this.response.destroy();
+      return;
+    }
+    const body = JSON.stringify(errorBody(error, this.requestId, this.#options.publicUrl));
     const headers = { 'Content-Type': 'application/json; charset=utf-8', ...error.headers };
-    if (!this.#hasUnreadBody()) return this.#send(error.status, headers, body);
-    this.#writeHead(error.status, { ...headers, Connection: 'close' }, body.length);
+    if (!this.#hasUnreadBody()) {
+      this.#send(error.status, headers, body);
+      return;
+    }
+    this.#writeHead(error.status, { ...headers, Connection: 'close' }, Buffer.byteLength(body));
     this.response.write(body);
     // Whoever asked for leave to send and didn't get it sends nothing more.
     if (this.request.headers.expect === undefined) endAfterRest(this.request, this.response);
@@ -92,8 +98,9 @@ export class Exchange {
     return request.headers.expect !== undefined || declared === undefined || Number(declared) > cheapRestBytes;
   }
 
-  #send(status: number, headers: Record<string, string>, body?: Uint8Array): void {
-    this.#writeHead(status, headers, status === 204 ? undefined : (body?.length ?? 0));
+  /** Text goes out as text: Node then sends head and body in one write. */
+  #send(status: number, headers: Record<string, string>, body?: string | Uint8Array): void {
+    this.#writeHead(status, headers, status === 204 ? undefined : Buffer.byteLength(body ?? ''));
     if (body === undefined || this.request.method === 'HEAD') this.response.end();
     else this.response.end(body);
   }

@@ -73,7 +73,8 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, { logger, pu
 }
 
 function problemOf(error: NodeJS.ErrnoException): ApiError {
-  if (error.code === 'HPE_HEADER_OVERFLOW') return new ApiError('PAYLOAD_TOO_LARGE', 'The address and the headers together may have at most 16 KB.');
+  if (error.code === 'HPE_HEADER_OVERFLOW')
+    return new ApiError('PAYLOAD_TOO_LARGE', 'The address and the headers together may have at most 16 KB.');
   if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new ApiError('VALIDATION_ERROR', 'The request did not arrive in time.');
   return new ApiError('VALIDATION_ERROR', 'This is not a well-formed HTTP request.');
 }

@@ -24,7 +24,9 @@ export function idempotencyKeyOf(header: string | string[] | undefined, issues: 
 
 /** SHA-256 over the value with its object keys sorted: two texts of the same JSON value have the same hash. */
 export function requestHash(value: unknown): Buffer {
-  return createHash('sha256').update(JSON.stringify(sorted(value))).digest();
+  return createHash('sha256')
+    .update(JSON.stringify(sorted(value)))
+    .digest();
 }
 
 // Only for values that JSON.parse made and that passed the limit for nesting.

@@ -28,7 +28,10 @@ export function issuesOf(schema: Schema, input: unknown, error: z.core.$ZodError
 /** At most as many issues as anybody reads. */
 export function limitIssues(issues: Issue[]): Issue[] {
   if (issues.length <= maxIssues) return issues;
-  return [...issues.slice(0, maxIssues - 1), { path: '', code: 'too_many_issues', message: `There are ${issues.length - maxIssues + 1} more problems.` }];
+  return [
+    ...issues.slice(0, maxIssues - 1),
+    { path: '', code: 'too_many_issues', message: `There are ${issues.length - maxIssues + 1} more problems.` },
+  ];
 }
 
 /** `['messages', 3, 'to', 1]` → `messages[3].to[1]`. */
@@ -115,7 +118,8 @@ function tooBig(origin: string, maximum: number): Omit<Issue, 'path'> {
 }
 
 function tooSmall(origin: string, minimum: number): Omit<Issue, 'path'> {
-  if (origin === 'string') return { code: 'too_short', message: minimum === 1 ? 'This must not be empty.' : `This has at least ${minimum} characters.` };
+  if (origin === 'string')
+    return { code: 'too_short', message: minimum === 1 ? 'This must not be empty.' : `This has at least ${minimum} characters.` };
   if (origin === 'array') return { code: 'too_few', message: minimum === 1 ? 'Give at least one.' : `Give at least ${minimum}.` };
   return { code: 'too_small', message: `This is at least ${minimum}.` };
 }
@@ -156,7 +160,8 @@ function shown(name: string): string {
 /** True when a union's option failed only because it wants another type: not the option that the caller meant. */
 function isOtherType(errors: readonly Finding[]): boolean {
   return errors.every(
-    (error) => error.path.length === 0 && (error.code === 'invalid_type' || (error.code === 'invalid_union' && error.errors.every(isOtherType))),
+    (error) =>
+      error.path.length === 0 && (error.code === 'invalid_type' || (error.code === 'invalid_union' && error.errors.every(isOtherType))),
   );
 }
 
@@ -173,7 +178,8 @@ function follow(schema: Schema, input: unknown, path: Path): { schema: Schema | 
   for (const part of path) {
     at = at === undefined ? undefined : stepInto(at, value, part);
     // An own property only: `constructor` is a name like any other here.
-    value = typeof value === 'object' && value !== null && Object.hasOwn(value, part) ? (value as Record<PropertyKey, unknown>)[part] : undefined;
+    value =
+      typeof value === 'object' && value !== null && Object.hasOwn(value, part) ? (value as Record<PropertyKey, unknown>)[part] : undefined;
   }
   return { schema: at, input: value };
 }

@@ -28,7 +28,10 @@ for (const [bytes, message, because] of [
 }
 
 test('the refusal does not repeat the text', () => {
-  assert.throws(() => parseJson(Buffer.from('{"key": SECRET-MARKER}')), (error) => error instanceof ApiError && !error.message.includes('MARKER'));
+  assert.throws(
+    () => parseJson(Buffer.from('{"key": SECRET-MARKER}')),
+    (error) => error instanceof ApiError && !error.message.includes('MARKER'),
+  );
 });
 
 test('a byte order mark is skipped', () => assert.deepEqual(parseJson(Buffer.from('\ufeff{"a":1}')), { a: 1 }));

@@ -45,7 +45,9 @@ export class LargeBodies implements AsyncDisposable {
       return await this.#pool.run(task, { transferList: [task.body.buffer as ArrayBuffer] });
     } catch (error) {
       if ((error as NodeJS.ErrnoException).code === 'ERR_WORKER_OUT_OF_MEMORY') {
-        throw new ApiError('PAYLOAD_TOO_LARGE', 'The body takes too much memory to read: it consists of very many small values.', { cause: error });
+        throw new ApiError('PAYLOAD_TOO_LARGE', 'The body takes too much memory to read: it consists of very many small values.', {
+          cause: error,
+        });
       }
       throw internalError(error);
     }

@@ -5,7 +5,11 @@ import { cursorAfter } from './cursor.ts';
 
 export function listSchema(id: string, item: z.ZodType, more: Record<string, z.ZodType> = {}): z.ZodType {
   return z
-    .strictObject({ data: z.array(item), next_cursor: z.string().nullable().meta({ description: 'For `cursor`; null: there is no next page.' }), ...more })
+    .strictObject({
+      data: z.array(item),
+      next_cursor: z.string().nullable().meta({ description: 'For `cursor`; null: there is no next page.' }),
+      ...more,
+    })
     .meta({ id });
 }
 

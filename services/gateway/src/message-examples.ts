@@ -3,7 +3,15 @@ import type { z } from 'zod';
 import { exampleIds, exampleLaterTime, exampleTime } from './examples.ts';
 import type { MessageJson, messageWithEventsSchema, timelineSchema } from './message-json.ts';
 
-const recipient = { email: 'user@example.com', name: null, kind: 'to', status: 'delivered', attempts: 1, next_attempt_at: null, bounce: null };
+const recipient = {
+  email: 'user@example.com',
+  name: null,
+  kind: 'to',
+  status: 'delivered',
+  attempts: 1,
+  next_attempt_at: null,
+  bounce: null,
+};
 
 export const exampleMessage: MessageJson = {
   id: exampleIds.message,
@@ -49,7 +57,13 @@ const attempt = {
 };
 
 const accepted = { id: exampleIds.event, type: 'message.accepted', at: exampleTime, recipient: null, attempt: null };
-const delivered = { id: 'evt_01kg97xw00fscrrszmz39ef7ms', type: 'message.delivered', at: exampleLaterTime, recipient: 'user@example.com', attempt };
+const delivered = {
+  id: 'evt_01kg97xw00fscrrszmz39ef7ms',
+  type: 'message.delivered',
+  at: exampleLaterTime,
+  recipient: 'user@example.com',
+  attempt,
+};
 
 export const exampleMessageWithEvents: z.input<typeof messageWithEventsSchema> = { ...exampleMessage, events: [accepted, delivered] };
 

@@ -1,5 +1,12 @@
 // Messages as the API shows them.
-import { BounceClass, BounceType, type AttemptRecordedEvent, type Bounce, Outcome, type SmtpSession } from '@maildoot/proto/maildoot/delivery/v1/events';
+import {
+  type AttemptRecordedEvent,
+  type Bounce,
+  BounceClass,
+  BounceType,
+  Outcome,
+  type SmtpSession,
+} from '@maildoot/proto/maildoot/delivery/v1/events';
 import {
   type Address,
   type GetTimelineResponse,
@@ -31,9 +38,10 @@ export const messageStatusWord = word(messageStatus.words);
 
 const addressSchema = z.strictObject({ email: z.string(), name: z.string().nullable() }).meta({ id: 'Address' });
 
-const bounceSchema = z
-  .strictObject({ type: word(bounceTypes.words), class: word(bounceClasses.words), diagnostic: z.string() })
-  .meta({ id: 'Bounce', description: 'Why a recipient did not get the message. `diagnostic` as in RFC 3464: `smtp; 550 5.1.1 user unknown`.' });
+const bounceSchema = z.strictObject({ type: word(bounceTypes.words), class: word(bounceClasses.words), diagnostic: z.string() }).meta({
+  id: 'Bounce',
+  description: 'Why a recipient did not get the message. `diagnostic` as in RFC 3464: `smtp; 550 5.1.1 user unknown`.',
+});
 
 const recipientSchema = z
   .strictObject({
@@ -70,7 +78,9 @@ const attemptSchema = z
     finished_at: time.nullable(),
     duration_ms: z.int().nullable(),
     next_attempt_at: time.nullable(),
-    possible_duplicate: z.boolean().meta({ description: 'How an earlier attempt ended is not known: the recipient may get the message twice.' }),
+    possible_duplicate: z
+      .boolean()
+      .meta({ description: 'How an earlier attempt ended is not known: the recipient may get the message twice.' }),
     session: sessionSchema.nullable(),
     bounce: bounceSchema.nullable(),
   })
@@ -119,7 +129,9 @@ export const timelineSchema = z
     created_at: time,
     events: z.array(eventSchema).meta({ description: 'What concerns the message as a whole, oldest first.' }),
     recipients: z.array(
-      recipientSchema.extend({ attempts: z.array(attemptSchema).meta({ description: 'Oldest first.' }), events: z.array(eventSchema) }).meta({ id: 'RecipientTimeline' }),
+      recipientSchema
+        .extend({ attempts: z.array(attemptSchema).meta({ description: 'Oldest first.' }), events: z.array(eventSchema) })
+        .meta({ id: 'RecipientTimeline' }),
     ),
   })
   .meta({ id: 'Timeline' });
@@ -129,7 +141,8 @@ export type MessageJson = z.input<typeof messageSchema>;
 // ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export function messageJson(message: Message): MessageJson {
-  const ofKind = (kind: RecipientKind) => message.recipients.filter((recipient) => recipient.kind === kind).map((recipient) => addressJson(recipient.address));
+  const ofKind = (kind: RecipientKind) =>
+    message.recipients.filter((recipient) => recipient.kind === kind).map((recipient) => addressJson(recipient.address));
   return {
     id: message.id,
     object: 'message',
@@ -165,7 +178,13 @@ export function timelineJson(timeline: GetTimelineResponse): z.input<typeof time
     recipients: timeline.recipients.flatMap(({ recipient, events }: RecipientTimeline) =>
       recipient === undefined
         ? []
-        : [{ ...recipientJson(recipient), attempts: events.flatMap(({ attempt }) => (attempt && attempt.attempt > 0 ? [attemptJson(attempt)] : [])), events: events.map(eventJson) }],
+        : [
+            {
+              ...recipientJson(recipient),
+              attempts: events.flatMap(({ attempt }) => (attempt && attempt.attempt > 0 ? [attemptJson(attempt)] : [])),
+              events: events.map(eventJson),
+            },
+          ],
     ),
   };
 }

@@ -50,14 +50,12 @@ const addressText = z
   .transform((text, context) => addressFrom(parseAddress(text), text, context, []))
   .meta({ description: '`name@example.com` or `Name <name@example.com>`', examples: ['Ada <ada@example.com>'] });
 
-const addressObject = z
-  .strictObject({ email: z.string(), name: z.string().optional() })
-  .transform((value, context) => {
-    // A control character is the only problem that either part may have; the message should be at the part that has it.
-    const inName = controls.test(value.name ?? '');
-    const result = mailboxOf(value.email, value.name);
-    return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
-  });
+const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() }).transform((value, context) => {
+  // A control character is the only problem that either part may have; the message should be at the part that has it.
+  const inName = controls.test(value.name ?? '');
+  const result = mailboxOf(value.email, value.name);
+  return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
+});
 
 const address = z.union([addressText, addressObject]);
 const addresses = z.union([address.transform((one) => [one]), z.array(address).min(1).max(maxRecipients)]);
@@ -104,11 +102,15 @@ const headers = z
     z.superRefine((record, context) => {
       const list = headerList(record);
       if (list.length > maxHeaders) refuse(context, record, 'too_many', `A message has at most ${maxHeaders} headers of its own.`);
-      for (const { index, problem, message } of refusedHeaders(list)) refuse(context, record, headerCode[problem], message, [list[index]?.name ?? '']);
+      for (const { index, problem, message } of refusedHeaders(list))
+        refuse(context, record, headerCode[problem], message, [list[index]?.name ?? '']);
     }, besideOthers),
   )
   .transform(headerList)
-  .meta({ description: 'Extra headers, name to value. Line breaks and names with a meaning of their own are refused.', examples: [{ 'X-Order': '4711' }] });
+  .meta({
+    description: 'Extra headers, name to value. Line breaks and names with a meaning of their own are refused.',
+    examples: [{ 'X-Order': '4711' }],
+  });
 
 function headerList(record: Record<string, string>): Header[] {
   return textEntries(record).map(([name, value]) => ({ name, value }));
@@ -118,14 +120,23 @@ function headerList(record: Record<string, string>): Header[] {
 
 // RFC 2045 section 5.1; multipart is the composer's business.
 const token = "[A-Za-z0-9!#$%&'*+.^_`{|}~-]+";
-const contentTypePattern = new RegExp(`^(?!multipart/)${token}/${token}(?: ?; ?${token}=(?:${token}|"[^"\\\\\\p{Cc}\\u0080-\\u{10ffff}]*"))*$`, 'iu');
+const contentTypePattern = new RegExp(
+  `^(?!multipart/)${token}/${token}(?: ?; ?${token}=(?:${token}|"[^"\\\\\\p{Cc}\\u0080-\\u{10ffff}]*"))*$`,
+  'iu',
+);
 // RFC 2392: it goes between angle brackets into a header and into a cid: URL of the HTML.
 const contentIdPattern = /^[\x21-\x3b\x3d\x3f-\x7e]{1,255}$/;
 
 const attachment = z
   .strictObject({
-    filename: z.string().transform(filenameFrom).meta({ examples: ['invoice.pdf'], description: 'At most 255 characters, without a path.' }),
-    content: z.string().transform(bytesFrom).meta({ contentEncoding: 'base64', description: 'The bytes in base64 (RFC 4648 section 4), without line breaks.' }),
+    filename: z
+      .string()
+      .transform(filenameFrom)
+      .meta({ examples: ['invoice.pdf'], description: 'At most 255 characters, without a path.' }),
+    content: z
+      .string()
+      .transform(bytesFrom)
+      .meta({ contentEncoding: 'base64', description: 'The bytes in base64 (RFC 4648 section 4), without line breaks.' }),
     content_type: z
       .string()
       .transform((text, context) =>
@@ -144,7 +155,10 @@ const attachment = z
       )
       .optional()
       .meta({ description: 'For `cid:` links in the HTML.' }),
-    disposition: z.enum(['attachment', 'inline']).optional().meta({ description: 'By default `inline` with a `content_id`, else `attachment`.' }),
+    disposition: z
+      .enum(['attachment', 'inline'])
+      .optional()
+      .meta({ description: 'By default `inline` with a `content_id`, else `attachment`.' }),
   })
   .transform(
     (value): Attachment => ({
@@ -160,7 +174,8 @@ function filenameFrom(text: string, context: Context): string {
   if (text === '') return refuse(context, text, 'too_short', 'A file name must not be empty.');
   if (text.length > maxFilenameChars) return refuse(context, text, 'too_long', `A file name has at most ${maxFilenameChars} characters.`);
   if (controls.test(text)) return refuse(context, text, 'control_character', 'Control characters are not allowed in a file name.');
-  if (/[/\\]/.test(text) || text === '.' || text === '..') return refuse(context, text, 'invalid_filename', 'A file name has no path: no / and no \\.');
+  if (/[/\\]/.test(text) || text === '.' || text === '..')
+    return refuse(context, text, 'invalid_filename', 'A file name has no path: no / and no \\.');
   return text;
 }
 
@@ -181,21 +196,27 @@ const subject = z
   .string()
   .max(maxSubjectChars)
   .transform((text, context) =>
-    controls.test(text) ? refuse(context, text, 'control_character', 'Line breaks and other control characters are not allowed in a subject.') : text,
+    controls.test(text)
+      ? refuse(context, text, 'control_character', 'Line breaks and other control characters are not allowed in a subject.')
+      : text,
   );
 
 // Mail has no NUL (RFC 5321 section 4.5.2), and half a surrogate pair has no UTF-8.
 const body = z
   .string()
-  .transform((text, context) => (text.includes('\0') ? refuse(context, '', 'control_character', 'The character NUL is not allowed.') : text.toWellFormed()));
+  .transform((text, context) =>
+    text.includes('\0') ? refuse(context, '', 'control_character', 'The character NUL is not allowed.') : text.toWellFormed(),
+  );
 
 const tags = z
   .array(
-    z.string().transform((tag, context) =>
-      tag === '' || tag.length > maxTagChars || controls.test(tag)
-        ? refuse(context, tag, 'invalid_tag', `A tag has 1 to ${maxTagChars} characters and no control characters.`)
-        : tag,
-    ),
+    z
+      .string()
+      .transform((tag, context) =>
+        tag === '' || tag.length > maxTagChars || controls.test(tag)
+          ? refuse(context, tag, 'invalid_tag', `A tag has 1 to ${maxTagChars} characters and no control characters.`)
+          : tag,
+      ),
   )
   .max(maxTags);
 
@@ -207,20 +228,28 @@ const metadata = z
       for (const [key, value] of textEntries(record)) {
         sizeBytes += Buffer.byteLength(key) + Buffer.byteLength(value);
         if (key === '' || controls.test(key) || /[[\]]/.test(key)) {
-          refuse(context, record, 'invalid_metadata_key', 'A key is not empty and has neither control characters nor square brackets.', [key]);
+          refuse(context, record, 'invalid_metadata_key', 'A key is not empty and has neither control characters nor square brackets.', [
+            key,
+          ]);
         }
-        if (value.includes('\0') || !value.isWellFormed()) refuse(context, record, 'control_character', 'The character NUL and halves of surrogate pairs are not allowed.', [key]);
+        if (value.includes('\0') || !value.isWellFormed())
+          refuse(context, record, 'control_character', 'The character NUL and halves of surrogate pairs are not allowed.', [key]);
       }
-      if (sizeBytes > maxMetadataBytes) refuse(context, record, 'too_large', `Metadata has at most ${maxMetadataBytes} bytes, keys and values together.`);
+      if (sizeBytes > maxMetadataBytes)
+        refuse(context, record, 'too_large', `Metadata has at most ${maxMetadataBytes} bytes, keys and values together.`);
     }, besideOthers),
   )
-  .meta({ description: 'Up to 4 KB of your own, text to text; comes back with the message and filters lists.', examples: [{ order: '4711' }] });
+  .meta({
+    description: 'Up to 4 KB of your own, text to text; comes back with the message and filters lists.',
+    examples: [{ order: '4711' }],
+  });
 
 const sendAt = z.iso
   .datetime({ offset: true })
   .transform((text, context) => {
     const date = new Date(text);
-    if (date.getTime() > Date.now() + maxSendAtDays * dayMs) return refuse(context, text, 'too_far_ahead', `This is at most ${maxSendAtDays} days ahead.`);
+    if (date.getTime() > Date.now() + maxSendAtDays * dayMs)
+      return refuse(context, text, 'too_far_ahead', `This is at most ${maxSendAtDays} days ahead.`);
     return date;
   })
   // A time that has passed means now: a retried request must not fail because its hour came in between.
@@ -230,13 +259,19 @@ const itemKey = z
   .string()
   .min(1)
   .max(maxKeyChars)
-  .transform((text, context) => (/^[\x20-\x7e]+$/.test(text) ? text : refuse(context, text, 'invalid_idempotency_key', 'The key consists of printable ASCII characters.')));
+  .transform((text, context) =>
+    /^[\x20-\x7e]+$/.test(text)
+      ? text
+      : refuse(context, text, 'invalid_idempotency_key', 'The key consists of printable ASCII characters.'),
+  );
 
 /** A message as the caller writes it; its output is ready for messaging but for the id. */
 export const messageInput = z
   .strictObject({
     from: address.meta({ description: 'Its domain must be verified for you.' }),
-    to: addresses.meta({ description: 'One or many. All addresses of one message see each other in To and Cc; to write to many separately send a batch.' }),
+    to: addresses.meta({
+      description: 'One or many. All addresses of one message see each other in To and Cc; to write to many separately send a batch.',
+    }),
     cc: addresses.optional(),
     bcc: addresses.optional().meta({ description: 'Recipients that no header shows.' }),
     reply_to: addresses.optional(),
@@ -251,13 +286,20 @@ export const messageInput = z
     idempotency_key: itemKey.optional().meta({ description: 'Like the header `Idempotency-Key`, for this message of a batch.' }),
   })
   .check(
-    z.superRefine((message, context) => {
-      if (!message.html && !message.text) refuse(context, message, 'content_required', 'Give html or text, or both.', ['html']);
-    }, besideOthersThan('html', 'text')),
-    z.superRefine((message, context) => {
-      const recipients = countOf(message.to) + countOf(message.cc) + countOf(message.bcc);
-      if (recipients > maxRecipients) refuse(context, message, 'too_many', `A message has at most ${maxRecipients} recipients in to, cc and bcc together.`, ['to']);
-    }, besideOthersThan('to', 'cc', 'bcc')),
+    z.superRefine(
+      (message, context) => {
+        if (!message.html && !message.text) refuse(context, message, 'content_required', 'Give html or text, or both.', ['html']);
+      },
+      besideOthersThan('html', 'text'),
+    ),
+    z.superRefine(
+      (message, context) => {
+        const recipients = countOf(message.to) + countOf(message.cc) + countOf(message.bcc);
+        if (recipients > maxRecipients)
+          refuse(context, message, 'too_many', `A message has at most ${maxRecipients} recipients in to, cc and bcc together.`, ['to']);
+      },
+      besideOthersThan('to', 'cc', 'bcc'),
+    ),
   )
   .meta({ id: 'MessageInput', description: 'A message to send.' });
 

@@ -3,7 +3,22 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { nearestName } from './nearest-name.ts';
 
-const known = ['from', 'to', 'cc', 'bcc', 'reply_to', 'subject', 'html', 'text', 'headers', 'attachments', 'tags', 'metadata', 'send_at', 'idempotency_key'];
+const known = [
+  'from',
+  'to',
+  'cc',
+  'bcc',
+  'reply_to',
+  'subject',
+  'html',
+  'text',
+  'headers',
+  'attachments',
+  'tags',
+  'metadata',
+  'send_at',
+  'idempotency_key',
+];
 
 for (const [typed, expected, because] of [
   ['replyTo', 'reply_to', 'camel case'],
@@ -20,5 +35,6 @@ for (const [typed, expected, because] of [
   ['', undefined, 'nothing'],
   ['to'.repeat(100), undefined, 'nobody’s slip'],
 ] as const) {
-  test(`${JSON.stringify(typed.slice(0, 20))} → ${expected ?? 'none'}: ${because}`, () => assert.equal(nearestName(typed, known), expected));
+  test(`${JSON.stringify(typed.slice(0, 20))} → ${expected ?? 'none'}: ${because}`, () =>
+    assert.equal(nearestName(typed, known), expected));
 }

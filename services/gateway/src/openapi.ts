@@ -129,8 +129,10 @@ function requestBody(body: NonNullable<Operation['body']>, schemas: Schemas): No
 function responses(route: Route, schemas: Schemas, publicUrl: string): Record<string, OpenapiResponse> {
   const all: Record<string, OpenapiResponse> = {};
   for (const spec of route.responses) all[spec.status] = success(spec, schemas);
-  for (const [status, codes] of Map.groupBy(errorsOf(route), (code) => errorTable[code].status)) all[status] = failure(status, codes, schemas, publicUrl);
-  for (const response of Object.values(all)) response.headers = { 'X-Request-Id': { description: 'Names this request.', schema: { type: 'string' } }, ...response.headers };
+  for (const [status, codes] of Map.groupBy(errorsOf(route), (code) => errorTable[code].status))
+    all[status] = failure(status, codes, schemas, publicUrl);
+  for (const response of Object.values(all))
+    response.headers = { 'X-Request-Id': { description: 'Names this request.', schema: { type: 'string' } }, ...response.headers };
   return all;
 }
 

@@ -48,7 +48,10 @@ export function connectPeers(config: Config, health: Health): Peers {
   const connect = <D extends RpcService>(name: string, definition: D, address: string): RpcClient<D> => {
     // One connection for both: what the health service says is said by the process that answers the calls.
     const client = stack.use(
-      createRpcClient<RpcService>({ ...definition, check: healthDefinition.check }, { address, self: 'gateway', secret: config.rpcSecret, defaultDeadlineMs }),
+      createRpcClient<RpcService>(
+        { ...definition, check: healthDefinition.check },
+        { address, self: 'gateway', secret: config.rpcSecret, defaultDeadlineMs },
+      ),
     );
     const { check } = client as unknown as RpcClient<Pick<typeof healthDefinition, 'check'>>;
     checks.push(async () => {

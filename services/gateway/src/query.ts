@@ -49,7 +49,9 @@ export function limitField(): z.ZodType<number> {
 export function cursorField(prefix: IdPrefix): z.ZodType<string | undefined> {
   return z
     .string()
-    .transform((text, context) => idBehindCursor(prefix, text) ?? refuse(context, 'invalid_cursor', 'This is not a next_cursor of this list.'))
+    .transform(
+      (text, context) => idBehindCursor(prefix, text) ?? refuse(context, 'invalid_cursor', 'This is not a next_cursor of this list.'),
+    )
     .optional()
     .meta({ description: 'The `next_cursor` of the page before.' });
 }
@@ -65,7 +67,9 @@ export function timeField(description: string): z.ZodType<Date | undefined> {
 export function emailField(description: string): z.ZodType<string | undefined> {
   return z
     .string()
-    .transform((text, context) => normaliseEmail(text) ?? refuse(context, 'invalid_email', 'This must be an address like name@example.com.'))
+    .transform(
+      (text, context) => normaliseEmail(text) ?? refuse(context, 'invalid_email', 'This must be an address like name@example.com.'),
+    )
     .optional()
     .meta({ description, examples: ['user@example.com'] });
 }
@@ -73,7 +77,9 @@ export function emailField(description: string): z.ZodType<string | undefined> {
 export function domainField(description: string): z.ZodType<string | undefined> {
   return z
     .string()
-    .transform((text, context) => normaliseDomain(text) ?? refuse(context, 'invalid_domain', 'This must be a domain name like example.com.'))
+    .transform(
+      (text, context) => normaliseDomain(text) ?? refuse(context, 'invalid_domain', 'This must be a domain name like example.com.'),
+    )
     .optional()
     .meta({ description, examples: ['example.com'] });
 }
@@ -81,7 +87,9 @@ export function domainField(description: string): z.ZodType<string | undefined> 
 export function idField(prefix: IdPrefix, description: string): z.ZodType<string | undefined> {
   return z
     .string()
-    .transform((text, context) => (idToUuid(prefix, text) === undefined ? refuse(context, 'invalid_id', `This must be an id like ${prefix}_….`) : text))
+    .transform((text, context) =>
+      idToUuid(prefix, text) === undefined ? refuse(context, 'invalid_id', `This must be an id like ${prefix}_….`) : text,
+    )
     .optional()
     .meta({ description });
 }

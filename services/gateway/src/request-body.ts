@@ -23,7 +23,8 @@ export function requireJson(headers: IncomingHttpHeaders): void {
     if (charset !== undefined && charset !== 'utf-8' && charset !== 'utf8') throw unsupported('The body must be in UTF-8.');
   }
   const encoding = headers['content-encoding']?.trim().toLowerCase();
-  if (encoding !== undefined && encoding !== '' && encoding !== 'identity') throw unsupported('Bodies with a content encoding are not supported. Send it as it is.');
+  if (encoding !== undefined && encoding !== '' && encoding !== 'identity')
+    throw unsupported('Bodies with a content encoding are not supported. Send it as it is.');
 }
 
 function unsupported(message: string): ApiError {

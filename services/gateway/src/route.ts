@@ -70,7 +70,11 @@ export function json(status: number, value: unknown, headers?: Readonly<Record<s
 }
 
 export function page({ html, contentSecurityPolicy }: Page): Answer {
-  return { status: 200, content: { text: html, contentType: 'text/html; charset=utf-8' }, headers: { 'Content-Security-Policy': contentSecurityPolicy } };
+  return {
+    status: 200,
+    content: { text: html, contentType: 'text/html; charset=utf-8' },
+    headers: { 'Content-Security-Policy': contentSecurityPolicy },
+  };
 }
 
 export interface Example {

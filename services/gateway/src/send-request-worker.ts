@@ -12,7 +12,13 @@ export interface Task {
 
 /** What crosses the threads: classes would arrive without their prototype. */
 export type Answer =
-  | { readonly kind: 'request'; readonly form: SendRequest['form']; readonly problems: SendRequest['problems']; readonly batchId: string; readonly encoded: Uint8Array }
+  | {
+      readonly kind: 'request';
+      readonly form: SendRequest['form'];
+      readonly problems: SendRequest['problems'];
+      readonly batchId: string;
+      readonly encoded: Uint8Array;
+    }
   | { readonly kind: 'refused'; readonly refused: ItemProblem }
   | { readonly kind: 'failed'; readonly code: ErrorCode; readonly message: string };
 

@@ -20,7 +20,10 @@ export const sendBody = z.union([
   z
     .strictObject({
       messages: z.array(messageInput).min(1).max(maxBatch),
-      atomic: z.boolean().optional().meta({ description: 'All or none: one bad item refuses the request. By default the good ones are accepted.' }),
+      atomic: z
+        .boolean()
+        .optional()
+        .meta({ description: 'All or none: one bad item refuses the request. By default the good ones are accepted.' }),
     })
     .meta({ id: 'BatchInput', description: 'Many messages, each on its own.' }),
   z.array(messageInput).min(1).max(maxBatch).meta({ id: 'MessageInputList', description: 'The same as `{"messages": […]}`.' }),
@@ -61,7 +64,8 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
   });
   const found = problems.filter((problem) => problem !== undefined);
   // Nothing is left to accept, or the caller wants all or none: the request fails as a whole.
-  if (found.length > 0 && (atomic || messages.length === 0)) return { refused: form === 'single' ? (found[0] as ItemProblem) : together(form, problems) };
+  if (found.length > 0 && (atomic || messages.length === 0))
+    return { refused: form === 'single' ? (found[0] as ItemProblem) : together(form, problems) };
 
   const { idempotencyKey, allowedDomains } = options;
   const request: AcceptMessagesRequest = {
@@ -90,7 +94,11 @@ function takeApart(value: unknown): Parts {
   return { form: 'single', items: [value], atomic: false, issues: [] };
 }
 
-function checked<S extends z.ZodType>(schema: S, value: unknown, parts: (value: z.output<S>) => { items: unknown[]; atomic: boolean }): Omit<Parts, 'form'> {
+function checked<S extends z.ZodType>(
+  schema: S,
+  value: unknown,
+  parts: (value: z.output<S>) => { items: unknown[]; atomic: boolean },
+): Omit<Parts, 'form'> {
   const result = schema.safeParse(value);
   if (!result.success) return { items: [], atomic: false, issues: issuesOf(schema, value, result.error) };
   return { ...parts(result.data), issues: [] };

@@ -1,10 +1,14 @@
 // Everything the gateway reports: one helper per event writes the metric and the log line. Paths appear as their route's template; query
 // values, bodies and credentials never.
-import { counter, histogram, tracer } from '@maildoot/runtime/telemetry';
+
 import type { Logger } from '@maildoot/runtime/logger';
+import { counter, histogram, tracer } from '@maildoot/runtime/telemetry';
 import { type Context, type Span, SpanKind, SpanStatusCode } from '@opentelemetry/api';
 
-const requestDuration = histogram('gateway', 'gateway.request.duration', { unit: 'ms', description: 'How long requests took, by route and status.' });
+const requestDuration = histogram('gateway', 'gateway.request.duration', {
+  unit: 'ms',
+  description: 'How long requests took, by route and status.',
+});
 const requestErrors = counter('gateway', 'gateway.request.errors', { description: 'Requests answered with an error, by route and code.' });
 const messagesSent = counter('gateway', 'gateway.messages', { description: 'Messages of POST /v1/messages, by what became of them.' });
 const acceptRetries = counter('gateway', 'gateway.accept.retries', { description: 'AcceptMessages asked again after a lost connection.' });
@@ -27,7 +31,11 @@ export interface RequestSummary {
 
 export const telemetry = {
   startRequest(method: string, route: string, parent: Context): Span {
-    return tracer('gateway').startSpan(`${method} ${route}`, { kind: SpanKind.SERVER, attributes: { 'http.request.method': method, 'http.route': route } }, parent);
+    return tracer('gateway').startSpan(
+      `${method} ${route}`,
+      { kind: SpanKind.SERVER, attributes: { 'http.request.method': method, 'http.route': route } },
+      parent,
+    );
   },
 
   requestEnded(logger: Logger, span: Span | undefined, summary: RequestSummary): void {

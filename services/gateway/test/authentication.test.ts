@@ -19,7 +19,10 @@ test('a revoked key stops within 5 s', async () => {
   assert.equal((await gateway.call('GET', '/v1/messages', { key: keys.full })).status, 200);
   services.revoke(keys.full);
   const revokedAt = performance.now();
-  await waitFor(async () => (await gateway.call('GET', '/v1/messages', { key: keys.full })).code === 'INVALID_TOKEN', { what: 'the key to stop', intervalMs: 100 });
+  await waitFor(async () => (await gateway.call('GET', '/v1/messages', { key: keys.full })).code === 'INVALID_TOKEN', {
+    what: 'the key to stop',
+    intervalMs: 100,
+  });
   assert.ok(performance.now() - revokedAt < 5000);
 });
 
@@ -32,10 +35,13 @@ test('while auth is away a known key works on for a moment, then 503; when it is
   await ask();
   await services.down('auth');
   assert.equal((await ask()).status, 200);
-  const closed = await waitFor(async () => {
-    const response = await ask();
-    return response.status === 503 ? response : undefined;
-  }, { what: 'the gateway to fail closed', intervalMs: 100 });
+  const closed = await waitFor(
+    async () => {
+      const response = await ask();
+      return response.status === 503 ? response : undefined;
+    },
+    { what: 'the gateway to fail closed', intervalMs: 100 },
+  );
   assert.equal(closed.code, 'UNAVAILABLE');
   assert.ok(closed.headers['retry-after']);
   assert.ok(performance.now() - lastCheckAt < 6000);

@@ -24,7 +24,11 @@ after(async () => {
 
 for (const route of operations) {
   const call = (options: Parameters<Gateway['call']>[2] = {}, query = '') =>
-    gateway.call(route.method, pathFor(route, tenant) + query, { key: tenant.keys.full, ...(route.body ? { body: bodyFor(route) } : {}), ...options });
+    gateway.call(route.method, pathFor(route, tenant) + query, {
+      key: tenant.keys.full,
+      ...(route.body ? { body: bodyFor(route) } : {}),
+      ...options,
+    });
 
   test(`${nameOf(route)}: without a credential, with a wrong and with a revoked one`, async () => {
     const without = await call({ key: undefined });
@@ -32,7 +36,15 @@ for (const route of operations) {
     assert.equal(without.headers['www-authenticate'], 'Bearer realm="maildoot"');
     const revoked = services.addKey({ tenantId: tenant.id, scope: Scope.SCOPE_FULL });
     services.revoke(revoked);
-    const wrong = [`Bearer ${revoked}`, 'Bearer mdsk_unknown', 'Bearer x', 'Bearer', 'Basic dTpw', `bearer  ${revoked}`, `Bearer mdsk_${'x'.repeat(5000)}`];
+    const wrong = [
+      `Bearer ${revoked}`,
+      'Bearer mdsk_unknown',
+      'Bearer x',
+      'Bearer',
+      'Basic dTpw',
+      `bearer  ${revoked}`,
+      `Bearer mdsk_${'x'.repeat(5000)}`,
+    ];
     for (const authorization of wrong) {
       const refused = await call({ key: undefined, headers: { authorization } });
       assert.equal(refused.code, 'INVALID_TOKEN', authorization);
@@ -119,7 +131,10 @@ for (const route of operations) {
   });
 
   test(`${nameOf(route)}: too large`, async () => {
-    const refused = await call({ body: undefined, headers: { 'content-type': 'application/json', 'content-length': String((route.body?.maxBytes ?? 0) + 1), expect: '100-continue' } });
+    const refused = await call({
+      body: undefined,
+      headers: { 'content-type': 'application/json', 'content-length': String((route.body?.maxBytes ?? 0) + 1), expect: '100-continue' },
+    });
     assert.equal(refused.status, 413);
     assert.equal(refused.headers.connection, 'close');
   });
@@ -133,7 +148,19 @@ for (const route of operations) {
 }
 
 test('unknown addresses, broken escapes and odd paths are 404 in the one shape', async () => {
-  for (const path of ['/', '/v1', '/v1/message', '/v2/messages', '/v1/messages/%ZZ', '/v1/messages/%ZZ/timeline', '/v1/messages/x/y/z', '//v1/messages', '/V1/messages', '/v1/messages/%00', '/v1/../v1/nothing']) {
+  for (const path of [
+    '/',
+    '/v1',
+    '/v1/message',
+    '/v2/messages',
+    '/v1/messages/%ZZ',
+    '/v1/messages/%ZZ/timeline',
+    '/v1/messages/x/y/z',
+    '//v1/messages',
+    '/V1/messages',
+    '/v1/messages/%00',
+    '/v1/../v1/nothing',
+  ]) {
     const refused = await gateway.call('GET', path, { key: tenant.keys.full });
     assert.equal(refused.code, 'NOT_FOUND', path);
   }
@@ -170,6 +197,8 @@ async function rawExchange(text: string): Promise<ReturnType<typeof responseOf>>
   });
   const [head = '', body = ''] = received.split('\r\n\r\n');
   const [first = '', ...lines] = head.split('\r\n');
-  const headers = Object.fromEntries(lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]));
+  const headers = Object.fromEntries(
+    lines.map((line) => [line.slice(0, line.indexOf(':')).toLowerCase(), line.slice(line.indexOf(':') + 2)]),
+  );
   return responseOf(Number(first.split(' ')[1]), headers, body);
 }

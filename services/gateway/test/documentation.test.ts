@@ -62,14 +62,16 @@ test('the document is OpenAPI 3.1 with everything that it refers to', () => {
 test('every operation has an example of each answer and of each body', () => {
   for (const [path, methods] of Object.entries(document.paths)) {
     for (const [method, operation] of Object.entries(methods)) {
-      for (const content of Object.values(operation.requestBody?.content ?? {})) assert.ok(Object.keys(content.examples ?? {}).length > 0, `${method} ${path}`);
+      for (const content of Object.values(operation.requestBody?.content ?? {}))
+        assert.ok(Object.keys(content.examples ?? {}).length > 0, `${method} ${path}`);
       for (const [status, response] of Object.entries(operation.responses)) {
         for (const [type, content] of Object.entries(response.content ?? {})) {
           if (operation.security.length === 0 && type !== 'application/json') continue;
           if (operation.operationId === 'getOpenapi') continue;
           const examples = Object.values(content.examples ?? {});
           assert.ok(examples.length > 0, `${method} ${path} ${status}`);
-          if (Number(status) >= 400 && operation.security.length > 0) for (const { value } of examples) assert.ok(errorSchema.safeParse(value).success, `${method} ${path} ${status}`);
+          if (Number(status) >= 400 && operation.security.length > 0)
+            for (const { value } of examples) assert.ok(errorSchema.safeParse(value).success, `${method} ${path} ${status}`);
         }
       }
     }

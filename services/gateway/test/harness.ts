@@ -2,18 +2,28 @@
 // their keys, messages, domains and captured mail, and a list of what was asked.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { type IncomingHttpHeaders, request as httpRequest } from 'node:http';
+import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import { AuthServiceService, type Principal, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
-import { type CapturedMail, CapturedMail as CapturedMailMessage, DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import {
+  type CapturedMail,
+  CapturedMail as CapturedMailMessage,
+  DeliveryServiceService,
+} from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
-import { type Domain, Domain as DomainMessage, DomainServiceService, DomainStatus, RecordPurpose } from '@maildoot/proto/maildoot/domain/v1/domain';
+import {
+  type Domain,
+  Domain as DomainMessage,
+  DomainServiceService,
+  DomainStatus,
+  RecordPurpose,
+} from '@maildoot/proto/maildoot/domain/v1/domain';
 import {
   type AcceptMessagesRequest,
   AcceptMessagesResponse,
   GetTimelineResponse,
   type Message,
-  Message as MessageMessage,
   MessageEvent,
+  Message as MessageMessage,
   MessageStatus,
   MessagingServiceService,
   RecipientKind,
@@ -92,7 +102,14 @@ export class FakeServices implements AsyncDisposable {
   async up(name: ServiceName): Promise<void> {
     const implementation = { auth: this.#auth, messaging: this.#messaging, delivery: this.#delivery, domains: this.#domains }[name];
     const listen = this.addresses[name] || '127.0.0.1:0';
-    const server = await startRpcServer({ listen, secret, service: name, logger: quiet, implementations: [implementation.call(this)], drainTimeoutMs: 100 });
+    const server = await startRpcServer({
+      listen,
+      secret,
+      service: name,
+      logger: quiet,
+      implementations: [implementation.call(this)],
+      drainTimeoutMs: 100,
+    });
     this.#servers.set(name, server);
     this.addresses[name] = server.address;
   }
@@ -129,7 +146,17 @@ export class FakeServices implements AsyncDisposable {
     tenant.messages.set(messageId, sampleMessage(messageId));
     this.content.set(messageId, [Buffer.from('Subject: hello\r\n\r\n'), Buffer.from('Hello!\r\n')]);
     const capturedId = newId('cap');
-    tenant.mails.set(capturedId, CapturedMailMessage.fromPartial({ id: capturedId, messageId, subject: 'hello', rcptTo: ['user@example.com'], dkim: 'pass', receivedAt: new Date() }));
+    tenant.mails.set(
+      capturedId,
+      CapturedMailMessage.fromPartial({
+        id: capturedId,
+        messageId,
+        subject: 'hello',
+        rcptTo: ['user@example.com'],
+        dkim: 'pass',
+        receivedAt: new Date(),
+      }),
+    );
     const domain = `${id.slice(-8)}.example`;
     tenant.domains.set(domain, sampleDomain(domain));
     const keys = {
@@ -152,7 +179,12 @@ export class FakeServices implements AsyncDisposable {
   }
 
   /** Writes the call down, then does what was asked for instead, or the usual. */
-  async #answer<Request, Response>(rpc: string, request: Request, call: RpcCall, usual: (tenant: Tenant) => Response | Promise<Response>): Promise<Response> {
+  async #answer<Request, Response>(
+    rpc: string,
+    request: Request,
+    call: RpcCall,
+    usual: (tenant: Tenant) => Response | Promise<Response>,
+  ): Promise<Response> {
     this.asked.push({ rpc, request, tenantId: call.tenantId, requestId: call.requestId });
     const instead = this.#instead.get(rpc);
     if (instead) return (await instead(request as never, call)) as Response;
@@ -179,7 +211,17 @@ export class FakeServices implements AsyncDisposable {
             tenant.keyIds.add(id);
             const { name, scope, allowedIps, allowedDomains } = request;
             return {
-              apiKey: { id, name, prefix: 'mdsk_abcd', scope, allowedIps, allowedDomains, createdAt: new Date(), expiresAt: undefined, lastUsedAt: undefined },
+              apiKey: {
+                id,
+                name,
+                prefix: 'mdsk_abcd',
+                scope,
+                allowedIps,
+                allowedDomains,
+                createdAt: new Date(),
+                expiresAt: undefined,
+                lastUsedAt: undefined,
+              },
               key: `mdsk_${'k'.repeat(43)}`,
               replayed: false,
             };
@@ -231,7 +273,11 @@ export class FakeServices implements AsyncDisposable {
       listMessages: {
         allow,
         handle: (request, call) =>
-          this.#answer('listMessages', request, call, (tenant) => ({ messages: [...tenant.messages.values()], nextAfterId: '', searchedBackTo: new Date() })),
+          this.#answer('listMessages', request, call, (tenant) => ({
+            messages: [...tenant.messages.values()],
+            nextAfterId: '',
+            searchedBackTo: new Date(),
+          })),
       },
       getMessage: {
         allow,
@@ -254,12 +300,19 @@ export class FakeServices implements AsyncDisposable {
       cancelMessage: {
         allow,
         handle: (request, call) =>
-          this.#answer('cancelMessage', request, call, (tenant) => ({ message: { ...find(tenant, request.id), status: MessageStatus.MESSAGE_STATUS_CANCELLED } })),
+          this.#answer('cancelMessage', request, call, (tenant) => ({
+            message: { ...find(tenant, request.id), status: MessageStatus.MESSAGE_STATUS_CANCELLED },
+          })),
       },
       getContent: {
         allow,
         handle: async function* (request, call) {
-          const frames = await services.#answer('getContent', request, call, (tenant) => services.content.get(find(tenant, request.id).id) ?? []);
+          const frames = await services.#answer(
+            'getContent',
+            request,
+            call,
+            (tenant) => services.content.get(find(tenant, request.id).id) ?? [],
+          );
           for (const data of frames) yield { data };
         },
       },
@@ -273,7 +326,8 @@ export class FakeServices implements AsyncDisposable {
       cancelRecipients: { allow: ['messaging'], handle: () => assert.fail('not for the gateway') },
       listCapturedMail: {
         allow,
-        handle: (request, call) => this.#answer('listCapturedMail', request, call, (tenant) => ({ mails: [...tenant.mails.values()], hasMore: false })),
+        handle: (request, call) =>
+          this.#answer('listCapturedMail', request, call, (tenant) => ({ mails: [...tenant.mails.values()], hasMore: false })),
       },
       getCapturedMail: {
         allow,
@@ -292,11 +346,13 @@ export class FakeServices implements AsyncDisposable {
     return implement(DomainServiceService, {
       createDomain: {
         allow,
-        handle: (request, call) => this.#answer('createDomain', request, call, () => ({ domain: sampleDomain(request.domain), replayed: false })),
+        handle: (request, call) =>
+          this.#answer('createDomain', request, call, () => ({ domain: sampleDomain(request.domain), replayed: false })),
       },
       listDomains: {
         allow,
-        handle: (request, call) => this.#answer('listDomains', request, call, (tenant) => ({ domains: [...tenant.domains.values()], hasMore: false })),
+        handle: (request, call) =>
+          this.#answer('listDomains', request, call, (tenant) => ({ domains: [...tenant.domains.values()], hasMore: false })),
       },
       verifyDomain: {
         allow,
@@ -325,7 +381,10 @@ export function acceptedAll(request: AcceptMessagesRequest): AcceptMessagesRespo
   return AcceptMessagesResponse.fromPartial({
     batchId: request.batchId,
     results: request.messages.map(({ id }) => ({
-      result: { $case: 'accepted' as const, value: { id, status: MessageStatus.MESSAGE_STATUS_QUEUED, createdAt: new Date(), estimatedSendAt: new Date() } },
+      result: {
+        $case: 'accepted' as const,
+        value: { id, status: MessageStatus.MESSAGE_STATUS_QUEUED, createdAt: new Date(), estimatedSendAt: new Date() },
+      },
     })),
   });
 }
@@ -371,7 +430,15 @@ function sampleEvent(): MessageEvent {
       outcome: Outcome.OUTCOME_DELIVERED,
       startedAt: new Date(0),
       finishedAt: new Date(42),
-      session: { host: 'mx.example.com', remoteAddress: '203.0.113.5:25', tlsVersion: 'TLSv1.3', command: 'DATA', replyCode: 250, enhancedCode: '2.0.0', reply: '2.0.0 OK' },
+      session: {
+        host: 'mx.example.com',
+        remoteAddress: '203.0.113.5:25',
+        tlsVersion: 'TLSv1.3',
+        command: 'DATA',
+        replyCode: 250,
+        enhancedCode: '2.0.0',
+        reply: '2.0.0 OK',
+      },
     },
   });
 }
@@ -381,7 +448,16 @@ function sampleDomain(domain: string): Domain {
     id: newId('dom'),
     domain,
     status: DomainStatus.DOMAIN_STATUS_PENDING,
-    records: [{ type: 'TXT', name: `_maildoot.${domain}`, value: 'v', purpose: RecordPurpose.RECORD_PURPOSE_OWNERSHIP, required: true, status: DomainStatus.DOMAIN_STATUS_PENDING }],
+    records: [
+      {
+        type: 'TXT',
+        name: `_maildoot.${domain}`,
+        value: 'v',
+        purpose: RecordPurpose.RECORD_PURPOSE_OWNERSHIP,
+        required: true,
+        status: DomainStatus.DOMAIN_STATUS_PENDING,
+      },
+    ],
     createdAt: new Date(),
   });
 }
@@ -465,7 +541,8 @@ export function send(url: string, method: string, path: string, { key, body, hea
 export function responseOf(status: number, headers: IncomingHttpHeaders, text: string): Response {
   const isJson = headers['content-type']?.startsWith('application/json') === true && text !== '';
   const json: unknown = isJson ? JSON.parse(text) : undefined;
-  const error = status >= 400 ? (json as { error?: { code?: ErrorCode; issues?: { path: string; code: string }[] } } | undefined)?.error : undefined;
+  const error =
+    status >= 400 ? (json as { error?: { code?: ErrorCode; issues?: { path: string; code: string }[] } } | undefined)?.error : undefined;
   return { status, headers, text, json, code: error?.code, issues: error?.issues?.map((issue) => `${issue.path} ${issue.code}`) ?? [] };
 }
 
@@ -492,7 +569,8 @@ export function checkAnswer(method: string, path: string, response: Response, ex
     assert.equal(errorTable[parsed.data.error.code].status, status, where);
     assert.ok(parsed.data.error.docs.endsWith(`/docs/errors#${parsed.data.error.code}`), where);
     assert.equal(headers['cache-control'], 'no-store', where);
-    if (route && parsed.data.error.code !== 'METHOD_NOT_ALLOWED') assert.ok(errorsOf(route).includes(parsed.data.error.code), `${where}: not documented`);
+    if (route && parsed.data.error.code !== 'METHOD_NOT_ALLOWED')
+      assert.ok(errorsOf(route).includes(parsed.data.error.code), `${where}: not documented`);
     return;
   }
   const documented = route?.responses.find((one) => one.status === status);

@@ -1,7 +1,8 @@
 // Every operation with a request that works, made from the route table, for tests that try something on all of them.
-import type { KnownTenant } from './harness.ts';
+
 import type { Operation } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
+import type { KnownTenant } from './harness.ts';
 
 export const operations: readonly Operation[] = routes.filter((route) => route.kind === 'operation');
 

@@ -75,11 +75,16 @@ test('stopping lets running requests finish, ends waits, and takes no new connec
     await release.promise;
     throw new Error('an answer all the same');
   });
-  services.instead('listCapturedMail', (_request, call) => new Promise((_, reject) => call.signal.addEventListener('abort', () => reject(new Error('aborted')))));
+  services.instead(
+    'listCapturedMail',
+    (_request, call) => new Promise((_, reject) => call.signal.addEventListener('abort', () => reject(new Error('aborted')))),
+  );
   const { messageId } = services.addTenant();
   const running = gateway.call('DELETE', `/v1/messages/${messageId}`, { key: keys.full, expectFailure: true });
   const waiting = gateway.call('GET', '/v1/test/inbox?wait=60', { key: keys.full, expectFailure: true });
-  await waitFor(() => services.requestsOf('cancelMessage').length + services.requestsOf('listCapturedMail').length === 2, { what: 'both requests to be under way' });
+  await waitFor(() => services.requestsOf('cancelMessage').length + services.requestsOf('listCapturedMail').length === 2, {
+    what: 'both requests to be under way',
+  });
   const stopped = gateway[Symbol.asyncDispose]();
   const ended = await waiting;
   assert.equal(ended.status, 503);
@@ -126,7 +131,9 @@ test('importing the service opens nothing', async () => {
   const { execFile } = await import('node:child_process');
   const script = `const before = process.getActiveResourcesInfo().length; await import(${JSON.stringify(new URL('../src/service.ts', import.meta.url).href)}); process.stdout.write(JSON.stringify(process.getActiveResourcesInfo().filter((kind) => !/^(PipeWrap|TTYWrap|FSReqPromise|CloseReq)$/.test(kind))));`;
   const output = await new Promise<string>((resolve, reject) =>
-    execFile(process.execPath, ['--input-type=module', '--eval', script], { env: {} }, (error, stdout) => (error ? reject(error) : resolve(stdout))),
+    execFile(process.execPath, ['--input-type=module', '--eval', script], { env: {} }, (error, stdout) =>
+      error ? reject(error) : resolve(stdout),
+    ),
   );
   assert.equal(output, '[]');
 });

@@ -21,18 +21,57 @@ after(async () => {
 
 const oddText = fc.oneof(
   fc.string({ unit: 'binary', maxLength: 40 }),
-  fc.constantFrom('', '\0', '\r\n', '\ud800', '__proto__', 'constructor', 'a@b.c', '<a@b.c>', '"', '\u2028', '💥', 'x'.repeat(2000), '9e99', '-1', 'NaN', '2026-02-30T00:00:00Z', '9999-12-31T23:59:59Z', '=', '===='),
+  fc.constantFrom(
+    '',
+    '\0',
+    '\r\n',
+    '\ud800',
+    '__proto__',
+    'constructor',
+    'a@b.c',
+    '<a@b.c>',
+    '"',
+    '\u2028',
+    '💥',
+    'x'.repeat(2000),
+    '9e99',
+    '-1',
+    'NaN',
+    '2026-02-30T00:00:00Z',
+    '9999-12-31T23:59:59Z',
+    '=',
+    '====',
+  ),
 );
 const oddValue = fc.oneof(
   { weight: 3, arbitrary: oddText },
   { weight: 2, arbitrary: fc.jsonValue({ maxDepth: 3 }) },
-  { weight: 1, arbitrary: fc.constantFrom<unknown>(null, 0, -1, 1e308, true, [], {}, [[]], [null], { email: null }, { email: 'a@b.c', name: {} }, Array(2000).fill('a@b.c')) },
+  {
+    weight: 1,
+    arbitrary: fc.constantFrom<unknown>(
+      null,
+      0,
+      -1,
+      1e308,
+      true,
+      [],
+      {},
+      [[]],
+      [null],
+      { email: null },
+      { email: 'a@b.c', name: {} },
+      Array(2000).fill('a@b.c'),
+    ),
+  },
 );
 
 /** Every place of a value: the value itself, and those of what is in it. */
 function placesOf(value: unknown, path: (string | number)[] = []): (string | number)[][] {
   if (typeof value !== 'object' || value === null) return [path];
-  return [path, ...Object.entries(value).flatMap(([name, inner]) => placesOf(inner, [...path, Array.isArray(value) ? Number(name) : name]))];
+  return [
+    path,
+    ...Object.entries(value).flatMap(([name, inner]) => placesOf(inner, [...path, Array.isArray(value) ? Number(name) : name])),
+  ];
 }
 
 function withChange(value: unknown, [first, ...rest]: (string | number)[], change: (old: unknown) => unknown): unknown {
@@ -87,10 +126,30 @@ for (const route of operations) {
   }
 
   test(`${nameOf(route)}: any query`, async () => {
-    const names = fc.oneof(oddText, fc.constantFrom('limit', 'cursor', 'to', 'from', 'subject', 'tag', 'status', 'metadata', 'metadata[a]', 'metadata[__proto__]', 'created_after', 'domain', 'batch_id', 'message_id'));
+    const names = fc.oneof(
+      oddText,
+      fc.constantFrom(
+        'limit',
+        'cursor',
+        'to',
+        'from',
+        'subject',
+        'tag',
+        'status',
+        'metadata',
+        'metadata[a]',
+        'metadata[__proto__]',
+        'created_after',
+        'domain',
+        'batch_id',
+        'message_id',
+      ),
+    );
     await fc.assert(
       fc.asyncProperty(fc.array(fc.tuple(names, oddText), { minLength: 1, maxLength: 4 }), async (pairs) => {
-        const query = pairs.map(([name, value]) => `${encodeURIComponent(name.toWellFormed())}=${encodeURIComponent(value.toWellFormed())}`).join('&');
+        const query = pairs
+          .map(([name, value]) => `${encodeURIComponent(name.toWellFormed())}=${encodeURIComponent(value.toWellFormed())}`)
+          .join('&');
         await gateway.call(route.method, `${path()}?${query}`, { key: tenant.keys.full, ...(route.body ? { body: bodyFor(route) } : {}) });
       }),
       { numRuns: 60 },
@@ -101,7 +160,11 @@ for (const route of operations) {
     test(`${nameOf(route)}: any id`, async () => {
       await fc.assert(
         fc.asyncProperty(oddText, async (text) => {
-          const { status } = await gateway.call(route.method, route.path.replace(/:[a-z]+/, encodeURIComponent(text.toWellFormed()) || 'x'), { key: tenant.keys.full });
+          const { status } = await gateway.call(
+            route.method,
+            route.path.replace(/:[a-z]+/, encodeURIComponent(text.toWellFormed()) || 'x'),
+            { key: tenant.keys.full },
+          );
           assert.ok(status === 404 || status === 405, String(status));
         }),
         { numRuns: 60 },
@@ -112,9 +175,22 @@ for (const route of operations) {
 
 test('any Idempotency-Key that a header can carry', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.string({ unit: fc.integer({ min: 0x20, max: 0xff }).filter((code) => code !== 0x7f).map((code) => String.fromCharCode(code)), maxLength: 300 }), async (key) => {
-      await gateway.call('POST', '/v1/messages', { key: tenant.keys.full, body: operations[0]?.body?.examples[0].value, headers: { 'idempotency-key': key } });
-    }),
+    fc.asyncProperty(
+      fc.string({
+        unit: fc
+          .integer({ min: 0x20, max: 0xff })
+          .filter((code) => code !== 0x7f)
+          .map((code) => String.fromCharCode(code)),
+        maxLength: 300,
+      }),
+      async (key) => {
+        await gateway.call('POST', '/v1/messages', {
+          key: tenant.keys.full,
+          body: operations[0]?.body?.examples[0].value,
+          headers: { 'idempotency-key': key },
+        });
+      },
+    ),
     { numRuns: 60 },
   );
 });

@@ -26,7 +26,8 @@ beforeEach(() => {
   for (const rpc of ['listMessages', 'getContent', 'listCapturedMail', 'getMessage']) services.instead(rpc);
 });
 
-const get = (path: string, options: Parameters<Gateway['call']>[2] = {}) => gateway.call('GET', path, { key: tenant.keys.full, ...options });
+const get = (path: string, options: Parameters<Gateway['call']>[2] = {}) =>
+  gateway.call('GET', path, { key: tenant.keys.full, ...options });
 
 test('every filter of the list of messages arrives at messaging', async () => {
   const batch = newId('bat');
@@ -100,24 +101,42 @@ for (const [query, issues] of [
 
 test('a message is shown with its recipients by kind and its events', async () => {
   const { json } = await get(`/v1/messages/${tenant.messageId}`);
-  const shown = json as { to: { email: string }[]; bcc: { email: string }[]; recipients: { status: string; bounce: { diagnostic: string } | null }[]; events: { type: string }[] };
-  assert.deepEqual(shown.to.map(({ email }) => email), ['user@example.com']);
-  assert.deepEqual(shown.bcc.map(({ email }) => email), ['hidden@example.com']);
-  assert.deepEqual(shown.recipients.map(({ status }) => status), ['delivered', 'bounced']);
+  const shown = json as {
+    to: { email: string }[];
+    bcc: { email: string }[];
+    recipients: { status: string; bounce: { diagnostic: string } | null }[];
+    events: { type: string }[];
+  };
+  assert.deepEqual(
+    shown.to.map(({ email }) => email),
+    ['user@example.com'],
+  );
+  assert.deepEqual(
+    shown.bcc.map(({ email }) => email),
+    ['hidden@example.com'],
+  );
+  assert.deepEqual(
+    shown.recipients.map(({ status }) => status),
+    ['delivered', 'bounced'],
+  );
   assert.equal(shown.recipients[1]?.bounce?.diagnostic, 'smtp; 550 5.1.1 user unknown');
   assert.equal(shown.events[0]?.type, 'message.delivered');
 });
 
 test('the timeline tells each attempt in numbers and in a sentence', async () => {
   const { json } = await get(`/v1/messages/${tenant.messageId}/timeline`);
-  const [first] = (json as { recipients: { attempts: { summary: string; duration_ms: number; session: { reply: string } }[] }[] }).recipients;
+  const [first] = (json as { recipients: { attempts: { summary: string; duration_ms: number; session: { reply: string } }[] }[] })
+    .recipients;
   assert.equal(first?.attempts[0]?.summary, 'mx.example.com took the message over TLSv1.3 in 42 ms: 250 2.0.0 OK.');
   assert.equal(first?.attempts[0]?.duration_ms, 42);
   assert.equal(first?.attempts[0]?.session.reply, '2.0.0 OK');
 });
 
 test('a status of a later release does not make a message unreadable', async () => {
-  services.instead('listMessages', () => ({ messages: [{ id: newId('msg'), status: 99, recipients: [], replyTo: [], tags: [], metadata: {}, createdAt: new Date(), sizeBytes: 0n }], nextAfterId: '' }));
+  services.instead('listMessages', () => ({
+    messages: [{ id: newId('msg'), status: 99, recipients: [], replyTo: [], tags: [], metadata: {}, createdAt: new Date(), sizeBytes: 0n }],
+    nextAfterId: '',
+  }));
   const { json } = await get('/v1/messages');
   assert.equal((json as { data: { status: string }[] }).data[0]?.status, 'unknown');
 });
@@ -126,7 +145,9 @@ test('content comes as MIME, in order, in frames', async () => {
   const frames = Array.from({ length: 40 }, (_, index) => Buffer.alloc(256 * 1024, index));
   services.content.set(tenant.messageId, frames);
   const { hash } = await import('node:crypto');
-  const response = await fetch(`${gateway.url}/v1/messages/${tenant.messageId}/content`, { headers: { authorization: `Bearer ${tenant.keys.read}` } });
+  const response = await fetch(`${gateway.url}/v1/messages/${tenant.messageId}/content`, {
+    headers: { authorization: `Bearer ${tenant.keys.read}` },
+  });
   assert.equal(response.headers.get('content-type'), 'message/rfc822');
   assert.equal(hash('sha256', Buffer.from(await response.arrayBuffer())), hash('sha256', Buffer.concat(frames)));
 });
@@ -134,22 +155,37 @@ test('content comes as MIME, in order, in frames', async () => {
 test('content that breaks off in the middle is not passed off as whole', async () => {
   services.instead('getContent', () => {
     const frames = [Buffer.from('first')][Symbol.iterator]();
-    return { [Symbol.iterator]: () => ({ next: () => { const step = frames.next(); if (step.done) throw rpcErrors.UNAVAILABLE({ message: 'lost' }); return step; } }) };
+    return {
+      [Symbol.iterator]: () => ({
+        next: () => {
+          const step = frames.next();
+          if (step.done) throw rpcErrors.UNAVAILABLE({ message: 'lost' });
+          return step;
+        },
+      }),
+    };
   });
-  const response = await fetch(`${gateway.url}/v1/messages/${tenant.messageId}/content`, { headers: { authorization: `Bearer ${tenant.keys.read}` } });
+  const response = await fetch(`${gateway.url}/v1/messages/${tenant.messageId}/content`, {
+    headers: { authorization: `Bearer ${tenant.keys.read}` },
+  });
   assert.equal(response.status, 200);
   await assert.rejects(response.text());
 });
 
 test('HEAD of content gives the call up after the first frame', async () => {
-  services.content.set(tenant.messageId, Array.from({ length: 200 }, () => Buffer.alloc(256 * 1024)));
+  services.content.set(
+    tenant.messageId,
+    Array.from({ length: 200 }, () => Buffer.alloc(256 * 1024)),
+  );
   const head = await gateway.call('HEAD', `/v1/messages/${tenant.messageId}/content`, { key: tenant.keys.read });
   assert.equal(head.status, 200);
   assert.equal(head.headers['content-type'], 'message/rfc822');
 });
 
 test('the test inbox is asked with everything that was given', async () => {
-  await get(`/v1/test/inbox?to=User@Example.COM&subject=code&message_id=${tenant.messageId}&wait=1&limit=3&cursor=${cursorAfter('cap', tenant.capturedId)}`);
+  await get(
+    `/v1/test/inbox?to=User@Example.COM&subject=code&message_id=${tenant.messageId}&wait=1&limit=3&cursor=${cursorAfter('cap', tenant.capturedId)}`,
+  );
   assert.deepEqual(services.requestsOf<ListCapturedMailRequest>('listCapturedMail'), [
     { limit: 3, afterId: tenant.capturedId, to: 'User@example.com', subject: 'code', waitMs: 1000, messageId: tenant.messageId },
   ]);
@@ -171,9 +207,15 @@ test('a browser that opens the inbox’s API address is sent to the page', async
 
 test('who stops waiting ends the wait behind the gateway too', async () => {
   const aborted = Promise.withResolvers<void>();
-  services.instead('listCapturedMail', (_request, call) => new Promise(() => call.signal.addEventListener('abort', () => aborted.resolve())));
+  services.instead(
+    'listCapturedMail',
+    (_request, call) => new Promise(() => call.signal.addEventListener('abort', () => aborted.resolve())),
+  );
   const controller = new AbortController();
-  const asked = fetch(`${gateway.url}/v1/test/inbox?wait=60`, { headers: { authorization: `Bearer ${tenant.keys.full}` }, signal: controller.signal });
+  const asked = fetch(`${gateway.url}/v1/test/inbox?wait=60`, {
+    headers: { authorization: `Bearer ${tenant.keys.full}` },
+    signal: controller.signal,
+  });
   asked.catch(() => undefined);
   await waitFor(() => services.requestsOf('listCapturedMail').length === 1, { what: 'the wait to begin' });
   controller.abort();

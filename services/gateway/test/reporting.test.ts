@@ -20,7 +20,11 @@ test('requests are told apart by route and status, and nothing of their content 
   const message = { from: 'a@b.example', to: `${marker}@example.com`, subject: marker, text: marker, metadata: { [marker]: marker } };
   const traceId = '0af7651916cd43dd8448eb211c80319c';
 
-  const sent = await gateway.call('POST', '/v1/messages', { key, body: message, headers: { traceparent: `00-${traceId}-b7ad6b7169203331-01`, 'x-marker': marker, 'idempotency-key': marker } });
+  const sent = await gateway.call('POST', '/v1/messages', {
+    key,
+    body: message,
+    headers: { traceparent: `00-${traceId}-b7ad6b7169203331-01`, 'x-marker': marker, 'idempotency-key': marker },
+  });
   await gateway.call('POST', '/v1/messages', { key, body: { ...message, [marker]: 1 } });
   await gateway.call('POST', '/v1/messages', { key, body: `{"subject": ${marker}` });
   await gateway.call('POST', '/v1/messages', { key, body: `{"subject": "${marker}${'x'.repeat(2_000_000)}"` });
@@ -38,7 +42,10 @@ test('requests are told apart by route and status, and nothing of their content 
   assert.deepEqual({ method, route, status, tenant_id }, { method: 'POST', route: '/v1/messages', status: 202, tenant_id: tenant.id });
   await logs.waitForRecord((record) => record.status === 500, 'the line of the failure');
 
-  const spans = await collector.waitForTrace((trace) => trace.some(({ name, traceId: id }) => name === 'POST /v1/messages' && id === traceId), 'the span of the first request');
+  const spans = await collector.waitForTrace(
+    (trace) => trace.some(({ name, traceId: id }) => name === 'POST /v1/messages' && id === traceId),
+    'the span of the first request',
+  );
   const server = spans.find(({ name }) => name === 'POST /v1/messages');
   assert.equal(server?.parentSpanId, 'b7ad6b7169203331');
   assert.deepEqual(server?.attributes, { 'http.request.method': 'POST', 'http.route': '/v1/messages', 'http.response.status_code': 202 });
@@ -47,9 +54,15 @@ test('requests are told apart by route and status, and nothing of their content 
 
   await gateway[Symbol.asyncDispose]();
   await telemetry[Symbol.asyncDispose]();
-  for (const [where, text] of [['logs', logs.text], ['spans', collector.text]] as const) {
+  for (const [where, text] of [
+    ['logs', logs.text],
+    ['spans', collector.text],
+  ] as const) {
     assert.ok(text.length > 500, `${where} are empty`);
-    assert.ok(!text.includes(marker), `the marker is in the ${where}: ${text.slice(Math.max(0, text.indexOf(marker) - 200), text.indexOf(marker) + 50)}`);
+    assert.ok(
+      !text.includes(marker),
+      `the marker is in the ${where}: ${text.slice(Math.max(0, text.indexOf(marker) - 200), text.indexOf(marker) + 50)}`,
+    );
     assert.ok(!text.includes(key), `the key is in the ${where}`);
   }
 });

@@ -35,7 +35,8 @@ after(async () => {
   await services[Symbol.asyncDispose]();
 });
 
-test('the table has every operation and no other', () => assert.deepEqual(Object.keys(allowed).toSorted(), operations.map(nameOf).toSorted()));
+test('the table has every operation and no other', () =>
+  assert.deepEqual(Object.keys(allowed).toSorted(), operations.map(nameOf).toSorted()));
 
 for (const route of operations) {
   for (const scope of ['read', 'send', 'full', 'none'] as const) {
@@ -45,7 +46,10 @@ for (const route of operations) {
       // A scope of a later release: nothing at all here.
       const key = scope === 'none' ? services.addKey({ tenantId: tenant.id, scope: Scope.SCOPE_UNSPECIFIED }) : tenant.keys[scope];
       services.asked.length = 0;
-      const { status, code } = await gateway.call(route.method, pathFor(route, tenant), { key, ...(route.body ? { body: bodyFor(route) } : {}) });
+      const { status, code } = await gateway.call(route.method, pathFor(route, tenant), {
+        key,
+        ...(route.body ? { body: bodyFor(route) } : {}),
+      });
       const reached = services.asked.filter(({ rpc }) => rpc !== 'authenticate');
       if (may) {
         assert.ok(status < 300, String(status));

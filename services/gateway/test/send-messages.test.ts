@@ -4,7 +4,12 @@ import { after, before, beforeEach, test } from 'node:test';
 import type { AcceptMessagesRequest, AcceptMessagesResponse } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { acceptedAll, errors, FakeServices, type Gateway, type KnownTenant, rpcErrors, Scope, startGateway } from './harness.ts';
 
-const message = { from: 'no-reply@yourdomain.com', to: 'user@example.com', subject: 'Order Confirmed', html: '<p>Your order is confirmed!</p>' };
+const message = {
+  from: 'no-reply@yourdomain.com',
+  to: 'user@example.com',
+  subject: 'Order Confirmed',
+  html: '<p>Your order is confirmed!</p>',
+};
 let services: FakeServices;
 let gateway: Gateway;
 let tenant: KnownTenant;
@@ -23,7 +28,8 @@ beforeEach(() => {
   tenant = services.addTenant();
 });
 
-const post = (body: unknown, headers: Record<string, string> = {}) => gateway.call('POST', '/v1/messages', { key: tenant.keys.full, body, headers });
+const post = (body: unknown, headers: Record<string, string> = {}) =>
+  gateway.call('POST', '/v1/messages', { key: tenant.keys.full, body, headers });
 const asked = (): AcceptMessagesRequest => services.requestsOf<AcceptMessagesRequest>('acceptMessages').at(-1)!;
 
 test('one message is accepted under the id that the gateway made', async () => {
@@ -61,7 +67,12 @@ test('every field arrives at messaging as it was meant', async () => {
   });
   const [sent] = asked().messages;
   assert.deepEqual(
-    { ...sent, id: '', requestSha256: sent?.requestSha256.length, attachments: sent?.attachments.map((one) => ({ ...one, content: Buffer.from(one.content).toString('base64') })) },
+    {
+      ...sent,
+      id: '',
+      requestSha256: sent?.requestSha256.length,
+      attachments: sent?.attachments.map((one) => ({ ...one, content: Buffer.from(one.content).toString('base64') })),
+    },
     {
       id: '',
       idempotencyKey: 'item',
@@ -99,7 +110,10 @@ test('a batch is answered item by item, and its bad items are no part of the req
     const { status, json } = await post(body);
     assert.equal(status, 202);
     const { data, batch_id } = json as { data: { id?: string; error?: { code: string; issues: { path: string }[] } }[]; batch_id: string };
-    assert.deepEqual(data.map((item) => item.id), [asked().messages[0]?.id, undefined, asked().messages[1]?.id]);
+    assert.deepEqual(
+      data.map((item) => item.id),
+      [asked().messages[0]?.id, undefined, asked().messages[1]?.id],
+    );
     assert.equal(data[1]?.error?.code, 'VALIDATION_ERROR');
     assert.equal(data[1]?.error?.issues[0]?.path, 'to');
     assert.match(batch_id, /^bat_/);
@@ -110,7 +124,9 @@ test('a batch is answered item by item, and its bad items are no part of the req
 test('messaging’s refusal of one item stands in that item’s place', async () => {
   services.instead<AcceptMessagesRequest>('acceptMessages', (request): AcceptMessagesResponse => {
     const response = acceptedAll(request);
-    response.results[1] = { result: { $case: 'error', value: { code: 'DOMAIN_NOT_VERIFIED', message: 'not yours', issues: [], retryAfterMs: 0 } } };
+    response.results[1] = {
+      result: { $case: 'error', value: { code: 'DOMAIN_NOT_VERIFIED', message: 'not yours', issues: [], retryAfterMs: 0 } },
+    };
     return response;
   });
   const { json } = await post([message, message]);
@@ -127,14 +143,21 @@ test('messaging’s refusal of one item stands in that item’s place', async ()
 });
 
 test('a replayed answer says so, and names the first request’s ids', async () => {
-  services.instead<AcceptMessagesRequest>('acceptMessages', (request) => ({ ...acceptedAll({ ...request, batchId: 'bat_first' }), replayed: true }));
+  services.instead<AcceptMessagesRequest>('acceptMessages', (request) => ({
+    ...acceptedAll({ ...request, batchId: 'bat_first' }),
+    replayed: true,
+  }));
   const { headers, json } = await post([message], { 'idempotency-key': 'k' });
   assert.equal(headers['idempotent-replayed'], 'true');
   assert.equal((json as { batch_id: string }).batch_id, 'bat_first');
 });
 
 for (const [name, body, issues] of [
-  ['atomic: one bad item refuses all', { atomic: true, messages: [message, { ...message, subject: 5, to: [1] }] }, ['messages[1].to[0] invalid_type', 'messages[1].subject invalid_type']],
+  [
+    'atomic: one bad item refuses all',
+    { atomic: true, messages: [message, { ...message, subject: 5, to: [1] }] },
+    ['messages[1].to[0] invalid_type', 'messages[1].subject invalid_type'],
+  ],
   ['no good item in an envelope', { messages: [{ ...message, replyTo: 'x@y.z' }] }, ['messages[0].replyTo unknown_field']],
   ['no good item in a list', [{ ...message, subject: undefined }, 5], ['[0].subject required', '[1] invalid_type']],
   ['no items', { messages: [] }, ['messages too_few']],

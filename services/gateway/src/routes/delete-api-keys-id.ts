@@ -15,7 +15,10 @@ export const deleteApiKeysId = defineRoute({
   errors: ['NOT_FOUND'],
   responses: [{ status: 204, description: 'Revoked.' }],
   handle: async ({ params }, { peers, principal, requestId }) => {
-    await peers.auth.revokeApiKey({ id: pathId('key', params), callerScope: principal.protoScope }, { tenantId: principal.tenantId, requestId });
+    await peers.auth.revokeApiKey(
+      { id: pathId('key', params), callerScope: principal.protoScope },
+      { tenantId: principal.tenantId, requestId },
+    );
     return { status: 204 };
   },
 });

@@ -11,7 +11,8 @@ export const deleteMessagesId = defineRoute({
   operationId: 'cancelMessage',
   tag: 'Messages',
   summary: 'Cancel a message',
-  description: 'Stops every recipient that is not yet handed over, and answers with the message and where each recipient stands. 409 only when nothing could be stopped.',
+  description:
+    'Stops every recipient that is not yet handed over, and answers with the message and where each recipient stands. 409 only when nothing could be stopped.',
   scopes: ['full'],
   params: messageIdParam,
   errors: ['NOT_FOUND', 'MESSAGE_NOT_CANCELLABLE'],

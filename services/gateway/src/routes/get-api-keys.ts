@@ -14,9 +14,19 @@ export const getApiKeys = defineRoute({
   scopes: ['read', 'full'],
   query: z.strictObject({ limit: limitField(), cursor: cursorField('key') }),
   errors: [],
-  responses: [{ status: 200, description: 'A page of keys.', schema: listSchema('ApiKeyList', apiKeySchema), example: { data: [exampleApiKey], next_cursor: null } }],
+  responses: [
+    {
+      status: 200,
+      description: 'A page of keys.',
+      schema: listSchema('ApiKeyList', apiKeySchema),
+      example: { data: [exampleApiKey], next_cursor: null },
+    },
+  ],
   handle: async ({ query }, { peers, principal, requestId, signal }) => {
-    const page = await peers.auth.listApiKeys({ limit: query.limit, afterId: query.cursor ?? '' }, { tenantId: principal.tenantId, requestId, signal });
+    const page = await peers.auth.listApiKeys(
+      { limit: query.limit, afterId: query.cursor ?? '' },
+      { tenantId: principal.tenantId, requestId, signal },
+    );
     return json(200, listJson('key', page.apiKeys.map(apiKeyJson), page.hasMore ? page.apiKeys.at(-1)?.id : undefined));
   },
 });

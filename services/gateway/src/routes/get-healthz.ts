@@ -27,7 +27,10 @@ export const getHealthz = definePublicRoute({
   handle: async ({ health, peers }) => {
     await peers.check();
     const { state, dependencies } = health.snapshot();
-    const lines = Object.entries(dependencies).map(([name, { ok, detail, since }]) => [name, { ok, detail: detail ?? null, since: since.toISOString() }]);
+    const lines = Object.entries(dependencies).map(([name, { ok, detail, since }]) => [
+      name,
+      { ok, detail: detail ?? null, since: since.toISOString() },
+    ]);
     return json(200, { status: state, dependencies: Object.fromEntries(lines) });
   },
 });

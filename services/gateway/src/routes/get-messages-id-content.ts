@@ -27,7 +27,10 @@ export const getMessagesIdContent = defineRoute({
   },
 });
 
-async function* bytesOf(first: { data: Uint8Array }, rest: AsyncIterableIterator<{ data: Uint8Array }>): AsyncGenerator<Uint8Array, void, undefined> {
+async function* bytesOf(
+  first: { data: Uint8Array },
+  rest: AsyncIterableIterator<{ data: Uint8Array }>,
+): AsyncGenerator<Uint8Array, void, undefined> {
   try {
     yield first.data;
     for await (const { data } of rest) yield data;

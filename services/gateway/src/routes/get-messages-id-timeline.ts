@@ -10,7 +10,8 @@ export const getMessagesIdTimeline = defineRoute({
   operationId: 'getMessageTimeline',
   tag: 'Messages',
   summary: 'A message’s way, attempt by attempt',
-  description: 'Per recipient every attempt with its addresses, encryption, the server’s reply verbatim and the time it took, and a sentence that sums it up.',
+  description:
+    'Per recipient every attempt with its addresses, encryption, the server’s reply verbatim and the time it took, and a sentence that sums it up.',
   scopes: ['read', 'send', 'full'],
   params: messageIdParam,
   errors: ['NOT_FOUND'],

@@ -2,11 +2,11 @@
 import { z } from 'zod';
 import { exampleCursor } from '../examples.ts';
 import { listJson, listSchema } from '../list-json.ts';
-import { messageJson, messageSchema, messageStatus } from '../message-json.ts';
-import { timeJson } from '../time-json.ts';
 import { exampleMessage } from '../message-examples.ts';
+import { messageJson, messageSchema, messageStatus } from '../message-json.ts';
 import { cursorField, domainField, emailField, idField, limitField, textField, timeField } from '../query.ts';
 import { defineRoute, json } from '../route.ts';
+import { timeJson } from '../time-json.ts';
 
 export const getMessages = defineRoute({
   method: 'GET',
@@ -40,7 +40,11 @@ export const getMessages = defineRoute({
       status: 200,
       description: 'A page of messages.',
       schema: listSchema('MessageList', messageSchema, {
-        searched_back_to: z.iso.datetime().nullable().optional().meta({ description: 'How far back a filtered list looked; only in filtered answers.' }),
+        searched_back_to: z.iso
+          .datetime()
+          .nullable()
+          .optional()
+          .meta({ description: 'How far back a filtered list looked; only in filtered answers.' }),
       }),
       example: { data: [exampleMessage], next_cursor: exampleCursor },
     },

@@ -18,7 +18,10 @@ export const getTestInboxIdRaw = defineRoute({
   errors: ['NOT_FOUND'],
   responses: [{ status: 200, description: 'The bytes of the mail.', contentType: 'message/rfc822', example: exampleMime }],
   handle: async ({ params }, { peers, principal, requestId, signal }) => {
-    const { raw } = await peers.delivery.getCapturedMail({ id: pathId('cap', params) }, { tenantId: principal.tenantId, requestId, signal, deadlineMs });
+    const { raw } = await peers.delivery.getCapturedMail(
+      { id: pathId('cap', params) },
+      { tenantId: principal.tenantId, requestId, signal, deadlineMs },
+    );
     return { status: 200, content: { bytes: raw, contentType: 'message/rfc822' } };
   },
 });

@@ -16,7 +16,10 @@ export const getTestInboxId = defineRoute({
   errors: ['NOT_FOUND'],
   responses: [{ status: 200, description: 'The mail.', schema: capturedMailSchema, example: exampleCapturedMail }],
   handle: async ({ params }, { peers, principal, requestId, signal }) => {
-    const { mail } = await peers.delivery.getCapturedMail({ id: pathId('cap', params) }, { tenantId: principal.tenantId, requestId, signal });
+    const { mail } = await peers.delivery.getCapturedMail(
+      { id: pathId('cap', params) },
+      { tenantId: principal.tenantId, requestId, signal },
+    );
     if (mail === undefined) throw notFound();
     return json(200, capturedMailJson(mail));
   },

@@ -14,7 +14,8 @@ export const getTestInbox = defineRoute({
   operationId: 'listCapturedMail',
   tag: 'Test inbox',
   summary: 'List captured mail, newest first',
-  description: 'For tests: send, then ask with `wait` for what arrives, with its links and codes taken out. A browser that opens this address is sent to the inbox page.',
+  description:
+    'For tests: send, then ask with `wait` for what arrives, with its links and codes taken out. A browser that opens this address is sent to the inbox page.',
   scopes: ['read', 'full'],
   query: z.strictObject({
     limit: limitField(),
@@ -29,13 +30,25 @@ export const getTestInbox = defineRoute({
   browsersGoTo: '/inbox',
   errors: [],
   responses: [
-    { status: 200, description: 'A page of captured mail.', schema: listSchema('CapturedMailList', capturedMailSchema), example: { data: [exampleCapturedMail], next_cursor: null } },
+    {
+      status: 200,
+      description: 'A page of captured mail.',
+      schema: listSchema('CapturedMailList', capturedMailSchema),
+      example: { data: [exampleCapturedMail], next_cursor: null },
+    },
     { status: 303, description: 'To the inbox page, where `Accept` asks for HTML.' },
   ],
   handle: async ({ query }, { peers, principal, requestId, signal }) => {
     const waitMs = query.wait * 1000;
     const page = await peers.delivery.listCapturedMail(
-      { limit: query.limit, afterId: query.cursor ?? '', to: query.to ?? '', subject: query.subject ?? '', messageId: query.message_id ?? '', waitMs },
+      {
+        limit: query.limit,
+        afterId: query.cursor ?? '',
+        to: query.to ?? '',
+        subject: query.subject ?? '',
+        messageId: query.message_id ?? '',
+        waitMs,
+      },
       { tenantId: principal.tenantId, requestId, signal, deadlineMs: waitMs + deadlineMs },
     );
     return json(200, listJson('cap', page.mails.map(capturedMailJson), page.hasMore ? page.mails.at(-1)?.id : undefined));

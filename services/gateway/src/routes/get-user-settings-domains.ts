@@ -14,9 +14,19 @@ export const getUserSettingsDomains = defineRoute({
   scopes: ['read', 'full'],
   query: z.strictObject({ limit: limitField(), cursor: cursorField('dom') }),
   errors: [],
-  responses: [{ status: 200, description: 'A page of domains.', schema: listSchema('DomainList', domainSchema), example: { data: [exampleDomain], next_cursor: null } }],
+  responses: [
+    {
+      status: 200,
+      description: 'A page of domains.',
+      schema: listSchema('DomainList', domainSchema),
+      example: { data: [exampleDomain], next_cursor: null },
+    },
+  ],
   handle: async ({ query }, { peers, principal, requestId, signal }) => {
-    const page = await peers.domains.listDomains({ limit: query.limit, afterId: query.cursor ?? '' }, { tenantId: principal.tenantId, requestId, signal });
+    const page = await peers.domains.listDomains(
+      { limit: query.limit, afterId: query.cursor ?? '' },
+      { tenantId: principal.tenantId, requestId, signal },
+    );
     return json(200, listJson('dom', page.domains.map(domainJson), page.hasMore ? page.domains.at(-1)?.id : undefined));
   },
 });

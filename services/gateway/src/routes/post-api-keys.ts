@@ -22,12 +22,18 @@ const domain = z.string().refine((text) => normaliseDomain(text.trim().replace(/
 const newKey = z
   .strictObject({
     name: z.string().min(1).meta({ description: 'What you know it by.' }),
-    scope: z
-      .enum(scopes.words)
-      .meta({ description: '`read`: every GET. `send`: sending, and GET of messages. `full`: everything.' }),
+    scope: z.enum(scopes.words).meta({ description: '`read`: every GET. `send`: sending, and GET of messages. `full`: everything.' }),
     expires_at: z.iso.datetime({ offset: true }).nullish(),
-    allowed_ips: z.array(network).max(maxListed).optional().meta({ description: 'Networks it may be used from.', examples: [['198.51.100.0/24']] }),
-    allowed_domains: z.array(domain).max(maxListed).optional().meta({ description: 'Domains it may send from.', examples: [['yourdomain.com']] }),
+    allowed_ips: z
+      .array(network)
+      .max(maxListed)
+      .optional()
+      .meta({ description: 'Networks it may be used from.', examples: [['198.51.100.0/24']] }),
+    allowed_domains: z
+      .array(domain)
+      .max(maxListed)
+      .optional()
+      .meta({ description: 'Domains it may send from.', examples: [['yourdomain.com']] }),
   })
   .meta({ id: 'ApiKeyInput' });
 
@@ -37,13 +43,19 @@ export const postApiKeys = defineRoute({
   operationId: 'createApiKey',
   tag: 'API keys',
   summary: 'Make an API key',
-  description: 'The answer has the key; it is never shown again. With an idempotency key the same request gets the same key back for a day.',
+  description:
+    'The answer has the key; it is never shown again. With an idempotency key the same request gets the same key back for a day.',
   scopes: ['full'],
   idempotent: true,
   body: {
     schema: newKey,
     maxBytes: 64 * 1024,
-    examples: [{ summary: 'A key that only sends', value: { name: 'Shop', scope: 'send', allowed_domains: ['yourdomain.com'], allowed_ips: ['198.51.100.0/24'] } }],
+    examples: [
+      {
+        summary: 'A key that only sends',
+        value: { name: 'Shop', scope: 'send', allowed_domains: ['yourdomain.com'], allowed_ips: ['198.51.100.0/24'] },
+      },
+    ],
   },
   errors: ['CONFLICT'],
   responses: [

@@ -3,16 +3,16 @@ import type { Accepted, AcceptMessagesResponse, AcceptResult } from '@maildoot/p
 import type { ErrorDetail } from '@maildoot/proto/maildoot/rpc/v1/error';
 import { RpcError } from '@maildoot/rpc/errors';
 import { z } from 'zod';
+import { errorSchema } from '../error-json.ts';
 import { ApiError, apiErrorFrom, errorBody, errorTable, internalError, knownCode } from '../errors.ts';
+import { exampleIds, exampleTime } from '../examples.ts';
 import { largeBodyBytes } from '../large-bodies.ts';
 import { messageStatus, messageStatusWord } from '../message-json.ts';
-import { timeJson, timeOf } from '../time-json.ts';
 import { EncodedAcceptRequest } from '../peers.ts';
 import { type Call, defineRoute, json } from '../route.ts';
 import { type ItemProblem, readSendRequest, type SendRequest, sendBody, tooLargeMessage } from '../send-request.ts';
 import { telemetry } from '../telemetry.ts';
-import { errorSchema } from '../error-json.ts';
-import { exampleIds, exampleTime } from '../examples.ts';
+import { timeJson, timeOf } from '../time-json.ts';
 
 /** What the caller wrote, ready to be asked of messaging. */
 interface Outgoing {
@@ -37,7 +37,10 @@ const acceptedSchema = z
   .meta({ id: 'AcceptedMessage' });
 
 const batchSchema = z
-  .strictObject({ batch_id: z.string(), data: z.array(z.union([acceptedSchema, errorSchema])).meta({ description: 'One per item, in order.' }) })
+  .strictObject({
+    batch_id: z.string(),
+    data: z.array(z.union([acceptedSchema, errorSchema])).meta({ description: 'One per item, in order.' }),
+  })
   .meta({ id: 'BatchResult' });
 
 export const postMessages = defineRoute<z.ZodType, Outgoing>({
@@ -58,7 +61,12 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
     examples: [
       {
         summary: 'One message',
-        value: { from: 'no-reply@yourdomain.com', to: 'user@example.com', subject: 'Order Confirmed', html: '<p>Your order is confirmed!</p>' },
+        value: {
+          from: 'no-reply@yourdomain.com',
+          to: 'user@example.com',
+          subject: 'Order Confirmed',
+          html: '<p>Your order is confirmed!</p>',
+        },
       },
       {
         summary: 'With everything',
