@@ -159,7 +159,7 @@ for (const [name, body, issues] of [
     ['messages[1].to[0] invalid_type', 'messages[1].subject invalid_type'],
   ],
   ['no good item in an envelope', { messages: [{ ...message, replyTo: 'x@y.z' }] }, ['messages[0].replyTo unknown_field']],
-  ['no good item in a list', [{ ...message, subject: undefined }, 5], ['[0].subject required', '[1] invalid_type']],
+  ['no good item in a list', [{ ...message, from: undefined }, 5], ['[0].from required', '[1] invalid_type']],
   ['no items', { messages: [] }, ['messages too_few']],
   ['an empty list', [], [' too_few']],
   ['too many items', { messages: Array(1001).fill(null) }, ['messages too_many']],
@@ -274,6 +274,12 @@ test('the largest that is allowed is accepted', async () => {
   };
   assert.equal((await post(body)).status, 202);
   assert.equal(asked().messages[0]?.to.length, 1000);
+});
+
+test('a message needs neither a subject nor both bodies', async () => {
+  const { subject: _, ...without } = message;
+  assert.equal((await post(without)).status, 202);
+  assert.equal(asked().messages[0]?.subject, '');
 });
 
 test('a time in the past means now, so that a retried request stays valid', async () => {
