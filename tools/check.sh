@@ -8,6 +8,10 @@ echo '· types'
 "$bin/tsc" -p tsconfig.json
 echo '· lint and format'
 "$bin/biome" check --error-on-warnings .
+echo '· tables of settings in the READMEs'
+node tools/settings-table.ts --check
+echo '· migrations fit the schemas'
+node tools/migration.ts --check
 echo '· proto'
 (cd proto && PATH=$bin:$PATH buf lint && PATH=$bin:$PATH buf format --diff --exit-code)
 # Against the last release; before the first one, against the proto files as they stood before their last change.

@@ -1,8 +1,8 @@
 /**
- * Writes the tables of settings into the READMEs, between `<!-- settings -->` and `<!-- /settings -->`, from the descriptions that the
+ * Writes the tables of settings into the READMEs that have a place for one, between `<!-- settings -->` and `<!-- /settings -->`, from the descriptions that the
  * processes themselves read. With --check it writes nothing and fails where a table is out of date.
  */
-import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { type Settings, settingsTable } from '../libs/runtime/src/config.ts';
 
 const BLOCK = /<!-- settings -->[\s\S]*?<!-- \/settings -->/;
@@ -19,9 +19,7 @@ for (const service of readdirSync(new URL('services/', root))) {
 
 let stale = 0;
 for (const { readme, config } of pages) {
-  if (!existsSync(readme)) throw new Error(`${readme.pathname} is missing`);
   const text = readFileSync(readme, 'utf8');
-  if (!BLOCK.test(text)) throw new Error(`${readme.pathname} has no place for its settings: <!-- settings --> <!-- /settings -->`);
   const { settings } = (await import(config.href)) as { settings: Settings };
   const next = text.replace(BLOCK, () => `<!-- settings -->\n${settingsTable(settings).trimEnd()}\n<!-- /settings -->`);
   if (next === text) continue;
