@@ -1,5 +1,6 @@
 /** Every statement that a consumer of the PostgreSQL log sends: who is a member, who reads which partition, how far, and the records. */
 
+import { sqlState } from '@maildoot/db/errors';
 import { uuidTime } from '@maildoot/runtime/ids';
 import { maskCredentials } from '@maildoot/runtime/logger';
 import pg from 'pg';
@@ -28,6 +29,17 @@ export interface PartitionPosition {
 // The payload of a partition's records in one fetch; a single record may be as large as it is.
 const FETCH_BYTES = 1_000_000;
 const LONGEST_ERROR = 1_000;
+
+const UNDEFINED_TABLE = '42P01';
+
+interface FetchedRow {
+  partition: number;
+  id: string;
+  key: string;
+  position: string;
+  payload: Buffer;
+  traceparent: string;
+}
 
 export class SubscriptionStore {
   readonly #pool: pg.Pool;
@@ -147,16 +159,17 @@ export class SubscriptionStore {
     await this.#tellMembers();
   }
 
-  /** For each partition the next records behind a position, in order: at most `limit`, and 1 MB, but always the first. */
+  /**
+   * For each partition the next records behind a position, in order: at most `limit`, and 1 MB, but always the first. A topic whose owner
+   * was never started has no table yet, and no records.
+   */
   async fetch(after: PartitionPosition[], limit: number): Promise<RawRecord[]> {
-    const { rows } = await this.#pool.query<{
-      partition: number;
-      id: string;
-      key: string;
-      position: string;
-      payload: Buffer;
-      traceparent: string;
-    }>({ ...this.#fetch, values: [this.#topic.name, ...columns(after), limit, FETCH_BYTES] });
+    const { rows } = await this.#pool
+      .query<FetchedRow>({ ...this.#fetch, values: [this.#topic.name, ...columns(after), limit, FETCH_BYTES] })
+      .catch((error: unknown) => {
+        if (sqlState(error) === UNDEFINED_TABLE) return { rows: [] };
+        throw error;
+      });
     return rows.map((row) => ({ ...row, position: BigInt(row.position), publishedAt: uuidTime(row.id) }));
   }
 
