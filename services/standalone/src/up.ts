@@ -2,7 +2,7 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
-import { loadSettings } from '@maildoot/runtime/config';
+import { loadSettings, SettingsError } from '@maildoot/runtime/config';
 import { type Config, settings } from './config.ts';
 import { HomeError } from './home.ts';
 import { line, reportAndExit, section } from './print.ts';
@@ -11,7 +11,7 @@ async function up(): Promise<void> {
   const startedAt = performance.now();
   const config = loadSettings(settings, process.env);
   if (config.delivery === 'smarthost' && config.smarthost === undefined)
-    throw new HomeError('SMARTHOST must say where DELIVERY=smarthost sends to, as host:port');
+    throw new SettingsError([{ name: 'SMARTHOST', message: 'is required: it says where DELIVERY=smarthost sends to, as host:port' }]);
   await assertFree(config);
   const stopped = signalled();
   // Settings are checked before the services are loaded: a typing error is told at once.
