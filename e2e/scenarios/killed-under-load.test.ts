@@ -16,8 +16,8 @@ import pg from 'pg';
 import { startInternet, verifiedDomain } from '../internet.ts';
 import { inherited, type Platform, startPlatform } from '../platform.ts';
 
-const KILLS = Number(process.env['KILLS'] ?? 10);
-const ACKNOWLEDGED = Number(process.env['ACKNOWLEDGED'] ?? 3000);
+const KILLS = Number(process.env.KILLS ?? 10);
+const ACKNOWLEDGED = Number(process.env.ACKNOWLEDGED ?? 3000);
 const SENDERS = 16;
 
 const RECEIVER = fileURLToPath(new URL('../../libs/testkit/src/smtp-main.ts', import.meta.url));
