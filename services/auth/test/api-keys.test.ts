@@ -34,6 +34,7 @@ test('a key authenticates as what it was made to be', async () => {
     scope: Scope.SCOPE_SEND,
     allowedIps: ['198.51.100.7/32'],
     allowedDomains: ['xn--bcher-kva.example'],
+    expiresAt: new Date('2027-01-01T00:00:00Z'),
   });
 });
 
@@ -46,7 +47,7 @@ test('unknown, revoked and expired credentials answer alike', async () => {
   await authenticate(revoked.key);
 
   await auth.clock.advance(1000);
-  await auth.gateway.revokeApiKey({ id: revoked.apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL }, { tenantId });
+  await auth.gateway.revokeApiKey({ id: revoked.apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
   const answers = await Promise.all(
     [sha256('mdsk_never'), sha256(expiring.key), sha256(revoked.key), Buffer.alloc(0), Buffer.alloc(64)].map((keySha256) =>
       auth.gateway.authenticate({ keySha256 }).then(
@@ -68,7 +69,7 @@ test('lists show everything but the key, newest first, page by page', async () =
   // A key made or revoked in between moves nothing: the cursor is a position, not a count.
   await auth.gateway.createApiKey(request({ name: 'later' }), { tenantId });
   const cursor = page.apiKeys[1]?.id ?? '';
-  await auth.gateway.revokeApiKey({ id: cursor, callerScope: Scope.SCOPE_FULL }, { tenantId });
+  await auth.gateway.revokeApiKey({ id: cursor, callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
   const next = await auth.gateway.listApiKeys({ limit: 2, afterId: cursor }, { tenantId });
   assert.deepEqual([next.apiKeys.map((key) => key.name), next.hasMore], [['a', 'First key'], false]);
   assert.equal(next.apiKeys[1]?.id, first?.id);
@@ -86,10 +87,12 @@ test("another tenant's key answers as one that never was", async () => {
   const theirId = theirs.apiKey?.id ?? '';
   const answers = [];
   for (const id of [theirId, newId('key'), 'key_nonsense', ours.tenantId, '']) {
-    const error = await auth.gateway.revokeApiKey({ id, callerScope: Scope.SCOPE_FULL }, { tenantId: ours.tenantId }).then(
-      () => assert.fail(`${id} was revoked`),
-      (failure: { code: string; status: string; detail: unknown }) => failure,
-    );
+    const error = await auth.gateway
+      .revokeApiKey({ id, callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId: ours.tenantId })
+      .then(
+        () => assert.fail(`${id} was revoked`),
+        (failure: { code: string; status: string; detail: unknown }) => failure,
+      );
     answers.push({ code: error.code, status: error.status, detail: error.detail });
   }
   assert.equal(answers[0]?.code, 'NOT_FOUND');
@@ -108,7 +111,8 @@ test("another tenant's key answers as one that never was", async () => {
 
 test('a revoked key is gone from the list and cannot be revoked again', async () => {
   const { tenantId, apiKey } = await newTenant(auth);
-  const revoke = () => auth.gateway.revokeApiKey({ id: apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL }, { tenantId });
+  const revoke = () =>
+    auth.gateway.revokeApiKey({ id: apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
   await revoke();
   assert.deepEqual((await auth.gateway.listApiKeys({ limit: 10, afterId: '' }, { tenantId })).apiKeys, []);
   await assert.rejects(revoke(), { code: 'NOT_FOUND' });
@@ -122,12 +126,14 @@ test('nobody makes or revokes a key with less than a full one', async () => {
     }
     // The same answer whether the key exists or not: a narrow key learns nothing.
     for (const id of [apiKey?.id ?? '', newId('key')]) {
-      await assert.rejects(auth.gateway.revokeApiKey({ id, callerScope }, { tenantId }), { code: 'INSUFFICIENT_SCOPE' });
+      await assert.rejects(auth.gateway.revokeApiKey({ id, callerScope, callerLimits: undefined }, { tenantId }), {
+        code: 'INSUFFICIENT_SCOPE',
+      });
     }
   }
   for (const scope of [Scope.SCOPE_FULL, Scope.SCOPE_SEND, Scope.SCOPE_READ]) {
     const { apiKey: made } = await auth.gateway.createApiKey(request({ scope }), { tenantId });
-    await auth.gateway.revokeApiKey({ id: made?.id ?? '', callerScope: Scope.SCOPE_FULL }, { tenantId });
+    await auth.gateway.revokeApiKey({ id: made?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
   }
 });
 
@@ -182,10 +188,36 @@ test('the allow-lists: only the gateway asks, only the operator makes tenants', 
   await assert.rejects(auth.stranger.authenticate({ keySha256: sha256('x') }), refused);
   await assert.rejects(auth.stranger.createApiKey(request({}), { tenantId }), refused);
   await assert.rejects(auth.stranger.listApiKeys({ limit: 1, afterId: '' }, { tenantId }), refused);
-  await assert.rejects(auth.stranger.revokeApiKey({ id: '', callerScope: Scope.SCOPE_FULL }, { tenantId }), refused);
+  await assert.rejects(
+    auth.stranger.revokeApiKey({ id: '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId }),
+    refused,
+  );
   await assert.rejects(auth.gateway.createTenant({ name: 'x', email: 'x@example.com' }), refused);
 });
 
 test('a call without a tenant is refused, not answered for everybody', async () => {
   await assert.rejects(auth.gateway.listApiKeys({ limit: 10, afterId: '' }), { code: 'INTERNAL_ERROR' });
+});
+
+test('a limited key neither makes nor revokes one with wider limits', async () => {
+  const { tenantId } = await newTenant(auth);
+  const expiresAt = new Date(auth.clock.now().getTime() + 3_600_000);
+  const callerLimits = { allowedIps: ['198.51.100.0/24'], allowedDomains: ['shop.example'], expiresAt };
+  const within = { allowedIps: ['198.51.100.7'], allowedDomains: ['shop.example'], expiresAt };
+  for (const wider of [
+    { allowedIps: [] },
+    { allowedIps: ['0.0.0.0/0'] },
+    { allowedDomains: [] },
+    { allowedDomains: ['other.example'] },
+    { expiresAt: undefined },
+  ]) {
+    await assert.rejects(auth.gateway.createApiKey(request({ ...within, ...wider, callerLimits }), { tenantId }), {
+      code: 'INSUFFICIENT_SCOPE',
+    });
+  }
+  const { apiKey: own } = await auth.gateway.createApiKey(request({ ...within, callerLimits }), { tenantId });
+  const { apiKey: wide } = await auth.gateway.createApiKey(request({}), { tenantId });
+  const revoke = (id: string) => auth.gateway.revokeApiKey({ id, callerScope: Scope.SCOPE_FULL, callerLimits }, { tenantId });
+  await assert.rejects(revoke(wide?.id ?? ''), { code: 'INSUFFICIENT_SCOPE' });
+  await revoke(own?.id ?? '');
 });

@@ -27,6 +27,7 @@ test('neither tables nor logs have a key, in the clear or in hexadecimal', async
       name: 'ci',
       scope: Scope.SCOPE_READ,
       callerScope: Scope.SCOPE_FULL,
+      callerLimits: undefined,
       expiresAt: undefined,
       allowedIps: [],
       allowedDomains: [],
@@ -36,7 +37,10 @@ test('neither tables nor logs have a key, in the clear or in hexadecimal', async
     { tenantId: tenant.tenantId },
   );
   await auth.gateway.authenticate({ keySha256: createHash('sha256').update(made.key).digest() });
-  await auth.gateway.revokeApiKey({ id: made.apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL }, { tenantId: tenant.tenantId });
+  await auth.gateway.revokeApiKey(
+    { id: made.apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined },
+    { tenantId: tenant.tenantId },
+  );
   await assert.rejects(auth.gateway.authenticate({ keySha256: createHash('sha256').update(made.key).digest() }));
 
   const kept = await everything(auth);

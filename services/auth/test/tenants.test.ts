@@ -28,7 +28,14 @@ test('a tenant comes with its owner and a full key that works', async () => {
   const { tenantId, userId, apiKey, key } = await auth.operator.createTenant({ name: 'Acme', email: 'Owner@Acme.Example' });
   assert.match(tenantId, /^ten_/);
   assert.match(userId, /^usr_/);
-  assert.deepEqual(await principalOf(key), { tenantId, apiKeyId: apiKey?.id, scope: Scope.SCOPE_FULL, allowedIps: [], allowedDomains: [] });
+  assert.deepEqual(await principalOf(key), {
+    tenantId,
+    apiKeyId: apiKey?.id,
+    scope: Scope.SCOPE_FULL,
+    allowedIps: [],
+    allowedDomains: [],
+    expiresAt: undefined,
+  });
   const { rows } = await auth.database.query("SELECT email, role FROM account_user WHERE email_folded = 'owner@acme.example'");
   assert.deepEqual(rows, [{ email: 'Owner@acme.example', role: 'owner' }]);
 });

@@ -6,7 +6,14 @@ import { RpcError, rpcErrors } from '@maildoot/rpc/errors';
 import { Authenticator } from './authentication.ts';
 import { ApiError } from './errors.ts';
 
-const principal: Principal = { tenantId: 'ten_1', apiKeyId: 'key_1', scope: Scope.SCOPE_FULL, allowedIps: [], allowedDomains: [] };
+const principal: Principal = {
+  tenantId: 'ten_1',
+  apiKeyId: 'key_1',
+  scope: Scope.SCOPE_FULL,
+  allowedIps: [],
+  allowedDomains: [],
+  expiresAt: undefined,
+};
 const unknownKey = (): RpcError => new RpcError('INVALID_TOKEN', { status: 'UNAUTHENTICATED', retryable: false }, { message: 'no' });
 const down = (): RpcError => rpcErrors.UNAVAILABLE({ message: 'down' });
 

@@ -3,7 +3,7 @@
 // may have come right behind it. When auth can't be asked, an answer older than that is worth nothing, and the request is refused.
 import { hash } from 'node:crypto';
 import type { BlockList } from 'node:net';
-import { type Principal as AuthPrincipal, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type Principal as AuthPrincipal, type KeyLimits, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { RpcError } from '@maildoot/rpc/errors';
 import { contains, networkList } from './caller-address.ts';
 import { ApiError } from './errors.ts';
@@ -25,6 +25,8 @@ export interface Principal {
   readonly scope: ScopeName | undefined;
   readonly protoScope: Scope;
   readonly allowedDomains: readonly string[];
+  /** What limits the key beside its scope: a key it makes gets no wider ones. */
+  readonly limits: KeyLimits;
 }
 
 interface Known {
@@ -143,6 +145,7 @@ function principalFrom(principal: AuthPrincipal): Principal {
     scope: scopeNames[principal.scope],
     protoScope: principal.scope,
     allowedDomains: principal.allowedDomains,
+    limits: { allowedIps: principal.allowedIps, allowedDomains: principal.allowedDomains, expiresAt: principal.expiresAt },
   };
 }
 

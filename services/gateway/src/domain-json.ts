@@ -17,6 +17,7 @@ const recordSchema = z
     required: z.boolean(),
     status: z.enum([...statuses.words, unknownWord]),
     seen: z.array(z.string()).meta({ description: 'What the name servers answered at the last look.' }),
+    problem: z.string().nullable().meta({ description: 'Why it is not verified and what to do, or why the last look told nothing.' }),
   })
   .meta({ id: 'DnsRecord' });
 
@@ -48,7 +49,8 @@ export function domainJson(domain: Domain): z.input<typeof domainSchema> {
 
 function recordJson(record: DnsRecord): z.input<typeof recordSchema> {
   const { type, name, value, required, seen } = record;
-  return { type, name, value, purpose: purposes.wordOf(record.purpose), required, status: statuses.wordOf(record.status), seen };
+  const problem = record.problem === '' ? null : record.problem;
+  return { type, name, value, purpose: purposes.wordOf(record.purpose), required, status: statuses.wordOf(record.status), seen, problem };
 }
 
 const ownership = {
@@ -59,6 +61,7 @@ const ownership = {
   required: true,
   status: 'pending',
   seen: [],
+  problem: null,
 };
 
 export const exampleDomain: z.input<typeof domainSchema> = {

@@ -131,7 +131,7 @@ export class FakeServices implements AsyncDisposable {
 
   addKey(principal: Partial<Principal> & { tenantId: string; scope: Scope }): string {
     const key = `mdsk_${randomBytes(24).toString('hex')}`;
-    this.principals.set(sha256(key), { apiKeyId: newId('key'), allowedIps: [], allowedDomains: [], ...principal });
+    this.principals.set(sha256(key), { apiKeyId: newId('key'), allowedIps: [], allowedDomains: [], expiresAt: undefined, ...principal });
     return key;
   }
 

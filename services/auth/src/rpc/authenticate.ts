@@ -28,6 +28,7 @@ export function authenticate({ store, clock, lastUsed }: { store: Store; clock: 
         scope: scopeOf(key.scope),
         allowedIps: key.allowedIps,
         allowedDomains: key.allowedDomains,
+        expiresAt: key.expiresAt ?? undefined,
       },
     };
   };

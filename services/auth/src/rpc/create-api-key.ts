@@ -5,6 +5,7 @@ import type { RpcCall } from '@maildoot/rpc/server';
 import { callingTenant } from '../calling-tenant.ts';
 import { createApiKey as create, type KeyMaker, type Repeatable } from '../create-api-key.ts';
 import { errors } from '../errors.ts';
+import { isWithin } from '../key-limits.ts';
 import { checkNewApiKey } from '../new-api-key.ts';
 import { mayManage, scopeName } from '../scope.ts';
 import { telemetry } from '../telemetry.ts';
@@ -15,7 +16,16 @@ export function createApiKey(maker: KeyMaker) {
     if (!mayManage(request.callerScope, scopeName(request.scope) ?? 'read')) {
       throw errors.INSUFFICIENT_SCOPE({ message: 'This key may not make keys: that takes a key of scope full.' });
     }
-    const response = await create(maker, callingTenant(call), (now) => checkNewApiKey(request, now), repeatableOf(request));
+    const check = (now: Date) => {
+      const checked = checkNewApiKey(request, now);
+      if (checked.ok && !isWithin(checked.value, request.callerLimits)) {
+        throw errors.INSUFFICIENT_SCOPE({
+          message: 'A key can’t make one with wider limits than its own: keep to its allowed_ips, allowed_domains and expires_at.',
+        });
+      }
+      return checked;
+    };
+    const response = await create(maker, callingTenant(call), check, repeatableOf(request));
     if (!response.replayed && response.apiKey)
       telemetry.keyCreated(call.logger, response.apiKey.id, scopeName(response.apiKey.scope) ?? '');
     return response;

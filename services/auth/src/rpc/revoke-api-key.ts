@@ -6,6 +6,7 @@ import type { Clock } from '@maildoot/runtime/clock';
 import { idToUuid } from '@maildoot/runtime/ids';
 import { callingTenant } from '../calling-tenant.ts';
 import { errors } from '../errors.ts';
+import { isWithin } from '../key-limits.ts';
 import { mayManage, scopeName, scopeOf } from '../scope.ts';
 import type { Store } from '../store.ts';
 import { telemetry } from '../telemetry.ts';
@@ -20,6 +21,7 @@ export function revokeApiKey({ store, clock }: { store: Store; clock: Clock }) {
     if (key === undefined) throw notFound();
     const scope = scopeName(scopeOf(key.scope));
     if (scope !== undefined && !mayManage(request.callerScope, scope)) throw tooNarrow();
+    if (!isWithin(key, request.callerLimits)) throw tooLimited();
     // Revoked by somebody else since it was looked up.
     if (!(await store.revokeKey(tenantId, key.id, clock.now()))) throw notFound();
     telemetry.keyRevoked(call.logger, request.id);
@@ -29,6 +31,10 @@ export function revokeApiKey({ store, clock }: { store: Store; clock: Clock }) {
 
 function tooNarrow() {
   return errors.INSUFFICIENT_SCOPE({ message: 'This key may not revoke keys: that takes a key of scope full.' });
+}
+
+function tooLimited() {
+  return errors.INSUFFICIENT_SCOPE({ message: 'A key can’t revoke one with wider limits than its own.' });
 }
 
 function notFound() {

@@ -16,7 +16,7 @@ export const deleteApiKeysId = defineRoute({
   responses: [{ status: 204, description: 'Revoked.' }],
   handle: async ({ params }, { peers, principal, requestId }) => {
     await peers.auth.revokeApiKey(
-      { id: pathId('key', params), callerScope: principal.protoScope },
+      { id: pathId('key', params), callerScope: principal.protoScope, callerLimits: principal.limits },
       { tenantId: principal.tenantId, requestId },
     );
     return { status: 204 };

@@ -78,6 +78,7 @@ export const postApiKeys = defineRoute({
         idempotencyKey: idempotencyKey ?? '',
         requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
         callerScope: principal.protoScope,
+        callerLimits: principal.limits,
       },
       { tenantId: principal.tenantId, requestId },
     );
