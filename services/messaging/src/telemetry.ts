@@ -22,6 +22,9 @@ const cancelled = counter(service, 'maildoot_messages_cancelled_recipients_total
 const jobFailures = counter(service, 'maildoot_messages_job_failures_total', {
   description: 'Failures of a job, which is tried again. Alarm on partitions',
 });
+const partitionsKept = counter(service, 'maildoot_messages_partitions_kept_total', {
+  description: 'Times a day past its retention was kept for a recipient that is still open',
+});
 
 export interface Telemetry {
   accepted(messages: number, durationMs: number): void;
@@ -31,6 +34,7 @@ export interface Telemetry {
   outcomes(results: readonly Recorded[]): void;
   cancelled(recipients: number): void;
   idempotencyExpired(records: number): void;
+  partitionKept(partition: string): void;
   jobFailed(job: string, error: unknown): void;
 }
 
@@ -58,6 +62,10 @@ export function createTelemetry(logger: Logger): Telemetry {
     },
     cancelled: (recipients) => cancelled.add(recipients),
     idempotencyExpired: (records) => logger.debug({ records }, 'idempotency: records expired'),
+    partitionKept(partition) {
+      partitionsKept.add(1);
+      logger.warn({ partition }, 'partitions: rows past their retention are kept, a recipient of that day is still open');
+    },
     jobFailed(job, error) {
       jobFailures.add(1, { job });
       logger.error({ err: error, job }, 'job: failed, is tried again');

@@ -1,8 +1,10 @@
-// Keeps the tables' daily partitions: made seven days ahead, dropped whole when their retention is over. Content goes before the rest.
+// Keeps the tables' daily partitions: made seven days ahead, dropped whole when their retention is over and nobody waits for a message of
+// that day any more. Content goes before the rest.
 import type { Database } from '@maildoot/db/database';
-import { keepPartitions } from '@maildoot/db/partitions';
+import { keepPartitions, type PartitionedTable, type RetainedTable } from '@maildoot/db/partitions';
 import type { Clock } from '@maildoot/runtime/clock';
 import type { Logger } from '@maildoot/runtime/logger';
+import { createOpenDays } from '../store/open-days.ts';
 import type { Telemetry } from '../telemetry.ts';
 
 export interface PartitionParts {
@@ -17,7 +19,17 @@ export interface PartitionParts {
 /** Resolves when today's partitions exist; rejects when they can't be made, for nothing could be accepted then. */
 export async function startPartitions(parts: PartitionParts): Promise<AsyncDisposable> {
   const { database, clock, logger, telemetry } = parts;
-  const keep = { by: 'uuidv7', retentionDays: parts.messageRetentionDays } as const;
+  const openDays = createOpenDays();
+  const keep: Pick<PartitionedTable & RetainedTable, 'by' | 'retentionDays' | 'mayDrop'> = {
+    by: 'uuidv7',
+    retentionDays: parts.messageRetentionDays,
+    // A message may be scheduled for later than its retention, and is tried for days after that.
+    async mayDrop(client, partition) {
+      const open = await openDays.hasOpenRecipient(client, partition);
+      if (open) telemetry.partitionKept(partition);
+      return !open;
+    },
+  };
   return await keepPartitions({
     pool: database.pool,
     clock,
