@@ -22,7 +22,7 @@ import type { PinnedContent } from './contents.ts';
 import { type DkimKeys, NoSigningKey } from './dkim-keys.ts';
 import { inOrder } from './mx.ts';
 import { type Answer, endOf, type HostFailure } from './outcome.ts';
-import { captureDestination, smarthostDestination } from './route.ts';
+import { captureDestination, destinationNow, fixedDestination, smarthostDestination } from './route.ts';
 import type { Routes } from './routes.ts';
 import { openSession, type Session, type SessionFacts, SessionTrouble, type TransactionResult } from './session.ts';
 import type { Sessions } from './sessions.ts';
@@ -93,7 +93,6 @@ export async function deliver(delivery: Delivery, parts: DeliverParts): Promise<
     const span = spans[index];
     if (answer === undefined || span === undefined) continue;
     const { facts, earlier, reserved } = made;
-    const destination = parts.routes.peek(row.domain)?.destination ?? row.destination;
     const end = endOf(
       {
         row,
@@ -102,7 +101,7 @@ export async function deliver(delivery: Delivery, parts: DeliverParts): Promise<
         earlier,
         startedAt,
         finishedAt,
-        destination: isFixed(row) ? row.destination : destination,
+        destination: destinationNow(parts.config.delivery, row, parts.routes.peek(row.domain)?.destination),
         traceparent: traceparentOf(span),
       },
       parts.config.retrySchedule,
@@ -170,12 +169,14 @@ interface Target {
 
 async function hostsOf(row: DueRow, parts: DeliverParts): Promise<{ hosts: Target[] } | { trouble: Trouble }> {
   const { config, resolver, inbox, sessions } = parts;
-  if (row.destination === captureDestination) {
+  // By the mode and never by the stored destination: in capture mode nothing leaves the house, whatever was meant once.
+  const fixed = fixedDestination(config.delivery, row.captured);
+  if (fixed === captureDestination) {
     const user = uuidToId('ten', row.tenantId);
     const connect = (): Promise<Socket> => connectLocally(inbox.port);
     return { hosts: [{ name: inbox.host, port: inbox.port, sessionKey: `${captureDestination} ${user}`, connect, user }] };
   }
-  if (row.destination === smarthostDestination && config.smarthost !== undefined) {
+  if (fixed === smarthostDestination && config.smarthost !== undefined) {
     const { host, port } = splitHostPort(config.smarthost);
     return { hosts: [target(host, port, { resolver, allowNetworks: everyNetwork })] };
   }
@@ -442,8 +443,4 @@ function isUnreachable(trouble: Trouble): boolean {
 
 function mayGoOn(rows: Delivery['rows'], parts: DeliverParts): boolean {
   return !parts.stopping.aborted && parts.mayStart(rows[0].incarnation);
-}
-
-function isFixed(row: DueRow): boolean {
-  return row.destination === captureDestination || row.destination === smarthostDestination;
 }

@@ -3,17 +3,21 @@
 import type { Contents } from './contents.ts';
 import type { Delivery } from './deliver.ts';
 import type { Lanes } from './lanes.ts';
+import { destinationNow, type Mode } from './route.ts';
 import type { Routes } from './routes.ts';
 import type { DueRow } from './store/due.ts';
 
 export interface HandOutParts {
+  mode: Mode;
   contents: Pick<Contents, 'load'>;
   lanes: Pick<Lanes, 'add'>;
   routes: Pick<Routes, 'peek'>;
   deliver(delivery: Delivery): Promise<void>;
 }
 
-export function handOut(rows: readonly DueRow[], parts: HandOutParts): void {
+export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
+  // Rows share a transaction, and a lane, by where they go now.
+  const rows = claimed.map((row) => ({ ...row, destination: destinationNow(parts.mode, row, undefined) }));
   const groups = together(rows, (domain) => hostsKey(domain, parts.routes));
   const contents = parts.contents.load(groups.map(([first]) => first));
   for (const [index, group] of groups.entries()) {

@@ -21,8 +21,23 @@ export function destinationOf(domain: string, found: MailHosts): string {
   return first === undefined ? domain : organisationalDomain(first.name);
 }
 
+export type Mode = 'capture' | 'direct' | 'smarthost';
+
 /** Where a row goes whatever its domain; undefined when its domain decides. */
-export function fixedDestination(mode: 'capture' | 'direct' | 'smarthost', captured: boolean): string | undefined {
+export function fixedDestination(mode: Mode, captured: boolean): string | undefined {
   if (captured || mode === 'capture') return captureDestination;
   return mode === 'smarthost' ? smarthostDestination : undefined;
+}
+
+/**
+ * Where a row's attempt goes now. The stored destination may be of another mode: what a killed process held is freed as it was. `routed`:
+ * the destination of the row's domain, where it is known.
+ */
+export function destinationNow(
+  mode: Mode,
+  row: { captured: boolean; destination: string; domain: string },
+  routed: string | undefined,
+): string {
+  const stored = row.destination === captureDestination || row.destination === smarthostDestination ? row.domain : row.destination;
+  return fixedDestination(mode, row.captured) ?? routed ?? stored;
 }

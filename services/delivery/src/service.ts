@@ -220,7 +220,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     handOut(rows) {
       holding.add(rows);
       telemetry.claimed(rows);
-      handOut(rows, { contents, lanes, routes, deliver: (delivery) => deliver(delivery, deliverParts) });
+      handOut(rows, { mode: config.delivery, contents, lanes, routes, deliver: (delivery) => deliver(delivery, deliverParts) });
     },
     onFailure: failing('claim'),
   });

@@ -7,7 +7,7 @@ import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1
 import type { Clock } from '@maildoot/runtime/clock';
 import { idToUuid } from '@maildoot/runtime/ids';
 import { traceparentOf } from '@maildoot/runtime/telemetry';
-import { fixedDestination } from '../route.ts';
+import { fixedDestination, type Mode } from '../route.ts';
 import { enqueue, type NewDueRow } from '../store/due.ts';
 import type { Telemetry } from '../telemetry.ts';
 
@@ -21,7 +21,7 @@ export class UnreadableEvent extends Error {
 export interface MessageAcceptedParts {
   database: Database;
   clock: Clock;
-  mode: 'capture' | 'direct' | 'smarthost';
+  mode: Mode;
   telemetry: Telemetry;
   /** There may be something to claim. */
   enqueued(): void;

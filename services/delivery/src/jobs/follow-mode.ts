@@ -1,11 +1,11 @@
 // Job, once at start: waiting rows go where the mode of now sends them. DELIVERY may have changed since they were enqueued.
 import type { Database } from '@maildoot/db/database';
-import { captureDestination, smarthostDestination } from '../route.ts';
+import { captureDestination, type Mode, smarthostDestination } from '../route.ts';
 import { moveDestination, unresolve, waitingDestinations } from '../store/due.ts';
 
 const rowsPerMove = 1_000;
 
-export async function followMode(database: Database, mode: 'capture' | 'direct' | 'smarthost'): Promise<void> {
+export async function followMode(database: Database, mode: Mode): Promise<void> {
   const waiting = await waitingDestinations(database);
   for (const from of waiting) {
     if (mode === 'capture') {
