@@ -7,7 +7,8 @@
  *   recognise them by `id` (or by the ids inside the event).
  * - A group that is new starts with the oldest record there is.
  * - A record that can't be read, or that `handle` refuses again and again on its own, is parked: kept aside with the reason, counted,
- *   and the partition goes on. Nothing is ever parked because something was unreachable.
+ *   and the partition goes on. Nothing is ever parked for trouble around it (database, schema, network, disk): that is waited for,
+ *   and the partition with it.
  */
 import type { Context } from '@opentelemetry/api';
 import type { Topic } from './topics.ts';
@@ -26,13 +27,18 @@ export interface SubscribeOptions<E> {
   maxBatch: number;
   /** How many partitions are handled at the same time. Default 4. */
   concurrency?: number;
-  /** Whether a failure will pass by itself, beside connection errors and RPC errors UNAVAILABLE and TIMEOUT, which always do. Retried for ever. */
+  /** Failures that never blame a record, beside those that faults.ts knows. Retried for ever. */
   isTransient?(error: unknown): boolean;
   retry?: Partial<RetryPolicy>;
 }
 
+/** For handlers: this record says what can't be acted on, and never will. Told by its name, so a service may have a class of its own. */
+export class UnreadableEvent extends Error {
+  override readonly name = 'UnreadableEvent';
+}
+
 export interface RetryPolicy {
-  /** How often a single record may fail for a reason that isn't transient before it is parked. Default 5. */
+  /** How often a single record may meet what looks like a bug of the handler before it is parked; 3 at most for what blames its data. Default 10. */
   attempts: number;
   /** The first pause; each further one is twice as long. Default 100. */
   firstDelayMs: number;

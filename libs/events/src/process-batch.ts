@@ -3,14 +3,14 @@
  *
  *   1. decode each; one that can't be read is parked in its place
  *   2. hand the others to the handler, in order
- *   3. it threw for a reason that passes: pause, again, for ever
- *   4. it threw for another reason: pause, once more, then one record at a time
- *   5. a single record that keeps failing is parked, and the rest goes on
+ *   3. it threw, and what it threw doesn't blame a record: pause, again, for ever (faults.ts says what blames one)
+ *   4. it blames the data: one record at a time, and who fails so three times alone is parked
+ *   5. it looks like a bug of the handler: pause, once more, then one record at a time, and who fails so ten times alone is parked
  */
 import { setTimeout as delay } from 'node:timers/promises';
-import { isTransientError } from '@maildoot/db/errors';
 import { contextFrom } from '@maildoot/runtime/telemetry';
 import { type Span, SpanStatusCode, trace } from '@opentelemetry/api';
+import { type Fault, faultOf } from './faults.ts';
 import type { EventRecord, RetryPolicy, SubscribeOptions } from './log.ts';
 import { type ConsumerTelemetry, processSpan } from './telemetry.ts';
 import type { Topic } from './topics.ts';
@@ -47,7 +47,10 @@ export interface Processing<E> extends Pick<SubscribeOptions<E>, 'group' | 'hand
   signal: AbortSignal;
 }
 
-export const defaultRetry: RetryPolicy = { attempts: 5, firstDelayMs: 100, maxDelayMs: 10_000 };
+/** Ten attempts take half a minute. */
+export const defaultRetry: RetryPolicy = { attempts: 10, firstDelayMs: 100, maxDelayMs: 10_000 };
+// Data stays what it is; twice more for a violation that was a race.
+const DATA_ATTEMPTS = 3;
 
 /** How many of the first records are done with, handled or parked. Fewer than all only when it may not go on. */
 export async function processBatch<E>(records: readonly RawRecord[], processing: Processing<E>): Promise<number> {
@@ -74,11 +77,6 @@ export async function processBatch<E>(records: readonly RawRecord[], processing:
   return done;
 }
 
-/** A connection error, an RPC that found nobody, or what the subscriber says. */
-export function isTransient(error: unknown, processing: Pick<SubscribeOptions<never>, 'isTransient'>): boolean {
-  return isTransientError(error) || isUnreachable(error) || processing.isTransient?.(error) === true;
-}
-
 interface Readable<E> {
   raw: RawRecord;
   event: E;
@@ -103,12 +101,13 @@ async function handleRun<E>(run: Readable<E>[], processing: Processing<E>): Prom
     const failure = await attempt(run, processing);
     if (failure === undefined) return run.length;
     failures++;
-    const passing = isTransient(failure.error, processing);
-    if (!passing) refusals++;
-    telemetry.failed({ error: failure.error, transient: passing, failures, records: run.length, first: run[0]!.raw });
+    const fault: Fault = processing.isTransient?.(failure.error) === true ? 'elsewhere' : faultOf(failure.error);
+    if (fault !== 'elsewhere') refusals++;
+    telemetry.failed({ error: failure.error, fault, failures, records: run.length, first: run[0]!.raw });
     const [single] = run;
-    if (run.length > 1 && refusals > 1) return oneByOne(run, processing);
-    if (run.length === 1 && single !== undefined && refusals >= retry.attempts) {
+    if (run.length > 1 && (fault === 'data' || refusals > 1)) return oneByOne(run, processing);
+    const enough = fault === 'data' ? Math.min(DATA_ATTEMPTS, retry.attempts) : retry.attempts;
+    if (run.length === 1 && single !== undefined && fault !== 'elsewhere' && refusals >= enough) {
       return (await park({ record: single.raw, reason: 'refused', error: failure.error, attempts: refusals }, processing)) ? 1 : 0;
     }
     await pause(failures, processing);
@@ -159,7 +158,7 @@ async function park<E>(parking: Parking, processing: Processing<E>): Promise<boo
       processing.telemetry.parked(parking);
       return true;
     } catch (error) {
-      processing.telemetry.failed({ error, transient: true, failures, records: 1, first: parking.record });
+      processing.telemetry.failed({ error, fault: 'elsewhere', failures, records: 1, first: parking.record });
       await pause(failures, processing);
     }
   }
@@ -170,10 +169,4 @@ async function pause<E>(failures: number, { retry, signal }: Processing<E>): Pro
   const longest = Math.min(retry.maxDelayMs, retry.firstDelayMs * 2 ** Math.min(failures - 1, 30));
   // Half of it at random, so that members that failed together don't come back together.
   await delay(longest * (0.5 + Math.random() / 2), undefined, { signal }).catch(() => {});
-}
-
-function isUnreachable(error: unknown): boolean {
-  if (typeof error !== 'object' || error === null || !('code' in error)) return false;
-  // RpcError of @maildoot/rpc, which this library does without.
-  return error.code === 'UNAVAILABLE' || error.code === 'TIMEOUT';
 }

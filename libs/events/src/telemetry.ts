@@ -3,6 +3,7 @@
 import type { Logger } from '@maildoot/runtime/logger';
 import { counter, histogram, tracer } from '@maildoot/runtime/telemetry';
 import { type Context, context, type Span, SpanKind } from '@opentelemetry/api';
+import type { Fault } from './faults.ts';
 import type { Parking, RawRecord } from './process-batch.ts';
 import type { Topic } from './topics.ts';
 
@@ -10,7 +11,9 @@ const service = 'events';
 
 const sequenced = counter(service, 'maildoot_events_sequenced_total', { description: 'Outbox rows that got their position' });
 const handledRecords = counter(service, 'maildoot_events_handled_total', { description: 'Records that a handler has taken' });
-const failures = counter(service, 'maildoot_events_failures_total', { description: 'Calls of a handler that threw' });
+const failures = counter(service, 'maildoot_events_failures_total', {
+  description: 'Calls of a handler that threw, by whose fault. Alarm when it goes on: the partition waits',
+});
 const parkedRecords = counter(service, 'maildoot_events_parked_total', { description: 'Records kept aside. Alarm: somebody has to look' });
 const interruptions = counter(service, 'maildoot_events_interruptions_total', {
   description: 'Times a sequencer or consumer lost its database',
@@ -39,7 +42,7 @@ export function processSpan<E>(topic: Topic<E>, group: string, record: RawRecord
 
 export interface Failure {
   error: unknown;
-  transient: boolean;
+  fault: Fault;
   /** In a row, this one included. */
   failures: number;
   records: number;
@@ -63,19 +66,20 @@ export function consumerTelemetry(logger: Logger, topic: string, group: string):
       const oldest = records[0];
       if (oldest !== undefined) delays.record(Math.max(0, Date.now() - oldest.publishedAt.getTime()) / 1000, labels);
     },
-    failed({ error, transient, failures: inARow, records, first }) {
-      failures.add(1, { ...labels, transient });
+    failed({ error, fault, failures: inARow, records, first }) {
+      failures.add(1, { ...labels, fault });
       const fields = {
         err: error,
-        transient,
+        fault,
         failures: inARow,
         records,
         partition: first.partition,
         position: first.position,
         event: first.id,
       };
-      // The first of a row and every tenth: an outage isn't a line per pause.
-      if (inARow === 1 || inARow % 10 === 0) log.warn(fields, 'events: a handler failed, trying again');
+      // The first of a row, and every tenth, which is once a minute or two: an outage isn't a line per pause.
+      if (inARow === 1) log.warn(fields, 'events: a handler failed, trying again');
+      else if (inARow % 10 === 0) log.error(fields, 'events: a partition is held up by its handler, trying again');
     },
     parked({ record, reason, error, attempts }) {
       parkedRecords.add(1, { ...labels, reason });

@@ -269,6 +269,41 @@ export function eventLogContract(name: string, open: () => Promise<LogHarness>):
       assert.deepEqual(await harness.parked('transient'), []);
     });
 
+    test('trouble of a database that is reachable is waited for: no table, then no partition; only the data itself is a reason to park', async () => {
+      await using harness = await open();
+      await using log = harness.openLog();
+      const { pool } = harness.database;
+      await pool.query('CREATE TABLE seen_later (number bigint NOT NULL, at date NOT NULL) PARTITION BY RANGE (at)');
+      const failures: unknown[] = [];
+      log.subscribe(messageAccepted, {
+        group: 'database',
+        maxBatch: 10,
+        retry: quickRetry,
+        async handle(records) {
+          for (const record of records) {
+            const number = numberOf(record) === 2 ? 'two' : numberOf(record);
+            await pool.query("INSERT INTO seen (number, at) VALUES ($1, '2026-01-01')", [number]).catch((error: { code: string }) => {
+              failures.push(error.code);
+              throw error;
+            });
+          }
+        },
+      });
+      await tell(harness.database, event('k', 1), event('k', 2), event('k', 3));
+      harness.wake();
+      const failed = (code: string) => failures.filter((one) => one === code).length;
+      await waitFor(() => failed('42P01') > 10, { what: 'more failures than a record may have' });
+      await pool.query('ALTER TABLE seen_later RENAME TO seen');
+      await waitFor(() => failed('23514') > 10, { what: 'as many for the missing partition' });
+      await pool.query("CREATE TABLE seen_2026 PARTITION OF seen FOR VALUES FROM ('2026-01-01') TO ('2027-01-01')");
+      const numbersSeen = async () =>
+        (await pool.query<{ number: string }>('SELECT number FROM seen ORDER BY number')).rows.map((row) => Number(row.number));
+      await waitFor(async () => (await numbersSeen()).includes(3), { what: 'the last record' });
+      assert.equal((await harness.parked('database')).length, 1);
+      assert.match((await harness.parked('database'))[0]!.error, /invalid input syntax/);
+      assert.deepEqual([...new Set(await numbersSeen())], [1, 3]);
+    });
+
     test('a record over the limit is refused at append, one at the limit arrives', async () => {
       await using harness = await open();
       await using log = harness.openLog();

@@ -203,6 +203,29 @@ test('what a record carries is not logged when it is parked', async () => {
   assert.doesNotMatch(logs.text, /marker/);
 });
 
+test('a partition that is held up is an error in the log, again and again but not for each failure', async () => {
+  await using setup = await setUp();
+  const { logger, logs } = capturing();
+  await using log = setup.openLog({ logger });
+  let calls = 0;
+  log.subscribe(messageAccepted, {
+    group: 'g',
+    maxBatch: 1,
+    retry: { firstDelayMs: 1, maxDelayMs: 2 },
+    async handle() {
+      if (++calls <= 25) throw Object.assign(new Error('relation "due" does not exist'), { code: '42P01', severity: 'ERROR' });
+    },
+  });
+  await tell(setup.database, event('k', 1));
+  setup.sequencer.wake();
+  await waitFor(() => calls === 26, { what: 'the record to be handled' });
+  const lines = logs.records.filter(({ msg }) => msg === 'events: a partition is held up by its handler, trying again');
+  assert.deepEqual(
+    lines.map(({ level, failures, fault }) => ({ level, failures, fault })),
+    [10, 20].map((failures) => ({ level: 50, failures, fault: 'elsewhere' })),
+  );
+});
+
 test('options that cannot work are refused', async () => {
   await using log = createPostgresLog({ url: 'postgresql://nobody@127.0.0.1:1/none', logger: silent });
   const handle = async () => {};

@@ -1,7 +1,7 @@
 // delivery.attempt-recorded.v1: what became of each attempt. Recording it is the only way in which a status changes, but for a
 // cancellation's answer, which is recorded alike; see record-outcomes.ts.
 import type { Database } from '@maildoot/db/database';
-import type { EventLog, EventRecord, Subscription } from '@maildoot/events/log';
+import { type EventLog, type EventRecord, type Subscription, UnreadableEvent } from '@maildoot/events/log';
 import { attemptRecorded } from '@maildoot/events/topics';
 import type { AttemptRecordedEvent } from '@maildoot/proto/maildoot/delivery/v1/events';
 import type { Clock } from '@maildoot/runtime/clock';
@@ -42,8 +42,9 @@ function outcomeOf({ event }: EventRecord<AttemptRecordedEvent>): RecipientOutco
   const { outcome } = event;
   const messageId = idToUuid('msg', event.messageId);
   const tenantId = idToUuid('ten', event.tenantId);
-  if (messageId === undefined || tenantId === undefined) throw new Error('an attempt names no message, or no tenant');
-  if (!isKnownOutcome(outcome)) throw new Error(`outcome ${outcome} is unknown`);
-  if (event.recipientNumber > maxNumber || event.attempt > maxNumber) throw new Error('an attempt has numbers that no recipient has');
+  if (messageId === undefined || tenantId === undefined) throw new UnreadableEvent('an attempt names no message, or no tenant');
+  if (!isKnownOutcome(outcome)) throw new UnreadableEvent(`outcome ${outcome} is unknown`);
+  if (event.recipientNumber > maxNumber || event.attempt > maxNumber)
+    throw new UnreadableEvent('an attempt has numbers that no recipient has');
   return { messageId, tenantId, outcome, event };
 }
