@@ -26,12 +26,10 @@ export function issuesOf(schema: Schema, input: unknown, error: z.core.$ZodError
 }
 
 /** At most as many issues as anybody reads. */
-export function limitIssues(issues: Issue[]): Issue[] {
-  if (issues.length <= maxIssues) return issues;
-  return [
-    ...issues.slice(0, maxIssues - 1),
-    { path: '', code: 'too_many_issues', message: `There are ${issues.length - maxIssues + 1} more problems.` },
-  ];
+export function limitIssues(issues: Issue[], most = maxIssues): Issue[] {
+  if (issues.length <= most) return issues;
+  const left = issues.length - most + 1;
+  return [...issues.slice(0, most - 1), { path: '', code: 'too_many_issues', message: `There are ${left} more problems.` }];
 }
 
 /** `['messages', 3, 'to', 1]` → `messages[3].to[1]`. */
@@ -62,7 +60,8 @@ function collect(schema: Schema, input: unknown, finding: Finding, under: Path, 
     }
     case 'unrecognized_keys': {
       const known = place.schema === undefined ? [] : knownNames(place.schema);
-      for (const key of finding.keys) issues.push(unknownField(path, key, known));
+      // Looking for the nearest name costs something; a body can have a million names.
+      for (const key of finding.keys.slice(0, maxIssues)) issues.push(unknownField(path, key, known));
       return;
     }
     case 'invalid_type':

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import fc from 'fast-check';
 import { ApiError } from './errors.ts';
-import { maxDepth, parseJson } from './json-body.ts';
+import { maxDepth, maxValues, parseJson } from './json-body.ts';
 
 const nested = (levels: number): string => '['.repeat(levels) + ']'.repeat(levels);
 
@@ -16,6 +16,7 @@ for (const [bytes, message, because] of [
   [Buffer.from([0x22, 0xff, 0x22]), /UTF-8/, 'not UTF-8'],
   [Buffer.from('"é"', 'latin1'), /UTF-8/, 'latin1'],
   [nested(maxDepth + 1), /nested/, 'too deep'],
+  [`[${'{},'.repeat(maxValues / 2)}{}]`, /more than/, 'too many values'],
   ['['.repeat(1_000_000), /nested/, 'far too deep'],
   ['{"a":'.repeat(100_000), /nested/, 'far too deep, with objects'],
 ] as const) {
@@ -36,6 +37,8 @@ test('the refusal does not repeat the text', () => {
 
 test('a byte order mark is skipped', () => assert.deepEqual(parseJson(Buffer.from('\ufeff{"a":1}')), { a: 1 }));
 test('the deepest that is allowed', () => assert.ok(parseJson(Buffer.from(nested(maxDepth)))));
+test('the most values that are allowed', () =>
+  assert.equal((parseJson(Buffer.from(`[${'0,'.repeat(maxValues - 1)}0]`)) as number[]).length, maxValues));
 test('brackets and quotes inside strings do not count', () => {
   const text = JSON.stringify({ a: `${'['.repeat(100)}\\"${'{"'.repeat(100)}\\\\`, b: '"' });
   assert.deepEqual(parseJson(Buffer.from(text)), JSON.parse(text));

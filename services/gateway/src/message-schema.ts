@@ -11,6 +11,7 @@ export const maxTags = 10;
 export const maxTagChars = 256;
 export const maxMetadataBytes = 4096;
 export const maxSubjectChars = 998;
+export const maxAttachments = 100;
 export const maxFilenameChars = 255;
 export const maxSendAtDays = 30;
 export const maxMessageBytes = 40 * 1024 * 1024;
@@ -43,6 +44,27 @@ function textEntries(record: Record<string, unknown>): [string, string][] {
   return Object.entries(record).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
 }
 
+/** A list that is not looked into when it is too long: zod would write down what is wrong with each of a million items first. */
+function listOf<S extends z.ZodType>(item: S, min: number, max: number) {
+  return z.preprocess((value, context) => {
+    if (!Array.isArray(value) || value.length <= max) return value;
+    context.addIssue({ code: 'too_big', origin: 'array', maximum: max, inclusive: true, input: value });
+    return z.NEVER;
+  }, z.array(item).min(min).max(max));
+}
+
+/** Text by name, with the same care. */
+function textsByName(max: number) {
+  return z.preprocess(
+    (value, context) => {
+      if (!isObject(value) || Object.keys(value as object).length <= max) return value;
+      context.addIssue({ code: 'too_big', origin: 'array', maximum: max, inclusive: true, input: value });
+      return z.NEVER;
+    },
+    z.record(z.string(), z.string()),
+  );
+}
+
 // ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 const addressText = z
@@ -57,8 +79,8 @@ const addressObject = z.strictObject({ email: z.string(), name: z.string().optio
   return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
 });
 
-const address = z.union([addressText, addressObject]);
-const addresses = z.union([address.transform((one) => [one]), z.array(address).min(1).max(maxRecipients)]);
+const address = z.union([addressText, addressObject]).meta({ id: 'AddressInput' });
+const addresses = z.union([address.transform((one) => [one]), listOf(address, 1, maxRecipients)]);
 
 function addressFrom(result: AddressResult, input: unknown, context: Context, path: PropertyKey[]): Address {
   if (!result.ok) return refuse(context, input, addressCode(result.problem), result.message, path);
@@ -96,12 +118,10 @@ const headerCode: Record<HeaderProblem, string> = {
 };
 const maxHeaders = 100;
 
-const headers = z
-  .record(z.string(), z.string())
+const headers = textsByName(maxHeaders)
   .check(
     z.superRefine((record, context) => {
       const list = headerList(record);
-      if (list.length > maxHeaders) refuse(context, record, 'too_many', `A message has at most ${maxHeaders} headers of its own.`);
       for (const { index, problem, message } of refusedHeaders(list))
         refuse(context, record, headerCode[problem], message, [list[index]?.name ?? '']);
     }, besideOthers),
@@ -208,20 +228,19 @@ const body = z
     text.includes('\0') ? refuse(context, '', 'control_character', 'The character NUL is not allowed.') : text.toWellFormed(),
   );
 
-const tags = z
-  .array(
-    z
-      .string()
-      .transform((tag, context) =>
-        tag === '' || tag.length > maxTagChars || controls.test(tag)
-          ? refuse(context, tag, 'invalid_tag', `A tag has 1 to ${maxTagChars} characters and no control characters.`)
-          : tag,
-      ),
-  )
-  .max(maxTags);
+const tags = listOf(
+  z
+    .string()
+    .transform((tag, context) =>
+      tag === '' || tag.length > maxTagChars || controls.test(tag)
+        ? refuse(context, tag, 'invalid_tag', `A tag has 1 to ${maxTagChars} characters and no control characters.`)
+        : tag,
+    ),
+  0,
+  maxTags,
+);
 
-const metadata = z
-  .record(z.string(), z.string())
+const metadata = textsByName(maxMetadataBytes)
   .check(
     z.superRefine((record, context) => {
       let sizeBytes = 0;
@@ -272,15 +291,17 @@ export const messageInput = z
     to: addresses.meta({
       description: 'One or many. All addresses of one message see each other in To and Cc; to write to many separately send a batch.',
     }),
-    cc: addresses.optional(),
+    cc: addresses.optional().meta({ description: 'To, cc and bcc together: at most 1,000 recipients.' }),
     bcc: addresses.optional().meta({ description: 'Recipients that no header shows.' }),
-    reply_to: addresses.optional(),
-    subject: subject.optional(),
-    html: body.optional(),
+    reply_to: addresses.optional().meta({ description: 'Where answers should go.' }),
+    subject: subject.optional().meta({ description: 'In any script, without line breaks.' }),
+    html: body.optional().meta({ description: 'The message as HTML.' }),
     text: body.optional().meta({ description: 'Made from `html` when absent. At least one of the two is needed.' }),
     headers: headers.optional(),
-    attachments: z.array(attachment).max(100).optional(),
-    tags: tags.optional(),
+    attachments: listOf(attachment, 0, maxAttachments)
+      .optional()
+      .meta({ description: 'At most 100; the whole message has at most 40 MB when encoded.' }),
+    tags: tags.optional().meta({ description: 'At most 10, of up to 256 characters each; they filter lists.' }),
     metadata: metadata.optional(),
     send_at: sendAt.optional(),
     idempotency_key: itemKey.optional().meta({ description: 'Like the header `Idempotency-Key`, for this message of a batch.' }),

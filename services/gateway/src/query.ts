@@ -37,12 +37,13 @@ function define(target: Record<string, unknown>, name: string, value: unknown): 
 const wholeNumber = (value: unknown): unknown => (typeof value === 'string' && /^\d{1,15}$/.test(value) ? Number(value) : value);
 
 /** A whole number in a query. */
-export function integerField(min: number, max: number): z.ZodType<number> {
-  return z.preprocess(wholeNumber, z.int().min(min).max(max));
+export function integerField(min: number, max: number, fallback: number, description: string): z.ZodType<number> {
+  // zod does not print a default that stands behind a conversion.
+  return z.preprocess(wholeNumber, z.int().min(min).max(max)).default(fallback).meta({ description, default: fallback });
 }
 
 export function limitField(): z.ZodType<number> {
-  return integerField(1, 100).default(20).meta({ description: 'How many at most.' });
+  return integerField(1, 100, 20, 'How many at most.');
 }
 
 /** The cursor of a list of things with this prefix; its output is the id behind which the page starts. */

@@ -5,11 +5,13 @@ import type { AcceptMessagesRequest, OutgoingMessage } from '@maildoot/proto/mai
 import { newId } from '@maildoot/runtime/ids';
 import { z } from 'zod';
 import { requestHash } from './idempotency-key.ts';
-import { type Issue, issuesOf, pathText } from './issues.ts';
+import { type Issue, issuesOf, limitIssues, pathText } from './issues.ts';
 import { parseJson } from './json-body.ts';
 import { encodedBytes, maxMessageBytes, messageInput, outgoingMessage } from './message-schema.ts';
 
 export const maxBatch = 1000;
+/** Of each item of a batch: a thousand items with thousands of problems each would be told to nobody. */
+const maxIssuesPerItem = 25;
 
 const batchOfUnknown = z.array(z.unknown()).min(1).max(maxBatch);
 const envelope = z.strictObject({ messages: batchOfUnknown, atomic: z.boolean().optional() });
@@ -58,7 +60,7 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
   const messages: OutgoingMessage[] = [];
   const problems = items.map((item) => {
     const checked = checkItem(item);
-    if ('code' in checked) return checked;
+    if ('code' in checked) return form === 'single' ? checked : { ...checked, issues: limitIssues(checked.issues, maxIssuesPerItem) };
     messages.push(checked);
     return undefined;
   });

@@ -15,6 +15,7 @@ import { connectPeers } from './peers.ts';
 import { BodyBudget } from './request-body.ts';
 import type { Pages, Surroundings } from './route.ts';
 import { routes } from './routes.ts';
+import { telemetry } from './telemetry.ts';
 
 /** A key that can't be checked within this time can't be checked; the answer of a moment ago may still be good enough. */
 const authenticateDeadlineMs = 1500;
@@ -43,6 +44,9 @@ export async function start(config: Config, parts: { logger?: Logger } = {}): Pr
     nowMs: () => performance.now(),
   });
 
+  const budget = new BodyBudget(config.bodyBytesInFlight);
+  starting.use(telemetry.bodiesHeld(() => budget.heldBytes));
+
   // The address is known only when the server listens, and the app that it listens with names the address: made in between.
   let handle: ReturnType<typeof createApp> | undefined;
   let publicUrl = config.publicUrl?.replace(/\/+$/, '') ?? '';
@@ -59,7 +63,7 @@ export async function start(config: Config, parts: { logger?: Logger } = {}): Pr
   handle = createApp({
     routes,
     authenticator,
-    budget: new BodyBudget(config.bodyBytesInFlight),
+    budget,
     trustedProxies: networkList(config.trustedProxies),
     surroundings,
     logger,

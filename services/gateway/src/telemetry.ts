@@ -2,7 +2,7 @@
 // values, bodies and credentials never.
 
 import type { Logger } from '@maildoot/runtime/logger';
-import { counter, histogram, tracer } from '@maildoot/runtime/telemetry';
+import { counter, histogram, observableGauge, tracer } from '@maildoot/runtime/telemetry';
 import { type Context, type Span, SpanKind, SpanStatusCode } from '@opentelemetry/api';
 
 const requestDuration = histogram('gateway', 'gateway.request.duration', {
@@ -80,6 +80,14 @@ export const telemetry = {
   brokenRequest(logger: Logger, code: string): void {
     requestErrors.add(1, { method: 'none', route: 'none', code });
     logger.debug({ code }, 'a connection sent something that is not a request');
+  },
+
+  /** Until it is disposed of. */
+  bodiesHeld(heldBytes: () => number): Disposable {
+    return observableGauge('gateway', 'gateway.bodies.held', (result) => result.observe(heldBytes()), {
+      unit: 'By',
+      description: 'Request bodies in memory.',
+    });
   },
 
   listening(logger: Logger, url: string): void {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
+import { monitorEventLoopDelay } from 'node:perf_hooks';
 import { after, before, test } from 'node:test';
 import type { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { createLogger } from '@maildoot/runtime/logger';
@@ -196,20 +197,41 @@ test('an upload that is given up leaves nothing behind but a line in the log', a
 });
 
 test('who hangs up after sending has sent', async () => {
-  const accepted = Promise.withResolvers<void>();
+  const hungUp = Promise.withResolvers<void>();
+  const end = Promise.withResolvers<boolean>();
   services.instead<AcceptMessagesRequest>('acceptMessages', async (request, call) => {
-    await waitFor(() => request.messages.length > 0, { what: 'a turn of the event loop' });
-    assert.equal(call.signal.aborted, false);
-    accepted.resolve();
+    await hungUp.promise;
+    end.resolve(call.signal.aborted);
     return acceptedAll(request);
   });
   services.asked.length = 0;
+  const before = logs.records.length;
   const { request } = openPost({});
   request.end(JSON.stringify(message));
   await waitFor(() => services.requestsOf('acceptMessages').length === 1, { what: 'messaging to be asked' });
   request.destroy();
-  await accepted.promise;
+  await waitFor(() => logs.records.slice(before).some((record) => record.status === 499), { what: 'the gateway to notice' });
+  // Goes over the same connection to messaging, behind anything that would end the call.
+  await gateway.call('GET', '/v1/messages', { key: tenant.keys.full });
+  hungUp.resolve();
+  assert.equal(await end.promise, false);
   services.instead('acceptMessages');
+});
+
+test('a large body that takes long to check does not hold everybody else up', async () => {
+  const to = Array.from({ length: 1000 }, (_, index) => `u${index}@example.com`);
+  const item = JSON.stringify({ ...message, to });
+  // One bad item in an atomic batch: everything is checked, nothing is sent on.
+  const body = `{"atomic":true,"messages":[${Array(400).fill(item).join(',')},{}]}`;
+  const delay = monitorEventLoopDelay({ resolution: 5 });
+  delay.enable();
+  const startedAt = performance.now();
+  const response = await gateway.call('POST', '/v1/messages', { key: tenant.keys.full, body });
+  const tookMs = performance.now() - startedAt;
+  delay.disable();
+  assert.deepEqual(response.issues, ['messages[400].from required', 'messages[400].to required', 'messages[400].html content_required']);
+  const longestMs = delay.max / 1e6;
+  assert.ok(longestMs < tookMs / 2, `of ${tookMs} ms the event loop stood still for ${longestMs} ms`);
 });
 
 test('a connection is used again after a refusal of a small body', async () => {

@@ -13,8 +13,11 @@ test('requests are told apart by route and status, and nothing of their content 
   const logs = captureLogs();
   await using collector = await startOtlpReceiver();
   await using services = await FakeServices.start();
-  const telemetry = await startTelemetry({ serviceName: 'gateway', otlpEndpoint: collector.url });
-  const gateway = await startGateway(services, {}, createLogger({ service: 'gateway', level: 'debug', destination: logs.destination }));
+  await using running = new AsyncDisposableStack();
+  running.use(await startTelemetry({ serviceName: 'gateway', otlpEndpoint: collector.url }));
+  const gateway = running.use(
+    await startGateway(services, {}, createLogger({ service: 'gateway', level: 'debug', destination: logs.destination })),
+  );
   const tenant = services.addTenant();
   const key = services.addKey({ tenantId: tenant.id, scope: Scope.SCOPE_FULL });
   const message = { from: 'a@b.example', to: `${marker}@example.com`, subject: marker, text: marker, metadata: { [marker]: marker } };
@@ -52,8 +55,8 @@ test('requests are told apart by route and status, and nothing of their content 
   const client = spans.find(({ name, kind }) => kind === 'client' && name.endsWith('AcceptMessages'));
   assert.equal(client?.parentSpanId, server?.spanId);
 
-  await gateway[Symbol.asyncDispose]();
-  await telemetry[Symbol.asyncDispose]();
+  // What is held back until the end comes out now.
+  await running.disposeAsync();
   for (const [where, text] of [
     ['logs', logs.text],
     ['spans', collector.text],

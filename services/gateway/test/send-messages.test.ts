@@ -262,6 +262,20 @@ for (const [field, value, issue] of [
   });
 }
 
+test('what is wrong a thousand times over is not told a thousand times', async () => {
+  assert.deepEqual((await post({ ...message, to: Array(100_000).fill(5) })).issues, ['to too_many']);
+  const names = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 5]));
+  assert.deepEqual((await post({ ...message, metadata: names(5000), headers: names(200) })).issues, [
+    'headers too_many',
+    'metadata too_many',
+  ]);
+  const unknown = (await post({ ...message, ...names(2000) })).issues;
+  assert.equal(unknown.length, 500);
+  const { data } = (await post([message, { ...message, ...names(100) }])).json as { data: { error?: { issues: { code: string }[] } }[] };
+  assert.equal(data[1]?.error?.issues.length, 25);
+  assert.equal(data[1]?.error?.issues.at(-1)?.code, 'too_many_issues');
+});
+
 test('the largest that is allowed is accepted', async () => {
   const body = {
     ...message,

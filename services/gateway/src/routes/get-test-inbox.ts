@@ -23,9 +23,7 @@ export const getTestInbox = defineRoute({
     to: emailField('An envelope recipient.'),
     subject: textField('A part of the subject, in any case.'),
     message_id: idField('msg', 'The message that it is.'),
-    wait: integerField(0, maxWaitSeconds)
-      .default(0)
-      .meta({ description: `Seconds to wait for the first match, at most ${maxWaitSeconds}.` }),
+    wait: integerField(0, maxWaitSeconds, 0, `Seconds to wait for the first match, at most ${maxWaitSeconds}.`),
   }),
   browsersGoTo: '/inbox',
   errors: [],
