@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createLogger } from '@maildoot/runtime/logger';
-import { Incarnation, validMs } from './incarnation.ts';
+import { Incarnation, patienceMs, validMs } from './incarnation.ts';
 
 describe('Incarnation', () => {
   it('may start work for eight seconds from sending a heartbeat that was answered, however late the answer came', async () => {
@@ -42,6 +42,29 @@ describe('Incarnation', () => {
     assert.deepEqual(house.dead, ['id-1']);
   });
 
+  it('takes another id only when what it handed over under the old one has ended, or after half a minute', async () => {
+    const house = make();
+    await house.incarnation.beat();
+    house.alive.clear();
+    house.underWay = 1;
+    await house.incarnation.beat();
+    assert.equal(house.incarnation.id, undefined);
+    assert.equal(house.incarnation.mayStart('id-1'), false);
+    house.nowMs = 2_000;
+    await house.incarnation.beat();
+    assert.equal(house.incarnation.current, undefined);
+    house.underWay = 0;
+    await house.incarnation.beat();
+    assert.equal(house.incarnation.current, 'id-2');
+    assert.deepEqual(house.dead, ['id-1']);
+    house.alive.clear();
+    house.underWay = 1;
+    await house.incarnation.beat();
+    house.nowMs += patienceMs;
+    await house.incarnation.beat();
+    assert.equal(house.incarnation.current, 'id-3');
+  });
+
   it('may start nothing before the first heartbeat', () => {
     const { incarnation } = make();
     assert.equal(incarnation.current, undefined);
@@ -50,7 +73,7 @@ describe('Incarnation', () => {
 });
 
 function make() {
-  const state = { nowMs: 0, answerAfterMs: 0, failing: false, alive: new Set<string>(), dead: [] as string[], made: 0 };
+  const state = { nowMs: 0, answerAfterMs: 0, failing: false, alive: new Set<string>(), dead: [] as string[], made: 0, underWay: 0 };
   const answer = () => {
     if (state.failing) throw new Error('no connection');
     state.nowMs += state.answerAfterMs;
@@ -69,6 +92,7 @@ function make() {
     logger: createLogger({ service: 'test', level: 'silent' }),
     newUuid: () => `id-${++state.made}`,
     monotonicMs: () => state.nowMs,
+    underWay: () => state.underWay,
     onDead: (id) => state.dead.push(id),
   });
   return Object.assign(state, { incarnation });

@@ -17,18 +17,26 @@ export interface IncarnationParts {
   logger: Logger;
   newUuid(): string;
   monotonicMs?: () => number;
+  /** Recipients handed over whose outcome is not on record. */
+  underWay(): number;
   /** The id that was declared dead; whatever it held is somebody else's. */
   onDead?(id: string): void;
 }
 
 export const heartbeatMs = 2_000;
 export const validMs = 8_000;
+/**
+ * How long one that was declared dead waits for the ends of what it had handed over, before it starts anew. Most end in a second; but a host
+ * may take ten minutes to answer, and all other mail must not wait for it. Its recipients were marked as possible duplicates at the release.
+ */
+export const patienceMs = 30_000;
 
 export class Incarnation {
   readonly #parts: IncarnationParts;
   readonly #monotonicMs: () => number;
   #id: string | undefined;
   #validUntilMs = Number.NEGATIVE_INFINITY;
+  #deadSinceMs = Number.NEGATIVE_INFINITY;
 
   constructor(parts: IncarnationParts) {
     this.#parts = parts;
@@ -50,7 +58,7 @@ export class Incarnation {
     return id !== undefined && id === this.#id && this.#monotonicMs() < this.#validUntilMs;
   }
 
-  /** One heartbeat: registers where there is nothing to keep alive. Throws what the database throws. */
+  /** One heartbeat: registers where there is nothing to keep alive and nothing to wait for. Throws what the database throws. */
   async beat(): Promise<void> {
     const sentAtMs = this.#monotonicMs();
     if (this.#id !== undefined) {
@@ -61,8 +69,11 @@ export class Incarnation {
       const dead = this.#id;
       this.#id = undefined;
       this.#parts.logger.warn({ incarnation: dead }, 'delivery: this incarnation was declared dead; starting a new one');
+      this.#deadSinceMs = this.#monotonicMs();
       this.#parts.onDead?.(dead);
     }
+    // Or this very process might send what it is still sending.
+    if (this.#parts.underWay() > 0 && this.#monotonicMs() - this.#deadSinceMs < patienceMs) return;
     const id = this.#parts.newUuid();
     const registeredAtMs = this.#monotonicMs();
     await this.#parts.heartbeats.register(id);
@@ -74,7 +85,7 @@ export class Incarnation {
   async run(signal: AbortSignal): Promise<void> {
     let failing = false;
     while (!signal.aborted) {
-      await delay(failing ? heartbeatMs / 4 : heartbeatMs, undefined, { signal }).catch(() => undefined);
+      await delay(failing || this.#id === undefined ? heartbeatMs / 4 : heartbeatMs, undefined, { signal }).catch(() => undefined);
       if (signal.aborted) return;
       try {
         await this.beat();

@@ -157,6 +157,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     heartbeats: { register: (id) => registerIncarnation(database, id), beat: (id) => heartbeat(database, id) },
     logger,
     newUuid,
+    underWay: () => recorder.unrecorded,
   });
   const holding = new Holding({
     giveBack: (held) => giveBack(database, held),

@@ -12,9 +12,11 @@ export async function registerIncarnation(database: Database, id: string): Promi
   await database.pool.query('INSERT INTO incarnation (id) VALUES ($1)', [id]);
 }
 
-/** False when the row is gone: others declared this incarnation dead. */
+/** False when others declared this incarnation dead: its row is gone, or some of what it held is freed and the rest will be. */
 export async function heartbeat(database: Database, id: string): Promise<boolean> {
-  const result = await database.pool.query('UPDATE incarnation SET heartbeat_at = now() WHERE id = $1', [id]);
+  const result = await database.pool.query("UPDATE incarnation SET heartbeat_at = now() WHERE id = $1 AND heartbeat_at > '-infinity'", [
+    id,
+  ]);
   return result.rowCount === 1;
 }
 
@@ -67,7 +69,9 @@ export async function releaseExpired(database: Database, now: Date): Promise<Due
         })),
       );
     }
+    // Dead for good from the first freed row on: a heartbeat that came after this batch must not bring it back to life.
     if (rows.length < rowsPerRelease) await client.query('DELETE FROM incarnation WHERE id = ANY ($1::uuid[])', [ids]);
+    else await client.query("UPDATE incarnation SET heartbeat_at = '-infinity' WHERE id = ANY ($1::uuid[])", [ids]);
     return rows;
   });
 }
