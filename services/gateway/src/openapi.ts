@@ -175,7 +175,11 @@ class Schemas {
     const { $schema, $defs, ...printed } = z.toJSONSchema(schema, {
       io,
       target: 'draft-2020-12',
-      override: ({ jsonSchema }) => {
+      override: ({ zodSchema, jsonSchema }) => {
+        // zod leaves out what it can't be sure of behind a conversion; what a description says there is meant for the caller.
+        const said = z.globalRegistry.get(zodSchema);
+        if (said?.examples !== undefined) jsonSchema.examples = said.examples as unknown[];
+        if (said?.default !== undefined) jsonSchema.default = said.default as never;
         delete jsonSchema.id;
         // What zod knows of integers that no reader needs.
         if (jsonSchema.maximum === Number.MAX_SAFE_INTEGER) delete jsonSchema.maximum;

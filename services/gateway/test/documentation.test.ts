@@ -78,6 +78,20 @@ test('every operation has an example of each answer and of each body', () => {
   }
 });
 
+test('the example of every query parameter is taken, and limits say what they are by default', () => {
+  let count = 0;
+  for (const route of operations) {
+    const { parameters = [] } = document.paths[route.path.replace(/:([a-z]+)/g, '{$1}')]?.[route.method.toLowerCase()] ?? {};
+    for (const { name, in: place, example, schema } of parameters) {
+      if (name === 'limit') assert.equal(schema.default, 20);
+      if (place !== 'query' || example === undefined) continue;
+      count++;
+      assert.ok(route.query?.safeParse({ [name]: example }).success, `${route.operationId} ${name}`);
+    }
+  }
+  assert.ok(count > 5);
+});
+
 test('what is documented is served, and nothing else is', async () => {
   const methods = ['GET', 'POST', 'PUT', 'PATCH', 'DELETE'];
   for (const [path, documented] of Object.entries(document.paths)) {
