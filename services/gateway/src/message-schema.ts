@@ -1,109 +1,21 @@
 // A message as the API takes it: one schema that validates, converts to what messaging wants and is printed in the OpenAPI document.
 // messaging checks again behind it; here everything is found at once and said kindly.
-import { type AddressProblem, type AddressResult, mailboxOf, parseAddress } from '@maildoot/mail/address';
 import { type HeaderProblem, refusedHeaders } from '@maildoot/mail/headers';
-import type { Address, Attachment, Header, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { Header, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { z } from 'zod';
+import { address, addresses, maxRecipients } from './address-input.ts';
+import { attachment } from './attachment-input.ts';
 import { maxKeyChars } from './idempotency-key.ts';
+import { besideOthers, besideOthersThan, controls, listOf, refuse, textEntries, textsByName } from './schema-parts.ts';
 
-export const maxRecipients = 1000;
 export const maxTags = 10;
 export const maxTagChars = 256;
 export const maxMetadataBytes = 4096;
 export const maxSubjectChars = 998;
 export const maxAttachments = 100;
-export const maxFilenameChars = 255;
 export const maxSendAtDays = 30;
 export const maxMessageBytes = 40 * 1024 * 1024;
 const dayMs = 86_400_000;
-
-// Line breaks and other controls, the two Unicode line breaks, halves of surrogate pairs: nothing of these gets into a header.
-const controls = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
-
-type Context = z.core.$RefinementCtx;
-
-function refuse(context: Context, input: unknown, code: string, message: string, path: PropertyKey[] = []): never {
-  context.addIssue({ code: 'custom', input, message, path, params: { code } });
-  return z.NEVER;
-}
-
-// zod leaves checks of a whole out when a part of it is wrong; everything is to be told at once.
-const besideOthers = { when: (payload: z.core.ParsePayload): boolean => isObject(payload.value) };
-
-/** Beside other problems, but not where one of these fields is the problem itself. */
-function besideOthersThan(...fields: string[]): typeof besideOthers {
-  return { when: (payload) => isObject(payload.value) && !payload.issues.some((issue) => fields.includes(String(issue.path?.[0]))) };
-}
-
-function isObject(value: unknown): boolean {
-  return typeof value === 'object' && value !== null && !Array.isArray(value);
-}
-
-/** What of a record has the right type: checks beside other problems see the wrong ones too. */
-function textEntries(record: Record<string, unknown>): [string, string][] {
-  return Object.entries(record).filter((entry): entry is [string, string] => typeof entry[1] === 'string');
-}
-
-/** A list that is not looked into when it is too long: zod would write down what is wrong with each of a million items first. */
-function listOf<S extends z.ZodType>(item: S, min: number, max: number) {
-  return z.preprocess((value, context) => {
-    if (!Array.isArray(value) || value.length <= max) return value;
-    context.addIssue({ code: 'too_big', origin: 'array', maximum: max, inclusive: true, input: value });
-    return z.NEVER;
-  }, z.array(item).min(min).max(max));
-}
-
-/** Text by name, with the same care. */
-function textsByName(max: number) {
-  return z.preprocess(
-    (value, context) => {
-      if (!isObject(value) || Object.keys(value as object).length <= max) return value;
-      context.addIssue({ code: 'too_big', origin: 'array', maximum: max, inclusive: true, input: value });
-      return z.NEVER;
-    },
-    z.record(z.string(), z.string()),
-  );
-}
-
-// ── addresses ────────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-const addressText = z
-  .string()
-  .transform((text, context) => addressFrom(parseAddress(text), text, context, []))
-  .meta({ description: '`name@example.com` or `Name <name@example.com>`', examples: ['Ada <ada@example.com>'] });
-
-const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() }).transform((value, context) => {
-  // A control character is the only problem that either part may have; the message should be at the part that has it.
-  const inName = controls.test(value.name ?? '');
-  const result = mailboxOf(value.email, value.name);
-  return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
-});
-
-const address = z.union([addressText, addressObject]).meta({ id: 'AddressInput' });
-const addresses = z.union([address.transform((one) => [one]), listOf(address, 1, maxRecipients)]);
-
-function addressFrom(result: AddressResult, input: unknown, context: Context, path: PropertyKey[]): Address {
-  if (!result.ok) return refuse(context, input, addressCode(result.problem), result.message, path);
-  if (result.mailbox.needsSmtpUtf8) {
-    return refuse(
-      context,
-      input,
-      'smtputf8_unsupported',
-      'Addresses with characters beyond ASCII before the @ are not supported; the domain and the name may have them.',
-      path,
-    );
-  }
-  return { email: result.mailbox.address, name: result.mailbox.name };
-}
-
-function isNameProblem(result: AddressResult): boolean {
-  return !result.ok && (result.problem === 'name' || result.problem === 'name_too_long');
-}
-
-function addressCode(problem: AddressProblem): string {
-  if (problem === 'control_character') return 'control_character';
-  return problem === 'name' || problem === 'name_too_long' ? 'invalid_name' : 'invalid_email';
-}
 
 // ── headers ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -134,80 +46,6 @@ const headers = textsByName(maxHeaders)
 
 function headerList(record: Record<string, string>): Header[] {
   return textEntries(record).map(([name, value]) => ({ name, value }));
-}
-
-// ── attachments ──────────────────────────────────────────────────────────────────────────────────────────────────────────
-
-// RFC 2045 section 5.1; multipart is the composer's business.
-const token = "[A-Za-z0-9!#$%&'*+.^_`{|}~-]+";
-const contentTypePattern = new RegExp(
-  `^(?!multipart/)${token}/${token}(?: ?; ?${token}=(?:${token}|"[^"\\\\\\p{Cc}\\u0080-\\u{10ffff}]*"))*$`,
-  'iu',
-);
-// RFC 2392: it goes between angle brackets into a header and into a cid: URL of the HTML.
-const contentIdPattern = /^[\x21-\x3b\x3d\x3f-\x7e]{1,255}$/;
-
-const attachment = z
-  .strictObject({
-    filename: z
-      .string()
-      .transform(filenameFrom)
-      .meta({ examples: ['invoice.pdf'], description: 'At most 255 characters, without a path.' }),
-    content: z
-      .string()
-      .transform(bytesFrom)
-      .meta({ contentEncoding: 'base64', description: 'The bytes in base64 (RFC 4648 section 4), without line breaks.' }),
-    content_type: z
-      .string()
-      .transform((text, context) =>
-        text.length <= 255 && contentTypePattern.test(text)
-          ? text
-          : refuse(context, text, 'invalid_content_type', 'A content type is like image/png; multipart types are not possible.'),
-      )
-      .optional()
-      .meta({ description: 'By default from the file name.', examples: ['application/pdf'] }),
-    content_id: z
-      .string()
-      .transform((text, context) =>
-        contentIdPattern.test(text)
-          ? text
-          : refuse(context, text, 'invalid_content_id', 'A content id consists of up to 255 visible ASCII characters without < and >.'),
-      )
-      .optional()
-      .meta({ description: 'For `cid:` links in the HTML.' }),
-    disposition: z
-      .enum(['attachment', 'inline'])
-      .optional()
-      .meta({ description: 'By default `inline` with a `content_id`, else `attachment`.' }),
-  })
-  .transform(
-    (value): Attachment => ({
-      filename: value.filename,
-      content: value.content,
-      contentType: value.content_type ?? '',
-      contentId: value.content_id ?? '',
-      inline: (value.disposition ?? (value.content_id === undefined ? 'attachment' : 'inline')) === 'inline',
-    }),
-  );
-
-function filenameFrom(text: string, context: Context): string {
-  if (text === '') return refuse(context, text, 'too_short', 'A file name must not be empty.');
-  if (text.length > maxFilenameChars) return refuse(context, text, 'too_long', `A file name has at most ${maxFilenameChars} characters.`);
-  if (controls.test(text)) return refuse(context, text, 'control_character', 'Control characters are not allowed in a file name.');
-  if (/[/\\]/.test(text) || text === '.' || text === '..')
-    return refuse(context, text, 'invalid_filename', 'A file name has no path: no / and no \\.');
-  return text;
-}
-
-/** Strict without a pass over the text in JavaScript: a decoder that met anything foreign gives fewer bytes than the length promises. */
-function bytesFrom(text: string, context: Context): Buffer {
-  const bytes = Buffer.from(text, 'base64');
-  const padding = text.endsWith('==') ? 2 : text.endsWith('=') ? 1 : 0;
-  // Node's decoder takes the URL alphabet too.
-  if (text.length % 4 !== 0 || bytes.length !== (text.length / 4) * 3 - padding || text.includes('-') || text.includes('_')) {
-    return refuse(context, '', 'invalid_base64', 'The content must be base64 with padding, without line breaks, spaces or a data: prefix.');
-  }
-  return bytes;
 }
 
 // ── the rest ─────────────────────────────────────────────────────────────────────────────────────────────────────────────

@@ -4,6 +4,7 @@ import { normaliseDomain } from '@maildoot/mail/domain';
 import { type IdPrefix, idToUuid } from '@maildoot/runtime/ids';
 import { z } from 'zod';
 import { idBehindCursor } from './cursor.ts';
+import { refuse } from './schema-parts.ts';
 
 /** `?tag=a&metadata[order]=7` → `{ tag: 'a', metadata: { order: '7' } }`. A name that stands twice becomes a list, which no schema takes. */
 export function parseQuery(text: string): Record<string, unknown> {
@@ -51,7 +52,7 @@ export function cursorField(prefix: IdPrefix): z.ZodType<string | undefined> {
   return z
     .string()
     .transform(
-      (text, context) => idBehindCursor(prefix, text) ?? refuse(context, 'invalid_cursor', 'This is not a next_cursor of this list.'),
+      (text, context) => idBehindCursor(prefix, text) ?? refuse(context, text, 'invalid_cursor', 'This is not a next_cursor of this list.'),
     )
     .optional()
     .meta({ description: 'The `next_cursor` of the page before.' });
@@ -69,7 +70,7 @@ export function emailField(description: string): z.ZodType<string | undefined> {
   return z
     .string()
     .transform(
-      (text, context) => normaliseEmail(text) ?? refuse(context, 'invalid_email', 'This must be an address like name@example.com.'),
+      (text, context) => normaliseEmail(text) ?? refuse(context, text, 'invalid_email', 'This must be an address like name@example.com.'),
     )
     .optional()
     .meta({ description, examples: ['user@example.com'] });
@@ -79,7 +80,7 @@ export function domainField(description: string): z.ZodType<string | undefined> 
   return z
     .string()
     .transform(
-      (text, context) => normaliseDomain(text) ?? refuse(context, 'invalid_domain', 'This must be a domain name like example.com.'),
+      (text, context) => normaliseDomain(text) ?? refuse(context, text, 'invalid_domain', 'This must be a domain name like example.com.'),
     )
     .optional()
     .meta({ description, examples: ['example.com'] });
@@ -89,7 +90,7 @@ export function idField(prefix: IdPrefix, description: string): z.ZodType<string
   return z
     .string()
     .transform((text, context) =>
-      idToUuid(prefix, text) === undefined ? refuse(context, 'invalid_id', `This must be an id like ${prefix}_….`) : text,
+      idToUuid(prefix, text) === undefined ? refuse(context, text, 'invalid_id', `This must be an id like ${prefix}_….`) : text,
     )
     .optional()
     .meta({ description });
@@ -101,12 +102,9 @@ export function textField(description: string, maxChars = 998): z.ZodType<string
     .string()
     .min(1)
     .max(maxChars)
-    .transform((text, context) => (text.includes('\0') ? refuse(context, 'control_character', 'The character NUL is not allowed.') : text))
+    .transform((text, context) =>
+      text.includes('\0') ? refuse(context, text, 'control_character', 'The character NUL is not allowed.') : text,
+    )
     .optional()
     .meta({ description });
-}
-
-function refuse(context: z.core.$RefinementCtx, code: string, message: string): never {
-  context.addIssue({ code: 'custom', message, params: { code } });
-  return z.NEVER;
 }

@@ -1,0 +1,45 @@
+// Addresses as callers write them → as messaging wants them: text, an object, one or many.
+import { type AddressProblem, type AddressResult, mailboxOf, parseAddress } from '@maildoot/mail/address';
+import type { Address } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { z } from 'zod';
+import { type Context, controls, listOf, refuse } from './schema-parts.ts';
+
+export const maxRecipients = 1000;
+
+const addressText = z
+  .string()
+  .transform((text, context) => addressFrom(parseAddress(text), text, context, []))
+  .meta({ description: '`name@example.com` or `Name <name@example.com>`', examples: ['Ada <ada@example.com>'] });
+
+const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() }).transform((value, context) => {
+  // A control character is the only problem that either part may have; the message should be at the part that has it.
+  const inName = controls.test(value.name ?? '');
+  const result = mailboxOf(value.email, value.name);
+  return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
+});
+
+export const address = z.union([addressText, addressObject]).meta({ id: 'AddressInput' });
+export const addresses = z.union([address.transform((one) => [one]), listOf(address, 1, maxRecipients)]);
+
+function addressFrom(result: AddressResult, input: unknown, context: Context, path: PropertyKey[]): Address {
+  if (!result.ok) return refuse(context, input, addressCode(result.problem), result.message, path);
+  if (result.mailbox.needsSmtpUtf8) {
+    return refuse(
+      context,
+      input,
+      'smtputf8_unsupported',
+      'Addresses with characters beyond ASCII before the @ are not supported; the domain and the name may have them.',
+      path,
+    );
+  }
+  return { email: result.mailbox.address, name: result.mailbox.name };
+}
+
+function isNameProblem(result: AddressResult): boolean {
+  return !result.ok && (result.problem === 'name' || result.problem === 'name_too_long');
+}
+
+function addressCode(problem: AddressProblem): string {
+  if (problem === 'control_character') return 'control_character';
+  return problem === 'name' || problem === 'name_too_long' ? 'invalid_name' : 'invalid_email';
+}
