@@ -28,10 +28,10 @@ export class Holding {
     for (const row of rows) this.#rows.set(keyOf(row), row);
   }
 
-  /** Whether exactly this attempt is held. */
+  /** Whether exactly this claim is held. */
   has(held: Held): boolean {
     const known = this.#rows.get(keyOf(held));
-    return known !== undefined && known.attempt === held.attempt && known.incarnation === held.incarnation;
+    return known !== undefined && known.claims === held.claims && known.incarnation === held.incarnation;
   }
 
   /** The row is on record and not ours any more. */

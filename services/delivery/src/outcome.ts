@@ -56,7 +56,7 @@ export function endOf(attempted: Attempted, scheduleSeconds: readonly number[]):
     recipientNumber: row.recipientNumber,
     tenantId: row.tenantId,
     incarnation: row.incarnation,
-    attempt: row.attempt,
+    claims: row.claims,
     event,
     traceparent: attempted.traceparent,
     next: decided.nextAt === undefined ? undefined : { dueAt: decided.nextAt, destination: attempted.destination, possibleDuplicate },

@@ -279,7 +279,7 @@ describe('the queue', () => {
   /** Makes a waiting row the property of an incarnation, which from then on has been silent for its time. */
   async function hold(messageId: string, incarnation: string, attempt: number, claimedAt = 'now()'): Promise<void> {
     const held = await house.database.pool.query(
-      `UPDATE due SET incarnation = $2, attempt = $3, claimed_at = ${claimedAt} WHERE message_id = $1 AND incarnation IS NULL`,
+      `UPDATE due SET incarnation = $2, attempt = $3, claims = $3, claimed_at = ${claimedAt} WHERE message_id = $1 AND incarnation IS NULL`,
       [idToUuid('msg', messageId), incarnation, attempt],
     );
     assert.equal(held.rowCount, 1);
@@ -304,6 +304,7 @@ describe('the queue', () => {
       captured: false,
       sizeBytes: 1,
       attempt,
+      claims: attempt,
       incarnation,
       possibleDuplicate: false,
       queuedAt: clock.now(),

@@ -9,7 +9,7 @@ export interface ReconcileParts {
   database: Database;
   telemetry: Telemetry;
   incarnation(): string | undefined;
-  /** Whether memory knows this attempt. */
+  /** Whether memory knows this claim. */
   isHeld(held: Held): boolean;
   /** Runs the work while no claim is under way: a claim's answer may be in the air. */
   betweenClaims(work: () => Promise<void>): Promise<void>;

@@ -19,7 +19,7 @@ export interface AttemptEnd extends Held {
 export type Recorded = 'recorded' | 'late' | 'again';
 
 /**
- * Records many ends in one transaction. A write for a row that another incarnation or attempt owns by now changes nothing in the queue and
+ * Records many ends in one transaction. A write for a row that another incarnation or claim owns by now changes nothing in the queue and
  * is kept as an attempt with possible_duplicate; the same end once more (the answer to a COMMIT was lost) changes nothing at all.
  */
 export async function recordEnds(database: Database, ends: readonly AttemptEnd[]): Promise<Recorded[]> {
@@ -27,18 +27,18 @@ export async function recordEnds(database: Database, ends: readonly AttemptEnd[]
     const fenced = await client.query<{ message_id: string; recipient_number: number }>(
       `WITH ended AS (
          SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[], $5::timestamptz[], $6::text[], $7::bool[])
-           AS e(message_id, recipient_number, incarnation, attempt, next_due_at, destination, possible_duplicate)
+           AS e(message_id, recipient_number, incarnation, claims, next_due_at, destination, possible_duplicate)
        ), final AS (
          DELETE FROM due d USING ended e
          WHERE e.next_due_at IS NULL AND d.message_id = e.message_id AND d.recipient_number = e.recipient_number
-           AND d.incarnation = e.incarnation AND d.attempt = e.attempt
+           AND d.incarnation = e.incarnation AND d.claims = e.claims
          RETURNING d.message_id, d.recipient_number
        ), freed AS (
          UPDATE due d SET incarnation = NULL, claimed_at = NULL, next_due_at = e.next_due_at, destination = e.destination,
                 possible_duplicate = e.possible_duplicate
          FROM ended e
          WHERE e.next_due_at IS NOT NULL AND d.message_id = e.message_id AND d.recipient_number = e.recipient_number
-           AND d.incarnation = e.incarnation AND d.attempt = e.attempt
+           AND d.incarnation = e.incarnation AND d.claims = e.claims
          RETURNING d.message_id, d.recipient_number, d.destination, d.tenant_id, d.next_due_at
        ), woken AS (${upsertReady})
        SELECT message_id, recipient_number FROM final UNION ALL SELECT message_id, recipient_number FROM freed`,
@@ -89,13 +89,18 @@ async function alreadyRecorded(client: PoolClient, ends: readonly AttemptEnd[]):
     `SELECT a.message_id, a.recipient_number, a.incarnation, a.attempt, a.outcome
      FROM attempt a JOIN unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[]) AS e(message_id, recipient_number, incarnation, attempt)
        ON a.message_id = e.message_id AND a.recipient_number = e.recipient_number AND a.incarnation = e.incarnation AND a.attempt = e.attempt`,
-    fence(ends),
+    [
+      ends.map((end) => end.messageId),
+      ends.map((end) => end.recipientNumber),
+      ends.map((end) => end.incarnation),
+      ends.map((end) => end.event.attempt),
+    ],
   );
   return new Set(result.rows.map((row) => `${row.message_id}/${row.recipient_number}/${row.incarnation}/${row.attempt}/${row.outcome}`));
 }
 
 function endKey(end: AttemptEnd): string {
-  return `${end.messageId}/${end.recipientNumber}/${end.incarnation}/${end.attempt}/${end.event.outcome}`;
+  return `${end.messageId}/${end.recipientNumber}/${end.incarnation}/${end.event.attempt}/${end.event.outcome}`;
 }
 
 /** What the attempt table keeps of an event. */

@@ -20,6 +20,8 @@ export interface DueRow {
   sizeBytes: number;
   /** The number of the attempt that holds the row; counted up by the claim, before anything is sent. */
   attempt: number;
+  /** The number of the claim, which is never used again: an attempt's number is, when the attempt was not made. */
+  claims: number;
   incarnation: string;
   possibleDuplicate: boolean;
   queuedAt: Date;
@@ -47,12 +49,12 @@ export interface NewDueRow {
   traceparent: string | undefined;
 }
 
-/** Which attempt a pod holds; every write about it is fenced by all four. */
+/** Which claim a pod holds; every write about it is fenced by all four. */
 export interface Held {
   messageId: string;
   recipientNumber: number;
   incarnation: string;
-  attempt: number;
+  claims: number;
 }
 
 // Deadlocks: every statement below takes ready rows in the order (destination, tenant_id), compared by bytes, or skips locked ones.
@@ -162,7 +164,7 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
            ORDER BY next_due_at, message_id, recipient_number LIMIT p.take FOR UPDATE SKIP LOCKED
          ) d
        )
-       UPDATE due SET incarnation = $5, claimed_at = now(), attempt = attempt + 1
+       UPDATE due SET incarnation = $5, claimed_at = now(), attempt = attempt + 1, claims = claims + 1
        FROM pick WHERE due.message_id = pick.message_id AND due.recipient_number = pick.recipient_number
        RETURNING due.*`,
       [
@@ -211,8 +213,8 @@ export async function giveBack(database: Database, held: readonly Held[]): Promi
   await database.pool.query(
     `WITH freed AS (
        UPDATE due d SET incarnation = NULL, claimed_at = NULL, attempt = d.attempt - 1
-       FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[]) AS h(message_id, recipient_number, incarnation, attempt)
-       WHERE d.message_id = h.message_id AND d.recipient_number = h.recipient_number AND d.incarnation = h.incarnation AND d.attempt = h.attempt
+       FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[]) AS h(message_id, recipient_number, incarnation, claims)
+       WHERE d.message_id = h.message_id AND d.recipient_number = h.recipient_number AND d.incarnation = h.incarnation AND d.claims = h.claims
        RETURNING d.destination, d.tenant_id, d.next_due_at
      )${upsertReady}`,
     fence(held),
@@ -221,15 +223,15 @@ export async function giveBack(database: Database, held: readonly Held[]): Promi
 
 /** What the database thinks this pod holds, claimed longer ago than a claim's answer can take. */
 export async function heldBy(database: Database, incarnation: string): Promise<Held[]> {
-  const result = await database.pool.query<{ message_id: string; recipient_number: number; attempt: number }>(
-    `SELECT message_id, recipient_number, attempt FROM due WHERE incarnation = $1 AND claimed_at < now() - interval '5 seconds'`,
+  const result = await database.pool.query<{ message_id: string; recipient_number: number; claims: number }>(
+    `SELECT message_id, recipient_number, claims FROM due WHERE incarnation = $1 AND claimed_at < now() - interval '5 seconds'`,
     [incarnation],
   );
   return result.rows.map((row) => ({
     messageId: row.message_id,
     recipientNumber: row.recipient_number,
     incarnation,
-    attempt: row.attempt,
+    claims: row.claims,
   }));
 }
 
@@ -318,7 +320,7 @@ export function fence(held: readonly Held[]): [string[], number[], string[], num
     held.map((one) => one.messageId),
     held.map((one) => one.recipientNumber),
     held.map((one) => one.incarnation),
-    held.map((one) => one.attempt),
+    held.map((one) => one.claims),
   ];
 }
 
@@ -334,6 +336,7 @@ export interface RawDueRow {
   captured: boolean;
   size_bytes: string;
   attempt: number;
+  claims: number;
   incarnation: string;
   claimed_at: Date;
   possible_duplicate: boolean;
@@ -355,6 +358,7 @@ export function dueRow(raw: RawDueRow): DueRow {
     captured: raw.captured,
     sizeBytes: Number(raw.size_bytes),
     attempt: raw.attempt,
+    claims: raw.claims,
     incarnation: raw.incarnation,
     possibleDuplicate: raw.possible_duplicate,
     queuedAt: raw.queued_at,

@@ -24,6 +24,8 @@ CREATE TABLE "due" (
   "size_bytes" bigint NOT NULL,
   "next_due_at" timestamptz(3) NOT NULL,
   "attempt" integer NOT NULL DEFAULT 0,
+  -- Only ever goes up, while an attempt that was not made is not counted.
+  "claims" integer NOT NULL DEFAULT 0,
   "incarnation" uuid,
   "claimed_at" timestamptz(3),
   "possible_duplicate" boolean NOT NULL DEFAULT false,
