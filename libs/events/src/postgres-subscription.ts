@@ -4,6 +4,7 @@
  *   membership  renews, gives up members that are gone, takes and gives back partitions until each member has its share
  *   reading     one query for all partitions that may have news; at most one batch ahead of the handler
  *   handling    batch by batch, in order within a partition, several partitions at a time (process-batch.ts)
+ *   replaying   parked records that somebody asked for, one by one, between two batches of their partition
  *   committing  positions of all partitions in one statement, at most every 20 ms
  *
  * Who may handle: the owner written in the partition's row, while its member row lives by PostgreSQL's clock. The member itself counts a
@@ -26,6 +27,8 @@ const DEFAULT_CONCURRENCY = 4;
 const COMMIT_EVERY_MS = 20;
 // News can be missed: the connection that listens was lost, a sequencer died between its commit and its NOTIFY.
 const POLL_MS = 500;
+// Parked records between two batches. Each may have a megabyte, and the partition's own records wait.
+const REPLAY_BATCH = 10;
 
 /** A partition while it is ours. Losing it and getting it again makes another one. */
 interface Term {
@@ -36,6 +39,8 @@ interface Term {
   handled: bigint;
   committed: bigint;
   queue: RawRecord[];
+  /** Parked records are to be handled once more. */
+  replay: boolean;
   /** There may be more to read. */
   hungry: boolean;
   /** Counts news, so that those that come during a fetch aren't forgotten after it. */
@@ -130,6 +135,7 @@ export class PostgresSubscription<E> implements Subscription {
         this.#membersChanged.clear();
         await this.#renew();
         await this.#balance();
+        await this.#lookForReplays();
         failures = 0;
         await this.#membersChanged.wait(this.#log.leaseMs / 4, signal);
       } catch (error) {
@@ -222,6 +228,7 @@ export class PostgresSubscription<E> implements Subscription {
       handled: position,
       committed: position,
       queue: [],
+      replay: false,
       hungry: true,
       news: 0,
       ending,
@@ -246,6 +253,15 @@ export class PostgresSubscription<E> implements Subscription {
     );
     for (const term of ended) this.#lose(term);
     this.#telemetry.partitions(this.partitions);
+  }
+
+  async #lookForReplays(): Promise<void> {
+    if (this.#terms.size === 0) return;
+    for (const partition of await this.#store.partitionsToReplay()) {
+      const term = this.#terms.get(partition);
+      if (term !== undefined) term.replay = true;
+    }
+    this.#dispatch();
   }
 
   #mayGoOn(term: Term): boolean {
@@ -319,9 +335,9 @@ export class PostgresSubscription<E> implements Subscription {
     const { concurrency = DEFAULT_CONCURRENCY } = this.#options;
     for (const term of this.#terms.values()) {
       if (this.#busy.size >= concurrency) return;
-      if (this.#busy.has(term.partition) || term.queue.length === 0 || !this.#mayGoOn(term)) continue;
+      if (this.#busy.has(term.partition) || !(term.replay || term.queue.length > 0) || !this.#mayGoOn(term)) continue;
       this.#busy.add(term.partition);
-      void this.#handle(term);
+      void (term.replay ? this.#replay(term) : this.#handle(term));
     }
   }
 
@@ -338,6 +354,48 @@ export class PostgresSubscription<E> implements Subscription {
     const last = batch[done - 1];
     if (last !== undefined) term.handled = last.position;
     term.queue.unshift(...batch.slice(done));
+    this.#release(term);
+  }
+
+  async #replay(term: Term): Promise<void> {
+    term.replay = false;
+    try {
+      const records = await this.#store.toReplay(term.partition, REPLAY_BATCH);
+      let done = 0;
+      while (done < records.length && (await this.#replayOne(term, records[done]!))) done++;
+      term.replay = done === REPLAY_BATCH;
+    } catch (error) {
+      this.#telemetry.interrupted(error);
+      await backOff(5, term.ending.signal);
+    }
+    this.#release(term);
+  }
+
+  /** False: neither handled nor parked again. It is looked for again later, for what waits behind it must not wait for ever. */
+  async #replayOne(term: Term, record: RawRecord): Promise<boolean> {
+    const processing = this.#processing(term);
+    const store = this.#store;
+    let parkedAgain = false;
+    let goes = 0;
+    const done = await processBatch([record], {
+      ...processing,
+      // One call of the handler, and parking.
+      retry: { ...processing.retry, attempts: 1 },
+      mayGoOn: () => goes++ < 2 && processing.mayGoOn(),
+      async park(parking) {
+        await store.parkAgain(parking);
+        parkedAgain = true;
+      },
+    });
+    if (done === 0) return false;
+    if (!parkedAgain) {
+      await this.#store.unpark(record);
+      this.#telemetry.replayed(record);
+    }
+    return true;
+  }
+
+  #release(term: Term): void {
     this.#busy.delete(term.partition);
     // To the end of the line: a partition that always has more must not keep the others waiting.
     if (this.#terms.get(term.partition) === term) {

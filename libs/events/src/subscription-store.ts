@@ -170,7 +170,7 @@ export class SubscriptionStore {
         if (sqlState(error) === UNDEFINED_TABLE) return { rows: [] };
         throw error;
       });
-    return rows.map((row) => ({ ...row, position: BigInt(row.position), publishedAt: uuidTime(row.id) }));
+    return rows.map(rawRecord);
   }
 
   async park({ record, reason, error, attempts }: Parking): Promise<void> {
@@ -190,6 +190,45 @@ export class SubscriptionStore {
         wordsOf(error),
         attempts,
       ],
+    );
+  }
+
+  /** The partitions with parked records that are to be handled once more. */
+  async partitionsToReplay(): Promise<number[]> {
+    const { rows } = await this.#pool.query<{ partition: number }>({
+      name: 'partitions-to-replay',
+      text: `SELECT DISTINCT partition FROM parked WHERE group_name = $1 AND topic = $2 AND replay_requested_at IS NOT NULL`,
+      values: [this.#group, this.#topic.name],
+    });
+    return rows.map(({ partition }) => partition);
+  }
+
+  /** In the order of the log. */
+  async toReplay(partition: number, limit: number): Promise<RawRecord[]> {
+    const { rows } = await this.#pool.query<FetchedRow>(
+      `SELECT partition, event_id::text AS id, key, position::text, payload, traceparent FROM parked
+       WHERE group_name = $1 AND topic = $2 AND partition = $3 AND replay_requested_at IS NOT NULL ORDER BY parked.position LIMIT $4`,
+      [this.#group, this.#topic.name, partition, limit],
+    );
+    return rows.map(rawRecord);
+  }
+
+  /** It was handled. */
+  async unpark({ partition, position }: RawRecord): Promise<void> {
+    await this.#pool.query('DELETE FROM parked WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4', [
+      this.#group,
+      this.#topic.name,
+      partition,
+      String(position),
+    ]);
+  }
+
+  /** It failed once more, and is not tried again until somebody asks. */
+  async parkAgain({ record, reason, error, attempts }: Parking): Promise<void> {
+    await this.#pool.query(
+      `UPDATE parked SET reason = $5, error = $6, attempts = attempts + $7, parked_at = now(), replay_requested_at = NULL
+       WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4`,
+      [this.#group, this.#topic.name, record.partition, String(record.position), reason, wordsOf(error), attempts],
     );
   }
 
@@ -215,6 +254,10 @@ function fetchFrom(schema: string): string {
       WHERE w.bytes <= $5 OR w.bytes = octet_length(w.payload)
     ) AS r
     ORDER BY p.partition, r.position`;
+}
+
+function rawRecord(row: FetchedRow): RawRecord {
+  return { ...row, position: BigInt(row.position), publishedAt: uuidTime(row.id) };
 }
 
 function columns(positions: PartitionPosition[]): [number[], string[]] {

@@ -15,6 +15,7 @@ const failures = counter(service, 'maildoot_events_failures_total', {
   description: 'Calls of a handler that threw, by whose fault. Alarm when it goes on: the partition waits',
 });
 const parkedRecords = counter(service, 'maildoot_events_parked_total', { description: 'Records kept aside. Alarm: somebody has to look' });
+const replayedRecords = counter(service, 'maildoot_events_replayed_total', { description: 'Parked records that were handled after all' });
 const interruptions = counter(service, 'maildoot_events_interruptions_total', {
   description: 'Times a sequencer or consumer lost its database',
 });
@@ -53,6 +54,7 @@ export interface ConsumerTelemetry {
   handled(records: RawRecord[]): void;
   failed(failure: Failure): void;
   parked(parking: Parking): void;
+  replayed(record: RawRecord): void;
   interrupted(error: unknown): void;
   partitions(owned: readonly number[]): void;
 }
@@ -85,6 +87,10 @@ export function consumerTelemetry(logger: Logger, topic: string, group: string):
       parkedRecords.add(1, { ...labels, reason });
       const { partition, position, id } = record;
       log.error({ err: error, reason, attempts, partition, position, event: id }, 'events: a record was parked');
+    },
+    replayed({ partition, position, id }) {
+      replayedRecords.add(1, labels);
+      log.info({ partition, position, event: id }, 'events: a parked record was handled');
     },
     interrupted(error) {
       interruptions.add(1, labels);

@@ -222,7 +222,7 @@ test('a partition that is held up is an error in the log, again and again but no
   const lines = logs.records.filter(({ msg }) => msg === 'events: a partition is held up by its handler, trying again');
   assert.deepEqual(
     lines.map(({ level, failures, fault }) => ({ level, failures, fault })),
-    [10, 20].map((failures) => ({ level: 50, failures, fault: 'elsewhere' })),
+    [10, 20].map((failures) => ({ level: 'error', failures, fault: 'elsewhere' })),
   );
 });
 
