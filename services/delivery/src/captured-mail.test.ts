@@ -30,6 +30,25 @@ describe('readMail', () => {
     assert.deepEqual([mail.text, mail.codes], ['', []]);
   });
 
+  // Each took seconds to minutes where it was looked at again from every character on.
+  const hostile: [string, string, string][] = [
+    ['html', '<style>' + '<'.repeat(200_000), 'an open element full of brackets'],
+    ['html', '<a'.repeat(100_000), 'tags without an end'],
+    ['html', '<p hidden '.repeat(20_000), 'attributes without an end'],
+    ['html', `<a href="https://x.test/${'&#0'.repeat(60_000)}">`, 'character references without an end'],
+    ['plain', `https://x.test/${'.'.repeat(150_000)}a`, 'a link of full stops'],
+    ['plain', 'http://'.repeat(25_000), 'links without a host'],
+    ['plain', '1234'.repeat(45_000), 'digits only'],
+  ];
+  for (const [type, body, why] of hostile) {
+    it(`takes time in proportion to the size: ${why}`, async () => {
+      const startedAt = performance.now();
+      await readMail(Buffer.from(`Subject: x\r\nContent-Type: text/${type}; charset=utf-8\r\n\r\n${body}\r\n`));
+      const tookMs = performance.now() - startedAt;
+      assert.ok(tookMs < 1_500, `${tookMs} ms`);
+    });
+  }
+
   it('takes anything', async () => {
     await fc.assert(
       fc.asyncProperty(fc.uint8Array({ maxLength: 500 }), async (bytes) => {

@@ -1,6 +1,6 @@
 // What the inbox shows of a mail beside its bytes: subject, addresses, text, links and one-time codes, and whether its DKIM signature holds.
 // Everything is bounded: the mail is somebody's test, and may be forty megabytes or malformed on purpose.
-
+import { textFromHtml } from '@maildoot/mail/text-from-html';
 import { DnsError, type Resolver } from '@maildoot/runtime/resolver';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import PostalMime, { type Address, type Email } from 'postal-mime';
@@ -42,7 +42,7 @@ export async function readMail(raw: Buffer): Promise<ReadMail> {
     text,
     html,
     links: linksIn(html, text),
-    codes: codesIn(subject, text === '' ? withoutTags(html) : text),
+    codes: codesIn(subject, text === '' ? textFromHtml(html) : text),
   };
 }
 
@@ -56,7 +56,7 @@ export function linksIn(html: string, text: string): string[] {
     const link = unescapeHtml(match[1] ?? match[2] ?? '').trim();
     if (/^https?:\/\//i.test(link)) found.add(link);
   }
-  for (const match of text.matchAll(textLink)) found.add(match[0].replace(/[.,;:!?)\]]+$/, ''));
+  for (const match of text.matchAll(textLink)) found.add(withoutEndMarks(match[0]));
   return [...found].slice(0, maxItems);
 }
 
@@ -115,11 +115,11 @@ function storable(text: string): string {
   return text.replaceAll('\0', '\ufffd').toWellFormed();
 }
 
-function withoutTags(html: string): string {
-  return html
-    .replace(/<(style|script)\b[\s\S]*?<\/\1>/gi, ' ')
-    .replace(/<[^>]*>/g, ' ')
-    .replace(/&#?\w+;/g, ' ');
+// What ends the sentence and not the link. From behind: a pattern with `$` looks at a row of full stops from each of them on.
+function withoutEndMarks(link: string): string {
+  let end = link.length;
+  while (end > 0 && '.,;:!?)]'.includes(link.charAt(end - 1))) end--;
+  return link.slice(0, end);
 }
 
 function unescapeHtml(text: string): string {
