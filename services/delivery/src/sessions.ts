@@ -20,6 +20,8 @@ export class Sessions {
   readonly #options: SessionsOptions;
   // By host and user, the most recently used last.
   readonly #idle = new Map<string, Parked[]>();
+  // Two destinations may share a host; a session counts for the one that opened it until it is gone.
+  readonly #openedFor = new WeakMap<Session, string>();
   readonly #openByDestination = new Map<string, number>();
   #open = 0;
   #closed = false;
@@ -55,7 +57,9 @@ export class Sessions {
   }
 
   /** After a transaction: parks the session, or closes it when it has done its share. */
-  giveBack(key: string, destination: string, session: Session): void {
+  giveBack(key: string, usedFor: string, session: Session): void {
+    const destination = this.#openedFor.get(session) ?? usedFor;
+    this.#openedFor.set(session, destination);
     if (!session.alive) {
       this.#count(destination, -1);
       return;
