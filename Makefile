@@ -11,7 +11,7 @@ demo: setup ## Start the platform, send a message, show its way to the receiving
 	@$(RUN) exec node services/standalone/src/demo.ts
 
 up: setup ## Run the platform until Ctrl-C; prints URLs, an API key and a curl line (SPLIT=1: one process per role)
-	@$(RUN) exec node services/standalone/src/up.ts $(if $(SPLIT),--split)
+	@$(RUN) exec node services/standalone/src/up.ts $(if $(filter 1 true yes,$(SPLIT)),--split)
 
 test: setup ## Every check and every test
 	@$(RUN) tools/check.sh static && exec node tools/test.ts

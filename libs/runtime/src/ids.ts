@@ -76,10 +76,13 @@ export function uuidTime(uuid: string): Date {
   return new Date(milliseconds);
 }
 
-/** The lowest UUIDv7 of an instant: the bound of a partition, or of a filter by date. */
+/**
+ * The lowest UUIDv7 of an instant: the bound of a partition, or of a filter by date. An instant that no id can have (before 1970, after
+ * the year 10889) is the nearest one that it can: nothing lies beyond.
+ */
 export function uuidAt(date: Date): string {
   const bytes = new Uint8Array(16);
-  writeTime(bytes, date.getTime());
+  writeTime(bytes, Math.min(Math.max(date.getTime(), 0), 2 ** 48 - 1));
   bytes[6] = 0x70;
   bytes[8] = 0x80;
   return uuidText(bytes);

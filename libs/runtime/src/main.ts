@@ -13,6 +13,9 @@ export interface Startable<C> {
 const EXIT_CONFIG = 78;
 const EXIT_FAILURE = 1;
 
+// A terminal and what stands between (make, a supervisor) may each pass on the one wish to stop; only what comes later is impatience.
+export const SAME_SIGNAL_MS = 300;
+
 // Kubernetes gives 30 s by default; a process that is killed in the middle can't tell what it was doing.
 const STOP_TIMEOUT_MS = 25_000;
 
@@ -61,18 +64,20 @@ async function startTelemetryFor(name: string, config: Readonly<Record<string, u
 
 function stopSignal(name: string): Promise<void> {
   return new Promise((resolve) => {
-    let asked = false;
+    let askedAtMs: number | undefined;
     const onSignal = (signal: NodeJS.Signals): void => {
-      if (asked) {
+      const now = performance.now();
+      askedAtMs ??= now;
+      if (now - askedAtMs > SAME_SIGNAL_MS) {
         process.stderr.write(`${name}: ${signal} again, ending at once\n`);
         process.exit(EXIT_FAILURE);
       }
-      asked = true;
       resolve();
     };
     process.on('SIGTERM', onSignal);
-    process.on('SIGINT', onSignal);
-    // Started with a channel by a parent (standalone --split) that is gone now: nobody else would stop us.
+    // Forked (standalone --split): a terminal's Ctrl-C comes to the whole group, but the parent knows in which order to stop. When it is
+    // gone, nobody else would stop us.
+    process.on('SIGINT', process.channel ? () => {} : onSignal);
     process.once('disconnect', () => resolve());
   });
 }

@@ -55,7 +55,7 @@ export const settings = defineSettings({
 export type Config = ConfigOf<typeof settings>;
 
 /** What no single setting can say for itself. @throws SettingsError naming the variable */
-export function checkConfig(config: Config): void {
+export function checkConfig(config: Pick<Config, 'allowPlainHttp' | 'httpHost'>): void {
   if (!config.allowPlainHttp && !isLoopback(config.httpHost)) {
     throw new SettingsError([
       {

@@ -5,6 +5,7 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { lockDirectory } from '@maildoot/db/embedded/lock';
 
 export interface Secrets {
   /** Signs the tokens that services show each other. */
@@ -34,6 +35,17 @@ export class Home {
   private constructor(directory: string, secrets: Secrets) {
     this.directory = directory;
     this.secrets = secrets;
+  }
+
+  /** Until disposed of, nobody else starts on this directory. @throws HomeError naming who has it */
+  async lock(): Promise<AsyncDisposable> {
+    try {
+      return await lockDirectory(this.directory);
+    } catch (cause) {
+      throw new HomeError(cause instanceof Error ? cause.message.replace('embedded PostgreSQL: ', 'data directory ') : String(cause), {
+        cause,
+      });
+    }
   }
 
   /** Opens the directory, makes it and its secrets where they are missing. @throws HomeError with what to do */

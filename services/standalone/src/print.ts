@@ -23,6 +23,8 @@ export function reportAndExit(error: unknown): never {
 function explain(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
   const { code } = error as NodeJS.ErrnoException;
+  const { issues } = (error as { detail?: { issues?: { path: string; message: string }[] } }).detail ?? {};
+  if (issues?.length) return issues.map(({ path, message }) => `${path}: ${message}`).join('\n');
   if (error instanceof HomeError || error instanceof SettingsError) return error.message;
   if (code === 'ENOSPC') return 'the disk is full: free some space and start again.';
   return error.message;

@@ -7,7 +7,9 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { startEmbeddedPostgres } from '@maildoot/db/embedded-postgres';
 import type { Clock } from '@maildoot/runtime/clock';
+import { SettingsError } from '@maildoot/runtime/config';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
+import pg from 'pg';
 import type { Config } from './config.ts';
 import { firstTenant } from './first-tenant.ts';
 import { Home } from './home.ts';
@@ -43,6 +45,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
   await using stack = new AsyncDisposableStack();
 
   const home = await Home.open(config.home);
+  stack.use(await home.lock());
   progress('starting the database');
   const { databaseUrl, pids, exited } = await database(config, home, stack, progress, logger);
 
@@ -71,7 +74,10 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
 
 async function database(config: Config, home: Home, stack: AsyncDisposableStack, progress: (text: string) => void, logger: Logger) {
   const never = new Promise<Error>(() => {});
-  if (config.databaseUrl !== undefined) return { databaseUrl: config.databaseUrl, pids: [], exited: never };
+  if (config.databaseUrl !== undefined) {
+    await assertUsable(config.databaseUrl);
+    return { databaseUrl: config.databaseUrl, pids: [], exited: never };
+  }
   const postgres = stack.use(
     await startEmbeddedPostgres({
       directory: home.databaseDirectory,
@@ -94,4 +100,22 @@ async function database(config: Config, home: Home, stack: AsyncDisposableStack,
     return new Error(`PostgreSQL ended (${end.signal ?? end.code}); see ${join(home.databaseDirectory, 'postgres.log')}`);
   });
   return { databaseUrl: postgres.url, pids: [postgres.pid], exited };
+}
+
+/** Tells what is wrong with somebody's own database before the services meet it one by one. */
+async function assertUsable(databaseUrl: string): Promise<void> {
+  const client = new pg.Client({ connectionString: databaseUrl, connectionTimeoutMillis: 5000 });
+  try {
+    await client.connect();
+    const { rows } = await client.query<{ version: number; may_create: boolean }>(
+      `SELECT current_setting('server_version_num')::int AS version, has_database_privilege(current_database(), 'CREATE') AS may_create`,
+    );
+    if ((rows[0]?.version ?? 0) < 150_000) throw new Error('it is older than PostgreSQL 15');
+    if (rows[0]?.may_create !== true) throw new Error('its role needs the right CREATE on the database, for the schemas of the services');
+  } catch (cause) {
+    const message = `can’t be used: ${cause instanceof Error ? cause.message : String(cause)}`;
+    throw new SettingsError([{ name: 'DATABASE_URL', message }]);
+  } finally {
+    await client.end().catch(() => {});
+  }
 }

@@ -2,7 +2,9 @@
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
+import { checkConfig as checkDoor } from '@maildoot/gateway/config';
 import { loadSettings, SettingsError } from '@maildoot/runtime/config';
+import { SAME_SIGNAL_MS } from '@maildoot/runtime/main';
 import { type Config, settings } from './config.ts';
 import { HomeError } from './home.ts';
 import { line, reportAndExit, section } from './print.ts';
@@ -12,8 +14,10 @@ async function up(): Promise<void> {
   const config = loadSettings(settings, process.env);
   if (config.delivery === 'smarthost' && config.smarthost === undefined)
     throw new SettingsError([{ name: 'SMARTHOST', message: 'is required: it says where DELIVERY=smarthost sends to, as host:port' }]);
+  checkDoor(config);
   await assertFree(config);
-  const stopped = signalled();
+  const state = { ready: false };
+  const stopped = signalled(state);
   // Settings are checked before the services are loaded: a typing error is told at once.
   const { start } = await import('./service.ts');
   const platform = await start(config, {
@@ -21,6 +25,7 @@ async function up(): Promise<void> {
     split: process.argv.includes('--split'),
   });
 
+  state.ready = true;
   const api = platform.httpUrl;
   const inbox = `${api}/v1/test/inbox`;
   await platform.home.announce({ api, key: platform.key, inbox, docs: `${api}/docs`, pid: process.pid });
@@ -38,13 +43,14 @@ async function up(): Promise<void> {
   process.exit(end instanceof Error ? 1 : 0);
 }
 
-/** Resolves at the first SIGINT or SIGTERM; a second one ends the process at once. */
-function signalled(): Promise<'stop'> {
+/** Resolves at the first SIGINT or SIGTERM once the platform is ready. Before that, and at a second one, the process ends at once. */
+function signalled(state: { ready: boolean }): Promise<'stop'> {
   return new Promise((resolve) => {
-    let asked = false;
+    let askedAtMs: number | undefined;
     const onSignal = () => {
-      if (asked) process.exit(130);
-      asked = true;
+      if (!state.ready) reportAndExit(new Error('stopped before it was ready'));
+      askedAtMs ??= performance.now();
+      if (performance.now() - askedAtMs > SAME_SIGNAL_MS) process.exit(130);
       resolve('stop');
     };
     process.on('SIGINT', onSignal).on('SIGTERM', onSignal);
@@ -73,7 +79,7 @@ function describe(api: string, key: string, config: Config): void {
   section('Maildoot is up');
   line('api', `${api}/v1`);
   line('docs', `${api}/docs`);
-  line('inbox', `${api}/inbox#key=${key}`);
+  if (config.delivery === 'capture') line('inbox', `${api}/inbox#key=${key}`);
   line('key', key);
   line(
     'mail',
@@ -83,7 +89,9 @@ function describe(api: string, key: string, config: Config): void {
       smarthost: `goes to ${config.smarthost}`,
     }[config.delivery],
   );
-  section('Send one');
+  section(
+    config.delivery === 'capture' ? 'Send one' : 'Send one, from a domain of yours (POST /v1/user-settings/domains says what to publish)',
+  );
   process.stdout.write(
     `curl -X POST ${api}/v1/messages -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" -d '{"from":"no-reply@yourdomain.com","to":"user@example.com","subject":"Hello","text":"It works."}'\n\n`,
   );
