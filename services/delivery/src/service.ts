@@ -64,9 +64,12 @@ const maxHeld = 1_000;
 const contentCacheBytes = 128 << 20;
 const idleSessionMs = 5_000;
 const reserveTimeoutMs = 60_000;
-// Below the 25 s that runMain gives a service to stop.
-const finishSessionsMs = 18_000;
-const flushMs = 4_000;
+// Below the 25 s that runMain gives a service to stop: the doors, the sessions, the records and what is given back share one deadline, and
+// each may spend what the ones before it left.
+const drainMs = 4_000;
+const finishSessionsByMs = 14_000;
+const recordByMs = 17_000;
+const giveBackByMs = 19_000;
 // What a deferred record is worth: its recipient's address, the server's words, some ids.
 const endBytes = 1_024;
 // The ledger outlives the longest schedule (30 days ahead), the longest retry and the log's retention.
@@ -249,15 +252,20 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const resolving = starting.use(startResolvingRoutes({ database, clock, routes, telemetry, moved: () => claims.wake() }));
   starting.use(startTidying({ database, clock, telemetry, capturedMailLimit: config.capturedMailLimit }));
   claims.start();
+  let stopsSinceMs: number | undefined;
+  const leftUntil = (ms: number): number => {
+    stopsSinceMs ??= performance.now();
+    return Math.max(100, stopsSinceMs + ms - performance.now());
+  };
   // What is past the final dot is waited for; everything before it is given back at once.
   starting.defer(async () => {
     await claims.stop();
     stopping.abort();
-    await within(lanes.stop(), finishSessionsMs);
+    await within(lanes.stop(), leftUntil(finishSessionsByMs));
     sessions.close();
-    await recorder.flush(flushMs);
-    await holding.flush(flushMs);
-    await recorder[Symbol.asyncDispose]();
+    await recorder.flush(leftUntil(recordByMs));
+    await holding.flush(leftUntil(giveBackByMs));
+    await within(recorder[Symbol.asyncDispose](), leftUntil(giveBackByMs));
     sequencer.wake();
   });
 
@@ -272,6 +280,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
       service: name,
       logger,
       health,
+      drainTimeoutMs: drainMs,
       implementations: [
         implement(DeliveryServiceService, {
           cancelRecipients: {
@@ -291,7 +300,10 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     rpcAddress: server.address,
     async [Symbol.asyncDispose]() {
       health.state = 'draining';
-      await running.disposeAsync();
+      stopsSinceMs = performance.now();
+      arrivals.close();
+      // Beside the doors: nothing is claimed any more while calls and events in progress come to their end.
+      await Promise.all([claims.stop(), running.disposeAsync()]);
     },
   };
 

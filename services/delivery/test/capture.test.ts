@@ -97,6 +97,18 @@ describe('capture', () => {
     assert.ok(performance.now() - startedAt < 5_000);
   });
 
+  it('ends the waits of others when it stops', async () => {
+    const stopped = await house.startDelivery({ DELIVERY: 'capture' });
+    const waiting = stopped.asGateway.listCapturedMail(request({ to: 'never@waits.test', waitMs: 9_000 }), { tenantId: house.tenantId });
+    // The call is there: one that came after it has its answer.
+    await stopped.asGateway.listCapturedMail(request({}), { tenantId: house.tenantId });
+    const startedAt = performance.now();
+    const stop = stopped[Symbol.asyncDispose]();
+    assert.deepEqual((await waiting.catch((error: unknown) => error)) as unknown, { mails: [], hasMore: false });
+    await stop;
+    assert.ok(performance.now() - startedAt < 5_000, `${performance.now() - startedAt} ms`);
+  });
+
   it('shows a tenant its own mail only, and answers for another’s like for none', async () => {
     const other = newId('ten');
     const id = await house.accept({ to: ['secret@tenants.test'], tenantId: other });

@@ -229,9 +229,9 @@ export async function openHouse(): Promise<House> {
         asGateway,
         async [Symbol.asyncDispose]() {
           running.delete(service);
+          await service[Symbol.asyncDispose]();
           await rpc[Symbol.asyncDispose]();
           await asGateway[Symbol.asyncDispose]();
-          await service[Symbol.asyncDispose]();
         },
       };
     },

@@ -25,7 +25,7 @@ export function listCapturedMail(parts: { prisma: PrismaClient; arrivals: Arriva
       const arrival = parts.arrivals.next(filter.tenantId);
       const rows = await listCapturedMails(parts.prisma, filter);
       const leftMs = until - Date.now();
-      if (rows.length > 0 || leftMs <= 0 || call.signal.aborted) {
+      if (rows.length > 0 || leftMs <= 0 || call.signal.aborted || parts.arrivals.closed) {
         return { mails: rows.slice(0, filter.limit).map(capturedMailView), hasMore: rows.length > filter.limit };
       }
       await Promise.race([arrival, delay(Math.min(pollMs, leftMs), undefined, { signal: call.signal }).catch(() => undefined)]);
@@ -52,8 +52,22 @@ function filterOf(request: ListCapturedMailRequest, call: RpcCall): CapturedMail
 export class Arrivals {
   readonly #waiting = new Map<string, { promise: Promise<void>; resolve(): void }>();
 
+  #closed = false;
+
+  /** Nobody waits any more. */
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  /** Ends every wait: a stop must not last as long as the longest of them. */
+  close(): void {
+    this.#closed = true;
+    for (const tenantId of [...this.#waiting.keys()]) this.announce(tenantId);
+  }
+
   /** Resolves at the tenant's next mail. */
   next(tenantId: string): Promise<void> {
+    if (this.#closed) return Promise.resolve();
     let waiting = this.#waiting.get(tenantId);
     if (waiting === undefined) {
       waiting = Promise.withResolvers<void>();
