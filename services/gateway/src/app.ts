@@ -133,7 +133,12 @@ function insufficientScope({ scopes }: Operation): ApiError {
 async function bodyOf(route: Operation, request: Request, exchange: Exchange, budget: BodyBudget): Promise<Buffer> {
   const { headers } = request;
   if (hasBody(headers) || headers['content-type'] !== undefined) requireJson(headers);
-  return readBody(request, exchange.response, exchange.holdBody(budget.open()), route.body?.maxBytes ?? 0);
+  return readBody(
+    request,
+    exchange.response,
+    exchange.holdBody(budget.open(exchange.principal?.tenantId ?? '')),
+    route.body?.maxBytes ?? 0,
+  );
 }
 
 function checkedQuery(route: Operation, request: Request, issues: Issue[]): unknown {

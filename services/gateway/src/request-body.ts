@@ -31,9 +31,19 @@ function unsupported(message: string): ApiError {
   return new ApiError('UNSUPPORTED_MEDIA_TYPE', message);
 }
 
-/** How many bytes of bodies the process holds, from their first byte to the end of their request. */
+/** A body up to this size is small: it finds room where a large one doesn't. */
+const SMALL_BYTES = 1024 * 1024;
+/** The largest body there is; whoever may send one at all must be able to. */
+const LARGEST_BYTES = 60 * 1024 * 1024;
+
+/**
+ * How many bytes of bodies the process holds, from their arrival to the end of their request. Only what has come counts: a length that is
+ * merely declared would let anybody take all the room with a few idle connections. One holder gets half of it at most, and the last
+ * eighth is for small bodies.
+ */
 export class BodyBudget {
   readonly #limitBytes: number;
+  readonly #byHolder = new Map<string, number>();
   #heldBytes = 0;
 
   constructor(limitBytes: number) {
@@ -44,26 +54,39 @@ export class BodyBudget {
     return this.#heldBytes;
   }
 
-  open(): BodyShare {
+  /** @param holder whose request it is: a tenant */
+  open(holder: string): BodyShare {
     let bytes = 0;
-    const budget = this;
+    const hasRoom = (more: number): boolean => {
+      if (bytes + more <= SMALL_BYTES) return this.#heldBytes + more <= this.#limitBytes;
+      const mine = (this.#byHolder.get(holder) ?? 0) + more;
+      // However little there is in all, a largest body alone fits.
+      const roof = Math.max(this.#limitBytes * (7 / 8), Math.min(this.#limitBytes, LARGEST_BYTES + SMALL_BYTES));
+      return this.#heldBytes + more <= roof && mine <= Math.max(this.#limitBytes / 2, LARGEST_BYTES + SMALL_BYTES);
+    };
+    const add = (more: number): void => {
+      bytes += more;
+      this.#heldBytes += more;
+      const mine = (this.#byHolder.get(holder) ?? 0) + more;
+      if (mine === 0) this.#byHolder.delete(holder);
+      else this.#byHolder.set(holder, mine);
+    };
     return {
+      hasRoom,
       take(more) {
-        if (budget.#heldBytes + more > budget.#limitBytes) return false;
-        budget.#heldBytes += more;
-        bytes += more;
+        if (!hasRoom(more)) return false;
+        add(more);
         return true;
       },
-      [Symbol.dispose]() {
-        budget.#heldBytes -= bytes;
-        bytes = 0;
-      },
+      [Symbol.dispose]: () => add(-bytes),
     };
   }
 }
 
 /** One request's part of the budget, given back when it is disposed of. */
 export interface BodyShare extends Disposable {
+  /** Whether so many more would fit right now. */
+  hasRoom(bytes: number): boolean;
   /** False: there is no room for so many more at the moment. */
   take(bytes: number): boolean;
 }
@@ -73,17 +96,18 @@ export async function readBody(request: IncomingMessage, response: ServerRespons
   const { headers } = request;
   const declared = headers['content-length'] === undefined ? undefined : Number(headers['content-length']);
   if (declared !== undefined && declared > maxBytes) throw tooLarge(maxBytes);
-  if (declared !== undefined && !share.take(declared)) throw noRoom();
+  if (declared !== undefined && !share.hasRoom(declared)) throw noRoom();
   // Whoever asked first whether to send the body is told so only now that nothing speaks against it.
   if (headers.expect?.toLowerCase() === '100-continue') response.writeContinue();
-  return declared === undefined ? readChunks(request, share, maxBytes) : readDeclared(request, declared);
+  return declared === undefined ? readChunks(request, share, maxBytes) : readDeclared(request, share, declared);
 }
 
-async function readDeclared(request: IncomingMessage, declared: number): Promise<Buffer> {
+async function readDeclared(request: IncomingMessage, share: BodyShare, declared: number): Promise<Buffer> {
   // Not from the shared pool: the memory may be moved to a worker.
   const body = Buffer.allocUnsafeSlow(declared);
   let used = 0;
   await eachChunk(request, (chunk) => {
+    if (!share.take(chunk.length)) return noRoom();
     // The HTTP parser ends the body at the declared length.
     used += chunk.copy(body, used);
     return undefined;

@@ -41,9 +41,15 @@ export function listOf<S extends z.ZodType>(item: S, min: number, max: number) {
 export function textsByName(max: number) {
   return z.preprocess(
     (value, context) => {
-      if (!isObject(value) || Object.keys(value as object).length <= max) return value;
-      context.addIssue({ code: 'too_big', origin: 'array', maximum: max, inclusive: true, input: value });
-      return z.NEVER;
+      if (!isObject(value)) return value;
+      if (Object.keys(value as object).length > max) {
+        context.addIssue({ code: 'too_big', origin: 'array', maximum: max, inclusive: true, input: value });
+        return z.NEVER;
+      }
+      // zod's records leave this one name out without a word.
+      if (Object.hasOwn(value as object, '__proto__'))
+        refuse(context, value, 'invalid_name', 'The name __proto__ can’t be used.', ['__proto__']);
+      return value;
     },
     z.record(z.string(), z.string()),
   );

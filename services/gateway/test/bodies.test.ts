@@ -155,8 +155,12 @@ test('leave to send is given only when nothing speaks against the request', asyn
 
 test('when too much is being read, more is 503 with Retry-After; afterwards there is room again', async () => {
   const held = openPost({ 'content-length': String(40 * MIB) });
-  held.request.write(Buffer.alloc(MIB, 0x20));
-  // Reserved as soon as its head is read.
+  // A length that is only declared takes nobody's room.
+  assert.equal(
+    (await gateway.call('POST', '/v1/messages', { key: tenant.keys.full, body: { ...message, text: 'x'.repeat(30 * MIB) } })).status,
+    202,
+  );
+  held.request.write(Buffer.alloc(40 * MIB - 1, 0x20));
   await waitFor(
     async () => {
       const probe = openPost({ 'content-length': String(30 * MIB), expect: '100-continue' });

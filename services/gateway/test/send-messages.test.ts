@@ -336,8 +336,13 @@ test('line breaks reach no header, in whatever field they are tried', async () =
 test('names from Object’s prototype are names like any other', async () => {
   const raw = `{"__proto__":{"subject":"x"},"constructor":1,${JSON.stringify(message).slice(1)}`;
   assert.deepEqual((await post(raw)).issues, ['__proto__ unknown_field', 'constructor unknown_field']);
-  const inside = `${JSON.stringify(message).slice(0, -1)},"metadata":{"__proto__":"x","toString":"y"},"headers":{"constructor":"z"}}`;
-  assert.equal((await post(inside)).status, 202);
+  const names = (metadata: string, headers: string) =>
+    `${JSON.stringify(message).slice(0, -1)},"metadata":${metadata},"headers":${headers}}`;
+  assert.deepEqual((await post(names('{"__proto__":"x"}', '{"__proto__":"x"}'))).issues, [
+    'headers.__proto__ invalid_name',
+    'metadata.__proto__ invalid_name',
+  ]);
+  assert.equal((await post(names('{"toString":"y"}', '{"constructor":"z"}'))).status, 202);
   assert.equal(asked().messages[0]?.metadata.toString, 'y');
 });
 

@@ -6,6 +6,7 @@ import { exampleMessage } from '../message-examples.ts';
 import { messageJson, messageSchema, messageStatus } from '../message-json.ts';
 import { cursorField, domainField, emailField, idField, limitField, textField, timeField } from '../query.ts';
 import { defineRoute, json } from '../route.ts';
+import { textsByName } from '../schema-parts.ts';
 import { timeJson } from '../time-json.ts';
 
 export const getMessages = defineRoute({
@@ -25,8 +26,7 @@ export const getMessages = defineRoute({
     to: emailField('An address in To, Cc or Bcc.'),
     subject: textField('A part of the subject, in any case.'),
     tag: textField('A tag.', 256),
-    metadata: z
-      .record(z.string(), z.string())
+    metadata: textsByName(100)
       .optional()
       .meta({ description: '`metadata[order]=4711`: what the metadata has under a key.', examples: [{ order: '4711' }] }),
     domain: domainField('The domain in From.'),

@@ -6,6 +6,7 @@ import { apiKeyJson, exampleApiKey, newApiKeySchema, scopes } from '../api-key-j
 import { internalError } from '../errors.ts';
 import { requestHash } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
+import { controls } from '../schema-parts.ts';
 
 const maxListed = 50;
 
@@ -21,9 +22,23 @@ const domain = z.string().refine((text) => normaliseDomain(text.trim().replace(/
 
 const newKey = z
   .strictObject({
-    name: z.string().min(1).meta({ description: 'What you know it by.' }),
+    name: z
+      .string()
+      .min(1)
+      .refine((text) => !controls.test(text), {
+        params: { code: 'invalid_characters' },
+        error: 'A name has no line breaks or other control characters.',
+      })
+      .refine((text) => [...text.trim()].length <= 100, { params: { code: 'too_long' }, error: 'A name has at most 100 characters.' })
+      .meta({ description: 'What you know it by.' }),
     scope: z.enum(scopes.words).meta({ description: '`read`: every GET. `send`: sending, and GET of messages. `full`: everything.' }),
-    expires_at: z.iso.datetime({ offset: true }).nullish(),
+    expires_at: z.iso
+      .datetime({ offset: true })
+      .refine((text) => Date.parse(text) > Date.now(), {
+        params: { code: 'not_in_future' },
+        error: 'Give an instant that is still to come, or leave it out.',
+      })
+      .nullish(),
     allowed_ips: z
       .array(network)
       .max(maxListed)

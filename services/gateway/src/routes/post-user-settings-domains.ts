@@ -1,4 +1,5 @@
 // POST /v1/user-settings/domains: claims a domain and says what to publish.
+import { normaliseDomain } from '@maildoot/mail/domain';
 import { z } from 'zod';
 import { domainJson, domainSchema, exampleDomain } from '../domain-json.ts';
 import { internalError } from '../errors.ts';
@@ -7,6 +8,15 @@ import { defineRoute, json } from '../route.ts';
 
 // Making two RSA keys takes a while on a busy machine.
 const deadlineMs = 15_000;
+
+// Which domains can be claimed is domain-provisioning's to say; what is no domain name is told here, together with all else.
+const domainName = z
+  .string()
+  .max(512)
+  .refine((text) => normaliseDomain(text.trim().replace(/\.$/, '')) !== undefined, {
+    params: { code: 'invalid_domain' },
+    error: 'Write a domain name: example.com.',
+  });
 
 export const postUserSettingsDomains = defineRoute({
   method: 'POST',
@@ -18,7 +28,7 @@ export const postUserSettingsDomains = defineRoute({
   scopes: ['full'],
   idempotent: true,
   body: {
-    schema: z.strictObject({ domain: z.string().min(1).max(512) }).meta({ id: 'DomainInput' }),
+    schema: z.strictObject({ domain: domainName }).meta({ id: 'DomainInput' }),
     maxBytes: 64 * 1024,
     examples: [{ summary: 'A domain', value: { domain: 'yourdomain.com' } }],
   },
