@@ -1,11 +1,12 @@
 // Topic messaging.message-accepted.v1: each recipient becomes a ledger row and a due row, once, however often the event comes. The position
 // is committed by the log after that. No SMTP in here: a slow mail host must not hold up the queue.
 import type { Database } from '@maildoot/db/database';
+import { sqlState } from '@maildoot/db/errors';
 import type { EventRecord } from '@maildoot/events/log';
 import { normaliseDomain } from '@maildoot/mail/domain';
 import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import type { Clock } from '@maildoot/runtime/clock';
-import { idToUuid } from '@maildoot/runtime/ids';
+import { idToUuid, uuidTime } from '@maildoot/runtime/ids';
 import { traceparentOf } from '@maildoot/runtime/telemetry';
 import { fixedDestination, type Mode } from '../route.ts';
 import { enqueue, type NewDueRow } from '../store/due.ts';
@@ -13,7 +14,7 @@ import type { Telemetry } from '../telemetry.ts';
 
 export const group = 'delivery';
 
-/** Ids of another form than ours. The log parks the record. */
+/** Ids of another form than ours, or a message from before the ledger's first day. The log parks the record. */
 export class UnreadableEvent extends Error {
   override readonly name = 'UnreadableEvent';
 }
@@ -27,6 +28,9 @@ export interface MessageAcceptedParts {
   enqueued(): void;
 }
 
+// What PostgreSQL says when no partition takes a row.
+const CHECK_VIOLATION = '23514';
+
 // One statement takes this many; a message can have a thousand recipients.
 const rowsPerStatement = 2_000;
 
@@ -35,10 +39,22 @@ export function handleMessageAccepted(parts: MessageAcceptedParts) {
     const now = parts.clock.now();
     const rows = records.flatMap((record) => dueRowsOf(record, parts.mode, now));
     for (let from = 0; from < rows.length; from += rowsPerStatement) {
-      parts.telemetry.enqueued(await enqueue(parts.database, rows.slice(from, from + rowsPerStatement), now));
+      const some = rows.slice(from, from + rowsPerStatement);
+      parts.telemetry.enqueued(
+        await enqueue(parts.database, some, now).catch((error: unknown) => Promise.reject(blamed(error, some, now))),
+      );
     }
     parts.enqueued();
   };
+}
+
+// Partitions are there from yesterday on, also in a new house; one of an earlier day is missing for good.
+const ledgerIsThereForMs = 48 * 3_600_000;
+
+/** A day without a ledger can't tell whether the message was enqueued before: the record's own fault, unlike other missing partitions. */
+function blamed(error: unknown, rows: readonly NewDueRow[], now: Date): unknown {
+  const isOld = rows.some(({ messageId }) => uuidTime(messageId).getTime() < now.getTime() - ledgerIsThereForMs);
+  return sqlState(error) === CHECK_VIOLATION && isOld ? new UnreadableEvent('the message is older than the ledger') : error;
 }
 
 function dueRowsOf(record: EventRecord<MessageAcceptedEvent>, mode: MessageAcceptedParts['mode'], now: Date): NewDueRow[] {
