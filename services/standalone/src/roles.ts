@@ -3,7 +3,7 @@
  * by the same function, so that the one hides nothing of the other.
  */
 import { join } from 'node:path';
-import { describeSettings, loadSettings, type Settings } from '@maildoot/runtime/config';
+import { loadSettings, type Settings } from '@maildoot/runtime/config';
 import { type Config, settings } from './config.ts';
 import type { Secrets } from './home.ts';
 
@@ -82,7 +82,7 @@ export function environmentOf(role: Role, { config, secrets, databaseUrl, socket
 
 /** The settings that reach a role from outside; everything else of the environment is ours. */
 export function ownSettings(): string[] {
-  return describeSettings(settings).map(({ name }) => name);
+  return Object.values(settings).map(({ name }) => name);
 }
 
 /** A role's typed configuration. */

@@ -32,7 +32,6 @@ export interface Running extends AsyncDisposable {
   /** A full key of the first tenant. */
   key: string;
   home: Home;
-  databaseUrl: string;
   /** Every process of it but PostgreSQL's own children. */
   pids: number[];
   /** Resolves when a part ended that the platform can't be without. */
@@ -65,7 +64,6 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
     httpUrl: roles.httpUrl,
     key,
     home,
-    databaseUrl,
     pids: [process.pid, ...pids, ...roles.pids],
     broken: Promise.race([exited, roles.broken]),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
