@@ -269,21 +269,22 @@ class LeasedSequencer implements Sequencer {
     );
     const sentAtMs = performance.now();
     const { machine, pid } = thisProcess();
-    const taken = await client.query<{ shard: number; xid: string }>(
+    const taken = await client.query<{ shard: number; kept: boolean; xid: string }>(
       `WITH free AS MATERIALIZED (
-         SELECT shard FROM ${this.#outbox}.outbox_shard
+         SELECT shard, holder FROM ${this.#outbox}.outbox_shard
          WHERE holder IS NULL OR holder = $1 OR holder = ANY($2::uuid[]) OR expires_at <= clock_timestamp()
          ORDER BY shard FOR NO KEY UPDATE
        )
        UPDATE ${this.#outbox}.outbox_shard AS s
        SET holder = $1, machine = $3, pid = $4, expires_at = clock_timestamp() + $5 * interval '1 millisecond'
        FROM free WHERE s.shard = free.shard
-       RETURNING s.shard, pg_current_xact_id()::text AS xid`,
+       RETURNING s.shard, coalesce(free.holder = $1, false) AS kept, pg_current_xact_id()::text AS xid`,
       [this.#holder, dead, machine, pid, this.#leaseMs],
     );
     const now = taken.rows.map(({ shard }) => shard).sort((a, b) => a - b);
-    const fresh = now.filter((shard) => !this.#heldShards.includes(shard));
-    if (fresh.length > 0) await this.#readHeads(client, now);
+    // Not by memory alone: a shard that another holder had in between may have come back to us unnoticed.
+    const kept = taken.rows.every((row) => row.kept && this.#heldShards.includes(row.shard));
+    if (!kept) await this.#readHeads(client, now);
     else await this.#saveHeads(client);
     const xid = taken.rows[0]?.xid;
     if (xid !== undefined) this.#nextBound ??= { serial: BigInt(sequence.rows[0]!.last), xid: BigInt(xid) };
@@ -300,17 +301,21 @@ class LeasedSequencer implements Sequencer {
   #forgetLeases(): void {
     this.#heldShards = [];
     this.#renewAtMs = 0;
+    this.#forgetHeads();
+  }
+
+  /** They may be ahead of the rows: numbers that were never written. */
+  #forgetHeads(): void {
     this.#bound = 0n;
     this.#nextBound = undefined;
+    this.#heads.clear();
+    this.#unsavedHeads.clear();
   }
 
   /** After a shard came to us: what its last holder gave is in the rows, or, where these were dropped, in outbox_head. */
   async #readHeads(client: pg.Client, shards: number[]): Promise<void> {
     await this.#saveHeadsOfRows(client);
-    this.#bound = 0n;
-    this.#nextBound = undefined;
-    this.#heads.clear();
-    this.#unsavedHeads.clear();
+    this.#forgetHeads();
     const { rows } = await client.query<{ topic: string; shard: number; position: string }>(
       `SELECT topic, shard, position::text FROM ${this.#outbox}.outbox_head WHERE shard = ANY($1::smallint[])`,
       [shards],

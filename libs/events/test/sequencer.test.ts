@@ -10,6 +10,7 @@ import { uuidAt } from '@maildoot/runtime/ids';
 import { createTestDatabase } from '@maildoot/testkit/database';
 import { waitFor } from '@maildoot/testkit/wait';
 import pg from 'pg';
+import { wakeChannelOf } from '../src/news.ts';
 import { appendOutbox } from '../src/outbox.ts';
 import { thisProcess } from '../src/process-identity.ts';
 import { isReadByAll } from '../src/retention.ts';
@@ -49,6 +50,11 @@ async function unsequenced(database: Database): Promise<number> {
 
 function drained(database: Database): Promise<boolean> {
   return waitFor(async () => (await unsequenced(database)) === 0, { what: 'all rows sequenced', timeoutMs: 20_000 });
+}
+
+async function heldByOne(database: Database): Promise<boolean> {
+  const { rows } = await database.pool.query('SELECT FROM outbox_shard WHERE holder IS NULL');
+  return rows.length === 0;
 }
 
 /** Another machine's sequencer holds all shards. */
@@ -214,6 +220,78 @@ test('two sequencers that take the shards from each other under load: one positi
       key,
     );
   }
+});
+
+test('shards that another holder had in between, and that came back unnoticed: positions go on behind its', async () => {
+  await using setup = await setUp();
+  await using sequencer = setup.start();
+  await sequencer.ready;
+  await tell(setup.database, event('k', 0));
+  sequencer.wake();
+  await drained(setup.database);
+  const other = await setup.database.pool.connect();
+  await other.query('BEGIN');
+  await appendOutbox(other, [{ topic: messageAccepted, event: event('k', 1) }]);
+  await other.query('UPDATE outbox SET position = 2 WHERE position IS NULL');
+  await other.query("UPDATE outbox_shard SET holder = NULL, expires_at = '-infinity'");
+  await other.query('COMMIT');
+  other.release();
+  await setup.database.pool.query('SELECT pg_notify($1, $2)', [wakeChannelOf(setup.database.schema), 'leases']);
+  await waitFor(() => heldByOne(setup.database), { what: 'the shards held again' });
+  await tell(setup.database, event('k', 2));
+  sequencer.wake();
+  await drained(setup.database);
+  assert.deepEqual(
+    await sequenced(setup.database),
+    [0, 1, 2].map((number) => ({ key: 'k', number })),
+  );
+});
+
+test('numbers that were given in memory only leave no gap when every shard is lost before the next look', async () => {
+  await using setup = await setUp();
+  await using sequencer = setup.start();
+  await sequencer.ready;
+  await tell(setup.database, event('k', 0));
+  sequencer.wake();
+  await drained(setup.database);
+  const { rows: found } = await setup.database.pool.query<{ shard: number }>('SELECT shard FROM outbox');
+  const shard = found[0]!.shard;
+  const takeOver = async (which: string) => {
+    const client = await setup.database.pool.connect();
+    await client.query('BEGIN');
+    await client.query(
+      `UPDATE outbox_shard SET holder = $2, machine = 'elsewhere', pid = 1, expires_at = 'infinity' WHERE shard ${which} $1`,
+      [shard, randomUUID()],
+    );
+    return { commit: () => client.query('COMMIT').finally(() => client.release()) };
+  };
+  const waitsWith = (query: string) =>
+    waitFor(
+      async () => {
+        const { rows } = await setup.database.pool.query(
+          "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE $1 AND datname = current_database()",
+          [`%${query}%`],
+        );
+        return rows.length > 0;
+      },
+      { what: query },
+    );
+  const one = await takeOver('=');
+  const others = await takeOver('<>');
+  await tell(setup.database, event('k', 1));
+  sequencer.wake();
+  await waitsWith('SET position');
+  await one.commit();
+  await waitsWith('SET holder');
+  await others.commit();
+  await waitFor(() => sequencer.shards.length === 0, { what: 'no shard held' });
+  await setup.database.pool.query("UPDATE outbox_shard SET holder = NULL, expires_at = '-infinity'");
+  await setup.database.pool.query('SELECT pg_notify($1, $2)', [wakeChannelOf(setup.database.schema), 'leases']);
+  await drained(setup.database);
+  assert.deepEqual(
+    await sequenced(setup.database),
+    [0, 1].map((number) => ({ key: 'k', number })),
+  );
 });
 
 test('a row that was inserted first and commits after many renewals of the lease is not left behind', async () => {
