@@ -11,7 +11,7 @@ import { decodeError, type RpcError, rpcErrors } from './errors.ts';
 import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcCall, type RpcMethod, type RpcService } from './service.ts';
 
 export interface RpcClientOptions {
-  /** `host:port` or `unix:/path`. */
+  /** `host:port`, several `ip:port` separated by commas, or `unix:/path`. */
   readonly address: string;
   /** This service's name, as allow-lists write it. */
   readonly self: string;
@@ -52,20 +52,21 @@ const callDuration = histogram('rpc', 'rpc.client.call.duration', {
 });
 
 export function createRpcClient<D extends RpcService>(definition: D, options: RpcClientOptions): RpcClient<D> {
-  const channel = new Client(options.address, credentials.createInsecure(), {
+  const channel = new Client(targetOf(options.address), credentials.createInsecure(), {
     'grpc.max_receive_message_length': MAX_MESSAGE_BYTES,
     'grpc.max_send_message_length': MAX_MESSAGE_BYTES,
     // No call has a retry policy; what this leaves are calls that no handler has seen (refused by a connection that was closing).
     'grpc.enable_retries': 1,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1000,
-    'grpc.keepalive_time_ms': 20_000,
-    'grpc.keepalive_timeout_ms': 5_000,
+    // A peer that hangs (or a network that swallows) still has its connection; within 3 s it has none, and calls go to the others.
+    'grpc.keepalive_time_ms': 1_000,
+    'grpc.keepalive_timeout_ms': 2_000,
     'grpc.keepalive_permit_without_calls': 1,
     // Neither TXT records nor the environment's proxies have a say in where we connect.
     'grpc.service_config_disable_resolution': 1,
     'grpc.enable_http_proxy': 0,
-    // A headless service resolves to its pods; calls spread over them.
+    // A headless service resolves to its pods, a list holds its addresses; calls spread over those that answer.
     'grpc.service_config': JSON.stringify({ loadBalancingConfig: [{ round_robin: {} }] }),
     'grpc.dns_min_time_between_resolutions_ms': 5_000,
     'grpc.use_local_subchannel_pool': 1,
@@ -81,6 +82,12 @@ export function createRpcClient<D extends RpcService>(definition: D, options: Rp
     calls[name] = method.responseStream ? caller.stream.bind(caller) : caller.unary.bind(caller);
   }
   return calls as RpcClient<D>;
+}
+
+/** A list needs its family's scheme; one address or a name is resolved, and the path of a socket opened, without one. */
+function targetOf(address: string): string {
+  if (!address.includes(',')) return address;
+  return `${address.startsWith('[') ? 'ipv6' : 'ipv4'}:${address}`;
 }
 
 /** One RPC of this client; made once, so that a call makes as little as it can. */

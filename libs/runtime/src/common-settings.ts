@@ -1,5 +1,5 @@
 /** The settings that several services share, described once: `defineSettings({ ...databaseSettings, ...rpcSettings, … })`. */
-import { boolean, cidrList, hostPort, hostPortList, integer, oneOf, sealKeys, secret, url } from './config.ts';
+import { boolean, cidrList, hostPort, hostPortList, integer, oneOf, peerAddress, sealKeys, secret, url } from './config.ts';
 
 export const databaseSettings = {
   databaseUrl: url('DATABASE_URL', {
@@ -55,10 +55,10 @@ export const observabilitySettings = {
 
 /** Where the peers listen. Take those that the service calls. */
 export const peerSettings = {
-  authAddress: hostPort('AUTH_ADDRESS', { unix: true, meaning: 'Where the service auth listens.' }),
-  messagingAddress: hostPort('MESSAGING_ADDRESS', { unix: true, meaning: 'Where the service messaging listens.' }),
-  deliveryAddress: hostPort('DELIVERY_ADDRESS', { unix: true, meaning: 'Where the service delivery listens.' }),
-  domainAddress: hostPort('DOMAIN_ADDRESS', { unix: true, meaning: 'Where the service domain-provisioning listens.' }),
+  authAddress: peerAddress('AUTH_ADDRESS', { meaning: 'Where the service auth listens.' }),
+  messagingAddress: peerAddress('MESSAGING_ADDRESS', { meaning: 'Where the service messaging listens.' }),
+  deliveryAddress: peerAddress('DELIVERY_ADDRESS', { meaning: 'Where the service delivery listens.' }),
+  domainAddress: peerAddress('DOMAIN_ADDRESS', { meaning: 'Where the service domain-provisioning listens.' }),
 };
 
 export const sealSettings = {

@@ -220,6 +220,40 @@ export function hostPortList<P extends Presence<readonly string[]>>(
   });
 }
 
+/**
+ * Where a service is reached: `host:port`, `unix:/path`, or several `ip:port` separated by commas, over which calls are spread. A list
+ * has addresses of one family and no names: a name leads to all of its addresses by itself.
+ */
+export function peerAddress<P extends Presence<string>>(name: string, options: Options<string, P>): Setting<ValueOf<string, P>> {
+  return make(name, options, {
+    type: 'host:port, list of ip:port, or unix:/path',
+    parse: (text) => {
+      if (text.startsWith('unix:') && !text.includes(',')) return parseUnixSocket(text);
+      if (!text.includes(',')) return parseHostPort(text, 1);
+      const items = parseList(text, (item) => parseHostPort(item, 1));
+      const families = new Set(items.map((item) => isIP(splitHostPort(item).host)));
+      if (families.has(0) || families.size > 1) throw new BadValue('must hold IP addresses of one family when it is a list, not names');
+      if (new Set(items).size !== items.length) throw new BadValue('has the same address twice');
+      return items.join(',');
+    },
+    format: (value) => value,
+    bad: [
+      '',
+      'localhost',
+      'localhost:0',
+      'a b:25',
+      '127.0.0.1:1,',
+      '127.0.0.1:1,,127.0.0.1:2',
+      '127.0.0.1:1,localhost:2',
+      '127.0.0.1:1,[::1]:2',
+      '127.0.0.1:1,127.0.0.1:1',
+      '127.0.0.1:1,unix:/run/a.sock',
+      'unix:relative.sock',
+      `unix:/${'x'.repeat(MAX_SOCKET_PATH_BYTES)}`,
+    ],
+  });
+}
+
 /** IP networks separated by commas: `10.0.0.0/8,fd00::/8,127.0.0.1`. An address alone means itself only. */
 export function cidrList<P extends Presence<readonly string[]>>(
   name: string,
