@@ -1,6 +1,6 @@
 # What people type. Every target installs what it needs first; see tools/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: demo up test check dev gen migration tenant help setup
+.PHONY: demo up test check dev gen migration tenant kafka help setup
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
 
@@ -30,6 +30,9 @@ migration: setup ## Write the migration a changed schema.prisma needs: make migr
 
 tenant: setup ## Make another tenant with a key on the running platform: make tenant NAME=acme EMAIL=owner@acme.example
 	@$(RUN) exec node services/standalone/src/tenant.ts --name "$(NAME)" --email "$(EMAIL)"
+
+kafka: setup ## A Kafka for developers on 127.0.0.1:9092, in the background; prints its KAFKA_BROKERS (needs Java; tools/kafka.sh stop ends it)
+	@$(RUN) exec tools/kafka.sh start
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
