@@ -26,6 +26,8 @@ export interface EmbeddedPostgresOptions {
   directory: string;
   /** Default 100. */
   maxConnections?: number;
+  /** Where it listens; a free port otherwise. For a start in the place of one that ended, under those who know the address. */
+  port?: number;
   logger?: Log;
   /**
    * Put PostgreSQL into a process group of its own, for a program in a terminal: Ctrl-C goes to the whole group and would shut the
@@ -170,7 +172,7 @@ interface Server {
 
 async function startServer(place: Place, options: EmbeddedPostgresOptions): Promise<Server> {
   for (let attempt = 1; ; attempt++) {
-    const port = await freePort();
+    const port = options.port ?? (await freePort());
     const outcome = await tryStart(place, port, options);
     if (typeof outcome !== 'string') return outcome;
     // Between our look and PostgreSQL's bind somebody else may take the port.
@@ -178,10 +180,13 @@ async function startServer(place: Place, options: EmbeddedPostgresOptions): Prom
     // A backend without postmaster that is about to end still holds the shared memory.
     const leaving = /pre-existing shared memory block/.test(outcome);
     if (attempt < 10 && (taken || leaving)) {
-      if (leaving) await sleep(200);
+      if (leaving || options.port !== undefined) await sleep(200);
       continue;
     }
-    if (taken) throw new EmbeddedPostgresError('NO_FREE_PORT', `embedded PostgreSQL: found no free port on 127.0.0.1 (${outcome})`);
+    if (taken) {
+      const what = options.port === undefined ? 'found no free port on' : `port ${port} is taken by somebody else on`;
+      throw new EmbeddedPostgresError('NO_FREE_PORT', `embedded PostgreSQL: ${what} 127.0.0.1 (${outcome})`);
+    }
     throw explain(new Error(`${outcome} (more in ${place.directory}/postgres.log)`), 'START_FAILED', place.directory, 'starting');
   }
 }

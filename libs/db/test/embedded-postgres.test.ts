@@ -151,6 +151,25 @@ test('SIGKILL of the program and of what watches over it: the server lives on, w
   await client.end().catch(() => {});
 });
 
+test('on a port that is asked for: the next one is where the killed one was, and a port of somebody else is told', async () => {
+  await using directory = await temporaryDirectory();
+  const first = await startEmbeddedPostgres({ directory: directory.path });
+  const port = Number(new URL(first.url).port);
+  process.kill(first.pid, 'SIGKILL');
+  await first.exited;
+  await first[Symbol.asyncDispose]();
+  await using second = await startEmbeddedPostgres({ directory: directory.path, port });
+  assert.equal(second.url, first.url);
+  assert.notEqual(second.pid, first.pid);
+  await query(second.url, 'SELECT 1');
+
+  await using other = await temporaryDirectory();
+  await assert.rejects(
+    startEmbeddedPostgres({ directory: other.path, port }),
+    (error: unknown) => error instanceof EmbeddedPostgresError && error.message.includes(`port ${port} is taken`),
+  );
+});
+
 test('SIGKILL of the server alone, with a backend that is too busy to notice', async () => {
   await using directory = await temporaryDirectory();
   const server = await startEmbeddedPostgres({ directory: directory.path });

@@ -61,6 +61,16 @@ export const peerSettings = {
   domainAddress: peerAddress('DOMAIN_ADDRESS', { meaning: 'Where the service domain-provisioning listens.' }),
 };
 
+/** For services with events of their own or of others. */
+export const eventSettings = {
+  kafkaBrokers: hostPortList('KAFKA_BROKERS', {
+    optional: true,
+    defaultPort: 9092,
+    minItems: 1,
+    meaning: 'Events go through this Kafka; unset: through PostgreSQL.',
+  }),
+};
+
 export const sealSettings = {
   sealKeys: sealKeys('SEAL_KEYS', { meaning: 'Keys for what rests sealed in the database; the first seals, all open.' }),
 };

@@ -200,9 +200,9 @@ export function hostPort<P extends Presence<string>>(
 /** `host:port` separated by commas. With `ip`, hosts must be addresses; with `defaultPort`, the port may be left out. */
 export function hostPortList<P extends Presence<readonly string[]>>(
   name: string,
-  options: Options<readonly string[], P> & { ip?: boolean; defaultPort?: number },
+  options: Options<readonly string[], P> & { ip?: boolean; defaultPort?: number; minItems?: number },
 ): Setting<ValueOf<readonly string[], P>> {
-  const { ip = false, defaultPort } = options;
+  const { ip = false, defaultPort, minItems = 0 } = options;
   const parseItem = (item: string): string => {
     const complete = defaultPort === undefined ? item : withPort(item, defaultPort);
     const parsed = parseHostPort(complete, 1);
@@ -212,9 +212,10 @@ export function hostPortList<P extends Presence<readonly string[]>>(
   const bad = ['localhost:65536', 'a b:53', '127.0.0.1:53,,127.0.0.1:54', '127.0.0.1:x'];
   if (ip) bad.push('dns.example:53');
   if (defaultPort === undefined) bad.push('127.0.0.1');
+  if (minItems > 0) bad.push('');
   return make<readonly string[], P>(name, options, {
     type: ip ? 'list of ip:port' : 'list of host:port',
-    parse: (text) => parseList(text, parseItem),
+    parse: (text) => parseList(text, parseItem, minItems),
     format: (value) => value.join(','),
     bad,
   });
