@@ -1,5 +1,5 @@
 // Runs tests on one PostgreSQL that is started for them and thrown away: node tools/test.ts [node --test options] [files or globs].
-// Without files: every *.test.ts of libs, services and tools, and e2e/scenarios. Exits with the code of `node --test`.
+// Without files: every *.test.ts of libs, services, tools and e2e. Exits with the code of `node --test`.
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { startTestPostgres } from '../libs/testkit/src/postgres.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const everything = ['libs', 'services', 'tools', 'e2e/scenarios'].map((directory) => `${directory}/**/*.test.ts`);
+const everything = ['libs', 'services', 'tools', 'e2e'].map((directory) => `${directory}/**/*.test.ts`);
 const skipped = new Set(['node_modules', 'gen', '.git']);
 
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('-'));

@@ -1,0 +1,38 @@
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { planStrikes } from './plan.ts';
+
+const victims = [
+  'auth-1',
+  'auth-2',
+  'delivery-1',
+  'delivery-2',
+  'gateway-1',
+  'gateway-2',
+  'kafka',
+  'messaging-1',
+  'messaging-2',
+  'postgres',
+];
+
+test('a seed repeats the plan, another one makes another', () => {
+  const plan = (seed: number) => planStrikes({ seed, victims, forMs: 600_000 });
+  assert.deepEqual(plan(7), plan(7));
+  assert.notDeepEqual(plan(7), plan(8));
+});
+
+test('over many seeds: a strike at least every ten seconds, every victim and deed among them, stops longer than any lease', () => {
+  const seen = new Set<string>();
+  for (let seed = 1; seed <= 20; seed++) {
+    let last = 0;
+    for (const { atMs, victim, deed, forMs } of planStrikes({ seed, victims, forMs: 600_000 })) {
+      assert.ok(atMs - last <= 10_000, `${atMs - last} ms`);
+      last = atMs;
+      seen.add(`${deed} ${victim}`);
+      if (deed === 'stop') assert.ok(forMs >= 12_000 && forMs <= 20_000);
+      if (deed === 'cut') assert.ok(forMs >= 200 && forMs <= 2000);
+    }
+    assert.ok(last > 590_000);
+  }
+  assert.equal(seen.size, victims.length * 3);
+});

@@ -1,0 +1,43 @@
+/**
+ * What is done to whom, and when: a sequence that the seed and the names of the processes determine, and nothing else. Victims are drawn
+ * without regard to what an earlier strike still does to others: two of one role can be away at once, as they can in life.
+ */
+import { seeded } from './random.ts';
+
+/**
+ * `kill`: SIGKILL. `stop`: SIGSTOP, then SIGCONT after `forMs`, longer than any lease. `cut`: every connection to and from the process is
+ * destroyed and new ones are refused for `forMs`.
+ */
+export type Deed = 'kill' | 'stop' | 'cut';
+
+export interface Strike {
+  /** From 1. */
+  number: number;
+  /** After the start of the load. */
+  atMs: number;
+  victim: string;
+  deed: Deed;
+  /** 0 for `kill`. */
+  forMs: number;
+}
+
+/** The first strike comes when the platform is warm; the gaps keep below the ten seconds that are promised. */
+const FIRST_AFTER_MS = 4000;
+const GAP_MS = { least: 4000, most: 9500 };
+/** Delivery's incarnation expires after 10 s, the sequencer's leases sooner. */
+const STOPPED_MS = { least: 12_000, most: 20_000 };
+const CUT_MS = { least: 200, most: 2000 };
+
+export function planStrikes({ seed, victims, forMs }: { seed: number; victims: readonly string[]; forMs: number }): Strike[] {
+  const random = seeded(seed);
+  const strikes: Strike[] = [];
+  for (let atMs = FIRST_AFTER_MS; atMs < forMs; atMs += Math.round(random.between(GAP_MS.least, GAP_MS.most))) {
+    const victim = random.pick(victims);
+    const deed = random.pick<Deed>(['kill', 'stop', 'cut']);
+    const lasts = { kill: 0, stop: random.between(STOPPED_MS.least, STOPPED_MS.most), cut: random.between(CUT_MS.least, CUT_MS.most) }[
+      deed
+    ];
+    strikes.push({ number: strikes.length + 1, atMs, victim, deed, forMs: Math.round(lasts) });
+  }
+  return strikes;
+}
