@@ -33,8 +33,8 @@ import { createMessageStore } from './store/messages.ts';
 import { createTelemetry } from './telemetry.ts';
 
 const name = 'messaging';
-const schema = 'messaging';
-const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), dbMigrations, outboxMigrations];
+export const schema = 'messaging';
+export const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), dbMigrations, outboxMigrations];
 // A caller waits at most a second for a database that isn't there.
 const connectTimeoutMs = 800;
 
