@@ -1,10 +1,10 @@
 /**
- * The settings of the one-process platform. Most are a service's own, taken over as they are described there; a few have another
+ * The settings of the platform on one machine, in one process or in many. Most are a service's own, taken over as they are described there; a few have another
  * default here, because this one is meant to run on a laptop. What is not listed keeps the services' defaults.
  */
 import { settings as delivery } from '@maildoot/delivery/config';
 import { settings as gateway } from '@maildoot/gateway/config';
-import { observabilitySettings, outsideSettings } from '@maildoot/runtime/common-settings';
+import { eventSettings, observabilitySettings, outsideSettings } from '@maildoot/runtime/common-settings';
 import { type ConfigOf, cidrList, defineSettings, oneOf, string, url } from '@maildoot/runtime/config';
 
 export const settings = defineSettings({
@@ -21,6 +21,11 @@ export const settings = defineSettings({
     protocols: ['postgres:', 'postgresql:'],
     secret: true,
     meaning: 'A PostgreSQL (15 or newer) to use instead of the embedded one.',
+  }),
+  kafkaBrokers: eventSettings.kafkaBrokers,
+  kafkaDirectory: string('MAILDOOT_KAFKA_DIR', {
+    optional: true,
+    meaning: 'Where the jars of Kafka are that `make cluster` starts; unset: `.tools/kafka`, filled by `tools/kafka.sh install`.',
   }),
   allowNetworks: cidrList('ALLOW_NETWORKS', {
     default: ['127.0.0.0/8', '::1/128'],

@@ -2,11 +2,10 @@
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { createRpcClient } from '@maildoot/rpc/client';
 import { type Home, HomeError } from './home.ts';
-import { environmentOf, type Surroundings } from './roles.ts';
 
-export async function firstTenant(home: Home, surroundings: Surroundings): Promise<string> {
+export async function firstTenant(home: Home, authAddress: string): Promise<string> {
   if (home.secrets.apiKey !== undefined) return home.secrets.apiKey;
-  const { key, tenantId } = await createTenant(surroundings, 'default', 'owner@localhost.localdomain').catch((cause: unknown) => {
+  const { key, tenantId } = await createTenant(home, authAddress, 'default', 'owner@localhost.localdomain').catch((cause: unknown) => {
     if ((cause as { code?: string }).code !== 'CONFLICT') throw cause;
     throw new HomeError(
       `data directory ${home.directory}: the database already has a first tenant, but secrets.json does not know its key. Restore secrets.json, or use another MAILDOOT_HOME.`,
@@ -17,11 +16,16 @@ export async function firstTenant(home: Home, surroundings: Surroundings): Promi
 }
 
 /** A tenant with its owner and a full key. @throws RpcError CONFLICT when the owner's address is taken */
-export async function createTenant(surroundings: Surroundings, name: string, email: string): Promise<{ key: string; tenantId: string }> {
+export async function createTenant(
+  home: Home,
+  authAddress: string,
+  name: string,
+  email: string,
+): Promise<{ key: string; tenantId: string }> {
   await using auth = createRpcClient(AuthServiceService, {
-    address: environmentOf('auth', surroundings).RPC_LISTEN as string,
+    address: authAddress,
     self: 'standalone',
-    secret: surroundings.secrets.rpcSecret,
+    secret: home.secrets.rpcSecret,
     defaultDeadlineMs: 10_000,
   });
   const { key, tenantId } = await auth.createTenant({ name, email });

@@ -1,6 +1,6 @@
 /**
  * The data directory: what must survive a restart beside the database. Secrets are made at the first start and kept in
- * `secrets.json` (mode 0600); `up.json` says where the running platform can be reached.
+ * `secrets.json` (mode 0600); `up.json` says where the running platform can be reached, `cluster.json` of which processes it is made.
  */
 import { randomBytes } from 'node:crypto';
 import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
@@ -24,6 +24,22 @@ export interface Up {
   inbox: string;
   docs: string;
   pid: number;
+}
+
+/** What the operator's commands read. */
+export interface Run {
+  databaseUrl: string;
+  authAddress: string;
+}
+
+/** The processes of a cluster, for those who watch or kill them. */
+export interface ClusterFile {
+  api: string;
+  key: string;
+  gateways: readonly string[];
+  processes: readonly { name: string; role: string; pid: number }[];
+  kafka: { brokers: string };
+  postgres: { url: string };
 }
 
 export class HomeError extends Error {}
@@ -70,8 +86,8 @@ export class Home {
     return join(this.directory, 'postgres');
   }
 
-  get upFile(): string {
-    return join(this.directory, 'up.json');
+  get kafkaDirectory(): string {
+    return join(this.directory, 'cluster-kafka');
   }
 
   async keepSecrets(more: Partial<Secrets>): Promise<void> {
@@ -80,11 +96,19 @@ export class Home {
   }
 
   async announce(up: Up): Promise<void> {
-    await writeJson(this.upFile, up);
+    await writeJson(join(this.directory, 'up.json'), up);
+  }
+
+  async keepRun(run: Run): Promise<void> {
+    await writeJson(join(this.directory, 'run.json'), run);
+  }
+
+  async announceCluster(cluster: ClusterFile): Promise<void> {
+    await writeJson(join(this.directory, 'cluster.json'), cluster);
   }
 
   async withdraw(): Promise<void> {
-    await rm(this.upFile, { force: true });
+    for (const file of ['up.json', 'cluster.json']) await rm(join(this.directory, file), { force: true });
   }
 }
 

@@ -12,32 +12,52 @@ export type Role = 'auth' | 'domain-provisioning' | 'messaging' | 'delivery' | '
 /** In the order they start: a role comes after those whose answers it needs to be of use. */
 export const ROLES: readonly Role[] = ['auth', 'domain-provisioning', 'messaging', 'delivery', 'gateway'];
 
-/** Connections to PostgreSQL: at most 40 for the whole platform, the logs' listeners and the migrations included. */
-const CONNECTIONS: Record<Exclude<Role, 'gateway'>, number> = { auth: 3, 'domain-provisioning': 3, messaging: 12, delivery: 10 };
+/** The roles that others call. */
+export type Peer = Exclude<Role, 'gateway'>;
+export const PEERS: readonly Peer[] = ['auth', 'domain-provisioning', 'messaging', 'delivery'];
+
+/**
+ * Connections to PostgreSQL, per process: with one of each at most 40, the logs' listeners and the migrations included; a cluster has two
+ * of each, and for a moment those of a process that was killed beside those of the one in its place.
+ */
+const CONNECTIONS: Record<Peer, number> = { auth: 3, 'domain-provisioning': 3, messaging: 12, delivery: 10 };
+/** What PostgreSQL has to allow. */
+export const MAX_CONNECTIONS = { alone: 60, cluster: 150 };
 
 export interface Surroundings {
   config: Config;
   secrets: Secrets;
   databaseUrl: string;
-  /** Where the sockets are that roles reach each other by: private to this user. */
-  socketDirectory: string;
+  /** Unset: events go through PostgreSQL. */
+  kafkaBrokers: readonly string[] | undefined;
+  /** Where each is called: one address, or a list. */
+  addresses: Record<Peer, string>;
+  /** Where a process listens that is one of several of its role; otherwise where it is called. */
+  rpcListen?: string;
+  migrateAtStart: boolean;
+}
+
+/** Sockets in a directory that is private to this user: no port to collide, nothing for other users to connect to. */
+export function socketsIn(directory: string): Record<Peer, string> {
+  return Object.fromEntries(PEERS.map((peer) => [peer, `unix:${join(directory, `${peer}.sock`)}`])) as Record<Peer, string>;
 }
 
 /** The environment of a role: what a Deployment would set. */
-export function environmentOf(role: Role, { config, secrets, databaseUrl, socketDirectory }: Surroundings): Record<string, string> {
-  const socket = (of: Role) => `unix:${join(socketDirectory, `${of}.sock`)}`;
+export function environmentOf(role: Role, surroundings: Surroundings): Record<string, string> {
+  const { config, secrets, databaseUrl, kafkaBrokers, addresses, rpcListen, migrateAtStart } = surroundings;
   const common = {
     RPC_SECRET: secrets.rpcSecret,
     LOG_LEVEL: config.logLevel,
     ...(config.otelExporterOtlpEndpoint === undefined ? {} : { OTEL_EXPORTER_OTLP_ENDPOINT: config.otelExporterOtlpEndpoint }),
   };
   const outside = { DNS_SERVERS: config.dnsServers.join(','), ALLOW_NETWORKS: config.allowNetworks.join(',') };
-  const kept = (of: Exclude<Role, 'gateway'>) => ({
+  const kept = (of: Peer) => ({
     DATABASE_URL: databaseUrl,
     DATABASE_CONNECTIONS: String(CONNECTIONS[of]),
-    MIGRATE_AT_START: 'true',
-    RPC_LISTEN: socket(of),
+    MIGRATE_AT_START: String(migrateAtStart),
+    RPC_LISTEN: rpcListen ?? addresses[of],
   });
+  const events = kafkaBrokers === undefined ? {} : { KAFKA_BROKERS: kafkaBrokers.join(',') };
   switch (role) {
     case 'auth':
       return { ...common, ...kept(role), SEAL_KEYS: secrets.sealKeys };
@@ -47,18 +67,20 @@ export function environmentOf(role: Role, { config, secrets, databaseUrl, socket
       return {
         ...common,
         ...kept(role),
-        DOMAIN_ADDRESS: socket('domain-provisioning'),
-        DELIVERY_ADDRESS: socket('delivery'),
+        ...events,
+        DOMAIN_ADDRESS: addresses['domain-provisioning'],
+        DELIVERY_ADDRESS: addresses.delivery,
         CAPTURE: String(config.delivery === 'capture'),
       };
     case 'delivery':
       return {
         ...common,
         ...kept(role),
+        ...events,
         ...outside,
         SEAL_KEYS: secrets.sealKeys,
-        MESSAGING_ADDRESS: socket('messaging'),
-        DOMAIN_ADDRESS: socket('domain-provisioning'),
+        MESSAGING_ADDRESS: addresses.messaging,
+        DOMAIN_ADDRESS: addresses['domain-provisioning'],
         DELIVERY: config.delivery,
         ...(config.smarthost === undefined ? {} : { SMARTHOST: config.smarthost }),
         MX_PORT: String(config.mxPort),
@@ -68,10 +90,10 @@ export function environmentOf(role: Role, { config, secrets, databaseUrl, socket
     case 'gateway':
       return {
         ...common,
-        AUTH_ADDRESS: socket('auth'),
-        DOMAIN_ADDRESS: socket('domain-provisioning'),
-        MESSAGING_ADDRESS: socket('messaging'),
-        DELIVERY_ADDRESS: socket('delivery'),
+        AUTH_ADDRESS: addresses.auth,
+        DOMAIN_ADDRESS: addresses['domain-provisioning'],
+        MESSAGING_ADDRESS: addresses.messaging,
+        DELIVERY_ADDRESS: addresses.delivery,
         HTTP_HOST: config.httpHost,
         HTTP_PORT: String(config.httpPort),
         ALLOW_PLAIN_HTTP: String(config.allowPlainHttp),

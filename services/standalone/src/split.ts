@@ -1,12 +1,12 @@
-/** A process per role on one machine: each runs its service's own `main.ts` with the environment that a Deployment would give it. */
-import { type ChildProcess, spawn } from 'node:child_process';
+/** A process per role on one machine, one of each. */
+import type { ChildProcess } from 'node:child_process';
 import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
-import { fileURLToPath } from 'node:url';
 import type { StartedRoles } from './one-process.ts';
-import { environmentOf, ownSettings, ROLES, type Role, type Surroundings } from './roles.ts';
+import { spawnRole } from './role-process.ts';
+import { ROLES, type Role, type Surroundings } from './roles.ts';
 
 const READY_WITHIN_MS = 30_000;
 
@@ -30,7 +30,7 @@ export async function startRoleProcesses(surroundings: Surroundings): Promise<St
   try {
     const ended: Promise<Error>[] = [];
     for (const role of ROLES) {
-      const child = startRole(role, placed);
+      const child = spawnRole(role, placed);
       children.set(role, child);
       ended.push(
         once(child, 'exit').then(([code, signal]) =>
@@ -55,21 +55,12 @@ export async function startRoleProcesses(surroundings: Surroundings): Promise<St
   }
 }
 
-function startRole(role: Role, surroundings: Surroundings): ChildProcess {
-  const main = fileURLToPath(import.meta.resolve(`@maildoot/${role}/main`));
-  const env: NodeJS.ProcessEnv = { ...process.env };
-  for (const name of ownSettings()) delete env[name];
-  // The channel carries nothing; a role whose parent is gone sees it close, and stops.
-  return spawn(process.execPath, [main], {
-    env: { ...env, ...environmentOf(role, surroundings) },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
-  });
-}
-
 async function isUp(role: Role, surroundings: Surroundings, httpUrl: string): Promise<void> {
   const deadline = performance.now() + READY_WITHIN_MS;
-  const socket = environmentOf(role, surroundings).RPC_LISTEN?.slice('unix:'.length);
-  const answers = async () => (socket === undefined ? (await fetch(`${httpUrl}/readyz`)).ok : access(socket).then(() => true));
+  const answers = async () =>
+    role === 'gateway'
+      ? (await fetch(`${httpUrl}/readyz`)).ok
+      : access(surroundings.addresses[role].slice('unix:'.length)).then(() => true);
   while (!(await answers().catch(() => false))) {
     if (performance.now() > deadline) throw new Error(`${role} was not up within ${READY_WITHIN_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));

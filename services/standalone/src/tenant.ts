@@ -16,8 +16,8 @@ async function tenant(): Promise<void> {
   const run = await readFile(join(home.directory, 'run.json'), 'utf8').catch(() => {
     throw new HomeError(`nothing runs on ${home.directory}: start it with make up`);
   });
-  const { databaseUrl, socketDirectory } = JSON.parse(run) as { databaseUrl: string; socketDirectory: string };
-  const made = await createTenant({ config, secrets: home.secrets, databaseUrl, socketDirectory }, values.name, values.email);
+  const { authAddress } = JSON.parse(run) as { authAddress: string };
+  const made = await createTenant(home, authAddress, values.name, values.email);
   process.stdout.write(`${JSON.stringify({ tenant_id: made.tenantId, name: values.name, email: values.email, key: made.key }, null, 2)}\n`);
 }
 

@@ -1,13 +1,15 @@
-/** `make up`: the platform until Ctrl-C. Prints where it is and a line to paste, and writes the same to `up.json` for scripts. */
+/** `make up` and `make cluster`: the platform until Ctrl-C. Prints where it is and a line to paste, and writes the same to `up.json` for scripts. */
 import { once } from 'node:events';
 import { readFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { checkConfig as checkDoor } from '@maildoot/gateway/config';
 import { loadSettings, SettingsError } from '@maildoot/runtime/config';
 import { SAME_SIGNAL_MS } from '@maildoot/runtime/main';
+import type { Cluster } from './cluster.ts';
 import { type Config, settings } from './config.ts';
 import { HomeError } from './home.ts';
 import { line, reportAndExit, section } from './print.ts';
+import type { Running } from './service.ts';
 
 async function up(): Promise<void> {
   const startedAt = performance.now();
@@ -15,15 +17,14 @@ async function up(): Promise<void> {
   if (config.delivery === 'smarthost' && config.smarthost === undefined)
     throw new SettingsError([{ name: 'SMARTHOST', message: 'is required: it says where DELIVERY=smarthost sends to, as host:port' }]);
   checkDoor(config);
+  const cluster = process.argv.includes('--cluster') ? await import('./cluster.ts') : undefined;
+  cluster?.checkConfig(config);
   await assertFree(config);
   const state = { ready: false };
   const stopped = signalled(state);
+  const progress = (text: string) => process.stderr.write(`· ${text}\n`);
   // Settings are checked before the services are loaded: a typing error is told at once.
-  const { start } = await import('./service.ts');
-  const platform = await start(config, {
-    progress: (text) => process.stderr.write(`· ${text}\n`),
-    split: process.argv.includes('--split'),
-  });
+  const platform = cluster ? await cluster.startCluster(config, { progress }) : await startOne(config, progress);
 
   state.ready = true;
   const api = platform.httpUrl;
@@ -31,16 +32,22 @@ async function up(): Promise<void> {
   await platform.home.announce({ api, key: platform.key, inbox, docs: `${api}/docs`, pid: process.pid });
   process.stdout.write(`ready ${api}\n`);
   describe(api, platform.key, config);
+  if ('processes' in platform) await describeProcesses(platform);
   const megabytes = await residentMegabytes(platform.pids);
   line('used', `${((performance.now() - startedAt) / 1000).toFixed(1)} s to start${megabytes ? `, ${megabytes} MB of memory` : ''}`);
 
-  const end = await Promise.race([stopped, platform.broken]);
+  const end = await Promise.race('broken' in platform ? [stopped, platform.broken] : [stopped]);
   await platform.home.withdraw();
   process.stderr.write(
     end instanceof Error ? `maildoot: ${end.message}\n` : '· stopping: finishing what is under way (again to stop at once)\n',
   );
   await platform[Symbol.asyncDispose]();
   process.exit(end instanceof Error ? 1 : 0);
+}
+
+async function startOne(config: Config, progress: (text: string) => void): Promise<Running> {
+  const { start } = await import('./service.ts');
+  return start(config, { progress, split: process.argv.includes('--split') });
 }
 
 /** Resolves at the first SIGINT or SIGTERM once the platform is ready. Before that, and at a second one, the process ends at once. */
@@ -95,6 +102,23 @@ function describe(api: string, key: string, config: Config): void {
   process.stdout.write(
     `curl -X POST ${api}/v1/messages -H "Authorization: Bearer ${key}" -H "Content-Type: application/json" -d '{"from":"no-reply@yourdomain.com","to":"user@example.com","subject":"Hello","text":"It works."}'\n\n`,
   );
+}
+
+async function describeProcesses({ processes, gateways, kafkaBrokers, databaseUrl }: Cluster): Promise<void> {
+  section('Its processes');
+  const doors = new Map([
+    ['postgres', new URL(databaseUrl).host],
+    ['kafka', kafkaBrokers],
+    ...gateways.map((url, index): [string, string] => [`gateway-${index + 1}`, url]),
+  ]);
+  for (const { name, pid } of processes) {
+    const megabytes = await residentMegabytes([pid]);
+    line(
+      name.padEnd(22),
+      `pid ${String(pid).padEnd(8)} ${megabytes ? `${String(megabytes).padStart(4)} MB` : ''}  ${doors.get(name) ?? ''}`.trimEnd(),
+    );
+  }
+  process.stdout.write('\n');
 }
 
 /** Resident memory of the processes and their children, from /proc; undefined where there is none. */
