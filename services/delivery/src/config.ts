@@ -54,7 +54,7 @@ export const settings = defineSettings({
     min: 1,
     max: 1000,
     unit: 'sessions',
-    meaning: 'SMTP sessions at a time to one operator of mail hosts, in this process.',
+    meaning: 'SMTP sessions at a time to one operator of mail hosts, of all delivery processes together.',
   }),
   messagesPerSession: integer('MESSAGES_PER_SESSION', {
     default: 100,

@@ -256,8 +256,13 @@ async function tryHost(rows: Delivery['rows'], message: Bytes, host: Target, spa
         return 'withheld';
       }
       parts.telemetry.session(reused === undefined ? 'opened' : 'reused');
-      const session = reused ?? (await open(host, rows[0].destination, parts));
-      if (!('send' in session)) return session;
+      const session = reused ?? (await open(host, rows, parts));
+      if (session === 'withheld' || !('send' in session)) return session;
+      // Opening may have taken long, and the recipients be somebody else's by now.
+      if (!mayGoOn(rows, parts)) {
+        parts.sessions.giveBack(host.sessionKey, rows[0].destination, session);
+        return 'withheld';
+      }
       const { result, reserved } = await transact(rows, message, session, host, parts);
       // The server had closed the session that was kept open: that says nothing about this message, so it gets a new one, once.
       if (result.unheard && reused !== undefined) {
@@ -275,9 +280,14 @@ async function tryHost(rows: Delivery['rows'], message: Bytes, host: Target, spa
   }
 }
 
-async function open(host: Target, destination: string, parts: DeliverParts): Promise<Session | Exclude<Tried, 'withheld'>> {
+async function open(host: Target, rows: Delivery['rows'], parts: DeliverParts): Promise<Session | Tried> {
   const { tlsPolicies, sessions, telemetry } = parts;
-  sessions.opening(destination);
+  const { destination } = rows[0];
+  if (!(await sessions.opening(destination))) return 'withheld';
+  if (!mayGoOn(rows, parts)) {
+    sessions.dropped(destination);
+    return 'withheld';
+  }
   let policy: TlsPolicy = host.user === undefined ? tlsPolicies.policyFor(host.sessionKey) : 'opportunistic';
   for (;;) {
     try {

@@ -13,6 +13,8 @@ export interface HandOutParts {
   lanes: Pick<Lanes, 'add'>;
   routes: Pick<Routes, 'peek'>;
   deliver(delivery: Delivery): Promise<void>;
+  /** The attempt is not made. */
+  giveBack(rows: readonly DueRow[]): void;
 }
 
 export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
@@ -31,6 +33,10 @@ export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
         } finally {
           content.release();
         }
+      },
+      giveBack() {
+        content.release();
+        parts.giveBack(group);
       },
     };
     // Only with its bytes at hand does it take a session's place.

@@ -2,6 +2,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createLogger } from '@maildoot/runtime/logger';
 import { Incarnation, patienceMs, validMs } from './incarnation.ts';
+import { Shares } from './shares.ts';
 
 describe('Incarnation', () => {
   it('may start work for eight seconds from sending a heartbeat that was answered, however late the answer came', async () => {
@@ -86,9 +87,13 @@ function make() {
       },
       async beat(id) {
         answer();
-        return state.alive.has(id);
+        return state.alive.has(id) ? [] : undefined;
       },
     },
+    shares: new Shares(),
+    over: () => ({}),
+    sharesChanged: () => undefined,
+    tellPeers: () => undefined,
     logger: createLogger({ service: 'test', level: 'silent' }),
     newUuid: () => `id-${++state.made}`,
     monotonicMs: () => state.nowMs,

@@ -41,6 +41,27 @@ describe('Lanes', () => {
     assert.equal(house.lanes.room('x'), 36);
   });
 
+  it('follows a limit that changes, and gives back what waits where it may have no session any more', async () => {
+    const house = make({ maxSessions: 10, maxSessionsPerDestination: 2 });
+    for (let number = 0; number < 4; number++) house.add('x', `x${number}`);
+    await house.settle();
+    assert.deepEqual(house.running, ['x0', 'x1']);
+    house.limit.now = 1;
+    house.lanes.limitsChanged();
+    house.finish('x0');
+    await house.settle();
+    assert.deepEqual(house.running, ['x1']);
+    house.limit.now = 0;
+    house.lanes.limitsChanged();
+    assert.deepEqual(house.givenBack, ['x2', 'x3']);
+    assert.equal(house.lanes.room('y'), 0);
+    assert.deepEqual(house.lanes.full().sort(), ['x', 'y']);
+    house.limit.now = 3;
+    house.lanes.limitsChanged();
+    assert.deepEqual(house.lanes.full(), []);
+    assert.equal(house.lanes.room('y'), 3);
+  });
+
   it('at a stop runs what waits, which gives its rows back, and ends when all have', async () => {
     const house = make({ maxSessions: 1, maxSessionsPerDestination: 1 });
     for (let number = 0; number < 2; number++) house.add('x', `x${number}`);
@@ -56,13 +77,17 @@ describe('Lanes', () => {
   });
 });
 
-function make(limits: { maxSessions: number; maxSessionsPerDestination: number }) {
+function make({ maxSessions, maxSessionsPerDestination }: { maxSessions: number; maxSessionsPerDestination: number }) {
+  const limit = { now: maxSessionsPerDestination };
+  const givenBack: string[] = [];
   const running: string[] = [];
   const ends = new Map<string, () => void>();
   const peak = new Map<string, number>();
-  const lanes = new Lanes({ ...limits, onRoom: () => undefined });
+  const lanes = new Lanes({ maxSessions, sessionsFor: () => limit.now, onRoom: () => undefined });
   return {
     lanes,
+    limit,
+    givenBack,
     running,
     peak,
     add(destination: string, name: string, ready: Promise<unknown> = Promise.resolve()) {
@@ -72,7 +97,7 @@ function make(limits: { maxSessions: number; maxSessionsPerDestination: number }
         await new Promise<void>((resolve) => ends.set(name, resolve));
         running.splice(running.indexOf(name), 1);
       };
-      lanes.add(destination, { rows: 1, run }, ready);
+      lanes.add(destination, { rows: 1, run, giveBack: () => givenBack.push(name) }, ready);
     },
     finish: (name: string) => ends.get(name)?.(),
     settle: () => new Promise((resolve) => setImmediate(resolve)),

@@ -7,6 +7,8 @@ export interface Job {
   rows: number;
   /** Never rejects. */
   run(): Promise<void>;
+  /** Instead of run, where this process may have no session there any more. */
+  giveBack(): void;
 }
 
 interface Lane {
@@ -20,18 +22,22 @@ interface Lane {
 
 export interface LanesOptions {
   maxSessions: number;
-  maxSessionsPerDestination: number;
+  /** How many of them a destination may have; changes with the other processes. */
+  sessionsFor(destination: string): number;
   /** Called when a lane has room again. */
   onRoom(): void;
 }
 
 const rateWindowMs = 250;
 const stockFactor = 5;
+const maxRemembered = 1_000;
 
 export class Lanes {
   readonly #options: LanesOptions;
   readonly #lanes = new Map<string, Lane>();
   readonly #rates: NodeJS.Timeout;
+  // Destinations that were asked about and have no session here. Others have all of them.
+  readonly #others = new Set<string>();
   #active = 0;
   #stopped = false;
   readonly #stopping = Promise.withResolvers<void>();
@@ -46,7 +52,12 @@ export class Lanes {
   /** How many more rows a destination may be given. */
   room(destination: string): number {
     if (this.#stopped) return 0;
-    const { maxSessionsPerDestination: sessions } = this.#options;
+    const sessions = this.#options.sessionsFor(destination);
+    if (sessions === 0) {
+      if (this.#others.size >= maxRemembered) this.#others.clear();
+      this.#others.add(destination);
+      return 0;
+    }
     const lane = this.#lanes.get(destination);
     const recent = lane === undefined ? 0 : Math.max(lane.doneNow, lane.doneBefore);
     const stock = Math.min(sessions * stockFactor, Math.max(sessions, 2 * recent));
@@ -57,7 +68,15 @@ export class Lanes {
 
   /** Destinations that can't be given anything. */
   full(): string[] {
-    return [...this.#lanes.keys()].filter((destination) => this.room(destination) === 0);
+    const full = [...this.#lanes.keys()].filter((destination) => this.room(destination) === 0 && !this.#others.has(destination));
+    return [...full, ...this.#others];
+  }
+
+  /** Destinations may have more or fewer sessions than before. */
+  limitsChanged(): void {
+    this.#others.clear();
+    this.#pump();
+    this.#options.onRoom();
   }
 
   /** Rows in all lanes. */
@@ -104,7 +123,10 @@ export class Lanes {
       started = false;
       for (const [destination, lane] of [...this.#lanes]) {
         if (!this.#stopped && this.#active >= this.#options.maxSessions) return;
-        if (lane.queue.length === 0 || (!this.#stopped && lane.active >= this.#options.maxSessionsPerDestination)) continue;
+        if (lane.queue.length === 0) continue;
+        const sessions = this.#stopped ? Number.POSITIVE_INFINITY : this.#options.sessionsFor(destination);
+        if (sessions === 0) this.#giveBack(lane);
+        if (lane.active >= sessions) continue;
         const job = lane.queue.shift();
         if (job === undefined) continue;
         this.#lanes.delete(destination);
@@ -112,6 +134,13 @@ export class Lanes {
         started = true;
         void this.#run(lane, job);
       }
+    }
+  }
+
+  #giveBack(lane: Lane): void {
+    for (const job of lane.queue.splice(0)) {
+      lane.rows -= job.rows;
+      job.giveBack();
     }
   }
 

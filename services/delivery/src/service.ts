@@ -40,12 +40,15 @@ import { startReleasingExpired } from './jobs/release-expired.ts';
 import { startResolvingRoutes } from './jobs/resolve-routes.ts';
 import { startTidying } from './jobs/tidy.ts';
 import { Lanes } from './lanes.ts';
+import { News } from './news.ts';
 import { Recorder } from './recorder.ts';
+import { captureDestination } from './route.ts';
 import { Routes } from './routes.ts';
 import { cancelRecipients } from './rpc/cancel-recipients.ts';
 import { getCapturedMail } from './rpc/get-captured-mail.ts';
 import { Arrivals, listCapturedMail } from './rpc/list-captured-mail.ts';
 import { Sessions } from './sessions.ts';
+import { Shares } from './shares.ts';
 import { type AttemptEnd, recordEnds } from './store/attempt.ts';
 import { type CapturedMailRow, insertCapturedMails, type NewCapturedMail } from './store/captured-mail.ts';
 import { backOff, endBackOff } from './store/destination.ts';
@@ -149,6 +152,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
         await captures.submit({ ...mail, ...read, dkim: dkim.result, dkimDomain: dkim.domain, receivedAt: new Date() });
         telemetry.captured();
         arrivals.announce(mail.tenantId);
+        news.captured(mail.tenantId);
       },
       onFailure: failing('capture'),
     }),
@@ -156,15 +160,40 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
 
   // ── who may send, and what is held ──
   const stopping = new AbortController();
+  const shares = new Shares();
+  const news = new News({
+    database,
+    logger,
+    self: newUuid(),
+    hasPeers: () => shares.peers > 0,
+    listener: {
+      due() {
+        claims.wake();
+        resolving.wake();
+      },
+      captured: (tenantId) => (tenantId === undefined ? arrivals.announceAll() : arrivals.announce(tenantId)),
+      peers: () => incarnation.hurry(),
+    },
+  });
+  // The built-in inbox is this process's own: nobody shares it.
+  const sessionsFor = (destination: string): number =>
+    destination === captureDestination ? config.maxSessionsPerDestination : shares.of(destination, config.maxSessionsPerDestination);
   const incarnation = new Incarnation({
-    heartbeats: { register: (id) => registerIncarnation(database, id), beat: (id) => heartbeat(database, id) },
+    heartbeats: { register: (id) => registerIncarnation(database, id), beat: (id, said) => heartbeat(database, id, said) },
+    shares,
+    over: () => sessionsOver(sessions.openByDestination, (destination) => shares.whole(destination, config.maxSessionsPerDestination)),
+    sharesChanged() {
+      sessions.limitsChanged();
+      lanes.limitsChanged();
+    },
+    tellPeers: () => news.peers(),
     logger,
     newUuid,
     underWay: () => recorder.unrecorded,
   });
   const holding = new Holding({
     giveBack: (held) => giveBack(database, held),
-    givenBack: () => claims.wake(),
+    givenBack: claimable,
     onFailure: failing('give-back'),
   });
   const recorder = new Recorder<AttemptEnd>({
@@ -180,7 +209,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   starting.use(telemetry.watch({ unrecorded: () => recorder.unrecorded, held: () => holding.size }));
 
   // ── sending ──
-  const limits = { maxSessions: config.maxSessions, maxSessionsPerDestination: config.maxSessionsPerDestination };
+  const limits = { maxSessions: config.maxSessions, sessionsFor };
   const sessions = new Sessions({ ...limits, messagesPerSession: config.messagesPerSession, idleMs: idleSessionMs });
   const lanes = new Lanes({ ...limits, onRoom: () => claims.wake() });
   const reachability = new Reachability(() => clock.now().getTime());
@@ -224,7 +253,11 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     handOut(rows) {
       holding.add(rows);
       telemetry.claimed(rows);
-      handOut(rows, { mode: config.delivery, contents, lanes, routes, deliver: (delivery) => deliver(delivery, deliverParts) });
+      handOut(rows, {
+        ...{ mode: config.delivery, contents, lanes, routes },
+        deliver: (delivery) => deliver(delivery, deliverParts),
+        giveBack: (given) => holding.giveBack(given),
+      });
     },
     onFailure: failing('claim'),
   });
@@ -237,6 +270,8 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     beating.abort();
     await heartbeats;
     if (incarnation.id !== undefined) await retire(database, incarnation.id).catch(failing('retire'));
+    // Others may have its share from now on.
+    await news.goodbye();
   });
   starting.use(startReleasingExpired({ database, clock, telemetry, released: wakeAll }));
   starting.use(
@@ -246,11 +281,13 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
       incarnation: () => incarnation.id,
       isHeld: (held) => holding.has(held),
       betweenClaims: (work) => claims.between(work),
-      givenBack: () => claims.wake(),
+      givenBack: claimable,
     }),
   );
-  const resolving = starting.use(startResolvingRoutes({ database, clock, routes, telemetry, moved: () => claims.wake() }));
+  const resolving = starting.use(startResolvingRoutes({ database, clock, routes, telemetry, moved: claimable }));
   starting.use(startTidying({ database, clock, telemetry, capturedMailLimit: config.capturedMailLimit }));
+  starting.use(news);
+  news.start();
   claims.start();
   let stopsSinceMs: number | undefined;
   const leftUntil = (ms: number): number => {
@@ -308,9 +345,14 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   };
 
   function wakeAll(): void {
-    claims.wake();
+    claimable();
     resolving.wake();
     sequencer.wake();
+  }
+
+  function claimable(): void {
+    claims.wake();
+    news.due();
   }
 
   function failing(doing: string): (error: unknown) => void {
@@ -324,6 +366,16 @@ async function everyRowIsFinal(client: pg.PoolClient, partition: string): Promis
     `SELECT 1 FROM due JOIN ${pg.escapeIdentifier(partition)} USING (message_id, recipient_number) LIMIT 1`,
   );
   return result.rowCount === 0;
+}
+
+/** Where more sessions are open than this process's share; the built-in inbox has no shares. */
+function sessionsOver(open: ReadonlyMap<string, number>, shareOf: (destination: string) => number): Record<string, number> {
+  const over: Record<string, number> = {};
+  for (const [destination, count] of open) {
+    const excess = destination === captureDestination ? 0 : count - shareOf(destination);
+    if (excess > 0) over[destination] = excess;
+  }
+  return over;
 }
 
 // An operator runs many hosts: one customer's that is down must not make all of its mail wait. So it backs off only when nothing of it was

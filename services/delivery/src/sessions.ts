@@ -1,14 +1,20 @@
 // Open sessions between two transactions: kept for a few seconds, reused by the next one to the same host, never more than the destination
-// may have, closed when they have carried their share of messages.
+// may have, closed when they have carried their share of messages. A session counts until its connection is gone: a server that allows so
+// many would refuse one that is opened beside another's QUIT.
 import type { Session } from './session.ts';
 
 export interface SessionsOptions {
   messagesPerSession: number;
   maxSessions: number;
-  maxSessionsPerDestination: number;
+  /** How many of them a destination may have; changes with the other processes. */
+  sessionsFor(destination: string): number;
   /** How long an idle one is kept. */
   idleMs: number;
+  /** How long a new one waits for others to be gone. Default 5 s. */
+  roomMs?: number;
 }
+
+const defaultRoomMs = 5_000;
 
 interface Parked {
   session: Session;
@@ -25,6 +31,7 @@ export class Sessions {
   readonly #openByDestination = new Map<string, number>();
   #open = 0;
   #closed = false;
+  #waiting: (() => void)[] = [];
 
   constructor(options: SessionsOptions) {
     this.#options = options;
@@ -42,13 +49,43 @@ export class Sessions {
     return this.#idle.has(key);
   }
 
-  /** Before a session is opened: makes room by closing idle ones, so that open ones stay within the limits. Counts the new one. */
-  opening(destination: string): void {
-    const { maxSessions, maxSessionsPerDestination } = this.#options;
-    if ((this.#openByDestination.get(destination) ?? 0) >= maxSessionsPerDestination)
-      this.#closeOldest((parked) => parked.destination === destination);
-    if (this.#open >= maxSessions) this.#closeOldest(() => true);
-    this.#count(destination, 1);
+  /**
+   * Before a session is opened: waits until there is room for it, closing idle ones to make some, and counts the new one. False: there was none
+   * in time.
+   */
+  async opening(destination: string): Promise<boolean> {
+    const deadline = performance.now() + (this.#options.roomMs ?? defaultRoomMs);
+    for (;;) {
+      const hasRoom = this.openTo(destination) < this.#options.sessionsFor(destination);
+      if (hasRoom && this.#open < this.#options.maxSessions) {
+        this.#count(destination, 1);
+        return true;
+      }
+      if (!hasRoom) this.#closeOldest((parked) => parked.destination === destination);
+      else this.#closeOldest(() => true);
+      const leftMs = deadline - performance.now();
+      if (leftMs <= 0) return false;
+      await this.#change(leftMs);
+    }
+  }
+
+  /** Sessions open to a destination, the closing ones included. */
+  openTo(destination: string): number {
+    return this.#openByDestination.get(destination) ?? 0;
+  }
+
+  /** Destinations that have sessions, and how many. */
+  get openByDestination(): ReadonlyMap<string, number> {
+    return this.#openByDestination;
+  }
+
+  /** Closes idle ones where a destination may have fewer now. */
+  limitsChanged(): void {
+    for (const [destination, open] of this.#openByDestination) {
+      const excess = open - this.#options.sessionsFor(destination);
+      for (let closed = 0; closed < excess; closed++) if (!this.#closeOldest((parked) => parked.destination === destination)) break;
+    }
+    this.#wakeWaiting();
   }
 
   /** The session is gone or was never made. */
@@ -65,8 +102,7 @@ export class Sessions {
       return;
     }
     if (this.#closed || session.used >= this.#options.messagesPerSession) {
-      session.quit();
-      this.#count(destination, -1);
+      this.#quit(session, destination);
       return;
     }
     const parked: Parked = {
@@ -87,19 +123,44 @@ export class Sessions {
     for (const [key, list] of [...this.#idle]) for (const parked of [...list]) this.#close(key, parked);
   }
 
-  #closeOldest(matches: (parked: Parked) => boolean): void {
+  #closeOldest(matches: (parked: Parked) => boolean): boolean {
     for (const [key, list] of this.#idle) {
       const parked = list.find(matches);
       if (parked === undefined) continue;
       this.#close(key, parked);
-      return;
+      return true;
     }
+    return false;
   }
 
   #close(key: string, parked: Parked): void {
     this.#unpark(key, parked);
-    this.#count(parked.destination, -1);
-    parked.session.quit();
+    this.#quit(parked.session, parked.destination);
+  }
+
+  #quit(session: Session, destination: string): void {
+    if (!session.alive) {
+      this.#count(destination, -1);
+      return;
+    }
+    session.onEnd(() => {
+      session.onEnd(undefined);
+      this.#count(destination, -1);
+    });
+    session.quit();
+  }
+
+  async #change(timeoutMs: number): Promise<void> {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.#waiting.push(resolve);
+    const timer = setTimeout(resolve, timeoutMs);
+    await promise;
+    clearTimeout(timer);
+    this.#waiting = this.#waiting.filter((one) => one !== resolve);
+  }
+
+  #wakeWaiting(): void {
+    for (const resolve of this.#waiting.splice(0)) resolve();
   }
 
   #unpark(key: string, parked: Parked): void {
@@ -115,5 +176,6 @@ export class Sessions {
     const open = (this.#openByDestination.get(destination) ?? 0) + change;
     if (open <= 0) this.#openByDestination.delete(destination);
     else this.#openByDestination.set(destination, open);
+    if (change < 0) this.#wakeWaiting();
   }
 }

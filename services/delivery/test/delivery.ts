@@ -1,6 +1,12 @@
 // The house around delivery for its tests: a real database, a DNS server, SMTP receivers, and messaging and domain-provisioning played by
 // this process over real RPC. Messages come through messaging's outbox like real ones, outcomes are read from delivery's topic.
+import { type ChildProcess, spawn } from 'node:child_process';
 import { generateKeyPairSync, type KeyObject } from 'node:crypto';
+import { once } from 'node:events';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { type Database, openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { outboxMigrations } from '@maildoot/events/migrations';
@@ -61,6 +67,9 @@ export interface House extends AsyncDisposable {
   calls: { getSigningKey: number; readContents: number };
   /** Everything that came out of delivery's topic. */
   events: AttemptRecordedEvent[];
+  databaseUrl: string;
+  /** A delivery in a process of its own, as it runs in production. */
+  spawnDelivery(env?: Record<string, string>): Promise<DeliveryProcess>;
   /** Starts a delivery; several may run beside each other. */
   startDelivery(env?: Record<string, string>, options?: { clock?: Clock }): Promise<RunningDelivery>;
   /** Puts a message into messaging's outbox. Answers its id. */
@@ -77,6 +86,17 @@ export interface RunningDelivery extends Running {
   rpc: RpcClient<typeof DeliveryServiceService>;
   asGateway: RpcClient<typeof DeliveryServiceService>;
 }
+
+export interface DeliveryProcess extends AsyncDisposable {
+  pid: number;
+  asGateway: RpcClient<typeof DeliveryServiceService>;
+  /** Everything it wrote. */
+  output(): string;
+  signal(signal: NodeJS.Signals): void;
+  exited: Promise<unknown>;
+}
+
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 export async function openHouse(): Promise<House> {
   await using opening = new AsyncDisposableStack();
@@ -115,6 +135,7 @@ export async function openHouse(): Promise<House> {
           listMessages: refused,
           getMessage: refused,
           getTimeline: refused,
+          listEvents: refused,
           cancelMessage: refused,
           getContent: { allow: [], handle: refuse as never },
           readContents: {
@@ -186,8 +207,25 @@ export async function openHouse(): Promise<House> {
     sequencer.wake();
   }
 
+  const sockets = await mkdtemp(join(tmpdir(), 'maildoot-delivery-'));
+  opening.defer(() => rm(sockets, { recursive: true, force: true }));
+  let spawned = 0;
+  const environment = {
+    DATABASE_URL: testDatabase.url,
+    MIGRATE_AT_START: 'true',
+    RPC_SECRET: rpcSecret,
+    SEAL_KEYS: `k1:${sealKey.toString('base64')}`,
+    MESSAGING_ADDRESS: messagingServer.address,
+    DOMAIN_ADDRESS: domainServer.address,
+    DNS_SERVERS: dns.address,
+    ALLOW_NETWORKS: '127.0.0.0/8',
+    MAIL_HOSTNAME: 'out.maildoot.test',
+    DELIVERY: 'direct',
+    LOG_LEVEL: 'debug',
+  };
   const opened = opening.move();
   const house: House = {
+    databaseUrl: testDatabase.url,
     database,
     dns,
     logs,
@@ -202,21 +240,22 @@ export async function openHouse(): Promise<House> {
     signingKeys,
     calls,
     events,
-    async startDelivery(env = {}, options = {}) {
-      const config = loadSettings(settings, {
-        DATABASE_URL: testDatabase.url,
-        MIGRATE_AT_START: 'true',
-        RPC_SECRET: rpcSecret,
-        SEAL_KEYS: `k1:${sealKey.toString('base64')}`,
-        MESSAGING_ADDRESS: messagingServer.address,
-        DOMAIN_ADDRESS: domainServer.address,
-        DNS_SERVERS: dns.address,
-        ALLOW_NETWORKS: '127.0.0.0/8',
-        MAIL_HOSTNAME: 'out.maildoot.test',
-        DELIVERY: 'direct',
-        LOG_LEVEL: 'debug',
-        ...env,
+    async spawnDelivery(env = {}) {
+      const listen = `unix:${join(sockets, `${++spawned}.sock`)}`;
+      const child = spawn(process.execPath, [main], {
+        stdio: ['ignore', 'pipe', 'pipe'],
+        env: { PATH: process.env.PATH, ...environment, LOG_LEVEL: 'info', RPC_LISTEN: listen, ...env },
       });
+      const asGateway = createRpcClient(DeliveryServiceService, {
+        address: listen,
+        self: 'gateway',
+        secret: rpcSecret,
+        defaultDeadlineMs: 10_000,
+      });
+      return await started(child, asGateway);
+    },
+    async startDelivery(env = {}, options = {}) {
+      const config = loadSettings(settings, { ...environment, ...env });
       const service = await start(config, { clock: options.clock ?? systemClock, logger });
       running.add(service);
       const client = (self: string) =>
@@ -284,6 +323,45 @@ export async function openHouse(): Promise<House> {
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
   return house;
+}
+
+/** Waits until it answers. */
+async function started(child: ChildProcess, asGateway: RpcClient<typeof DeliveryServiceService>): Promise<DeliveryProcess> {
+  let output = '';
+  for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
+  const exited = once(child, 'exit');
+  const one: DeliveryProcess = {
+    pid: child.pid as number,
+    asGateway,
+    output: () => output,
+    signal: (signal) => void child.kill(signal),
+    exited,
+    async [Symbol.asyncDispose]() {
+      await asGateway[Symbol.asyncDispose]();
+      if (child.exitCode !== null || child.signalCode !== null) return;
+      child.kill('SIGCONT');
+      child.kill('SIGTERM');
+      const timer = setTimeout(() => child.kill('SIGKILL'), 20_000);
+      await exited;
+      clearTimeout(timer);
+    },
+  };
+  try {
+    await waitFor(
+      async () => {
+        if (child.exitCode !== null) throw new Error(output);
+        await asGateway.getCapturedMail({ id: newId('cap') }, { tenantId: newId('ten') }).catch((error: { code?: string }) => {
+          if (error.code !== 'NOT_FOUND') throw error;
+        });
+        return true;
+      },
+      { what: 'a delivery process', timeoutMs: 20_000, intervalMs: 50 },
+    );
+    return one;
+  } catch (error) {
+    await one[Symbol.asyncDispose]();
+    throw new Error(`it did not start:\n${output}`, { cause: error });
+  }
 }
 
 /** An MX zone: every host is given as name → addresses, in order of preference. */

@@ -14,6 +14,7 @@ describe('a row’s owner', () => {
   const cleanup = new AsyncDisposableStack();
   let database: Database;
   const tenantId = newUuid();
+  const said = { applied: [], over: {} };
 
   before(async () => {
     const { url } = cleanup.use(await createTestDatabase());
@@ -39,12 +40,12 @@ describe('a row’s owner', () => {
     await database.pool.query("UPDATE incarnation SET heartbeat_at = now() - interval '11 seconds' WHERE id = $1", [first]);
     const freed = await releaseExpired(database, new Date());
     assert.equal(freed.length, 500);
-    assert.equal(await heartbeat(database, first), false);
+    assert.equal(await heartbeat(database, first, said), undefined);
     assert.deepEqual(await claimAll(first), []);
     assert.equal((await releaseExpired(database, new Date())).length, 100);
-    assert.equal(await heartbeat(database, first), false);
+    assert.equal(await heartbeat(database, first, said), undefined);
     assert.equal((await claimAll(second)).length, 600);
-    assert.equal(await heartbeat(database, second), true);
+    assert.deepEqual(await heartbeat(database, second, said), []);
   });
 
   it('keeps the row when an earlier claim of the same pod is given back once more', async () => {

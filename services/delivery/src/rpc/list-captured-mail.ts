@@ -11,7 +11,7 @@ import { errors } from '../errors.ts';
 import { type CapturedMailFilter, listCapturedMails } from '../store/captured-mail.ts';
 
 const maxWaitMs = 60_000;
-// Mail captured by another pod isn't announced here.
+// Mail captured by another process is announced by a notification, which can get lost.
 const pollMs = 1_000;
 // The answer has to be on its way before the caller gives up.
 const marginMs = 250;
@@ -48,7 +48,7 @@ function filterOf(request: ListCapturedMailRequest, call: RpcCall): CapturedMail
   };
 }
 
-/** Tells those who wait that a tenant's inbox of this process has something new. */
+/** Tells those who wait that a tenant's inbox has something new. */
 export class Arrivals {
   readonly #waiting = new Map<string, { promise: Promise<void>; resolve(): void }>();
 
@@ -62,6 +62,11 @@ export class Arrivals {
   /** Ends every wait: a stop must not last as long as the longest of them. */
   close(): void {
     this.#closed = true;
+    this.announceAll();
+  }
+
+  /** Something may be new for anybody. */
+  announceAll(): void {
     for (const tenantId of [...this.#waiting.keys()]) this.announce(tenantId);
   }
 

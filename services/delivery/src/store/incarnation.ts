@@ -5,6 +5,7 @@ import { appendOutbox } from '@maildoot/events/outbox';
 import { attemptRecorded } from '@maildoot/events/topics';
 import { AttemptRecordedEvent, BounceClass, BounceType, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { uuidToId } from '@maildoot/runtime/ids';
+import type { Peer, Said } from '../shares.ts';
 import { type AttemptRow, insertAttempts } from './attempt.ts';
 import { type DueRow, dueRow, type RawDueRow, upsertReady } from './due.ts';
 
@@ -12,12 +13,20 @@ export async function registerIncarnation(database: Database, id: string): Promi
   await database.pool.query('INSERT INTO incarnation (id) VALUES ($1)', [id]);
 }
 
-/** False when others declared this incarnation dead: its row is gone, or some of what it held is freed and the rest will be. */
-export async function heartbeat(database: Database, id: string): Promise<boolean> {
-  const result = await database.pool.query("UPDATE incarnation SET heartbeat_at = now() WHERE id = $1 AND heartbeat_at > '-infinity'", [
-    id,
-  ]);
-  return result.rowCount === 1;
+/**
+ * Says that this incarnation lives, whom it has given room to and where it still has more sessions than its share. Answers who else lives, with
+ * what they said last; undefined when others declared this one dead: its row is gone, or some of what it held is freed and the rest will be.
+ */
+export async function heartbeat(database: Database, id: string, said: Said): Promise<Peer[] | undefined> {
+  const result = await database.pool.query<{ id: string | null; applied: string[]; over: Record<string, number> }>(
+    `WITH beaten AS (
+       UPDATE incarnation SET heartbeat_at = now(), applied = $2, over = $3 WHERE id = $1 AND heartbeat_at > '-infinity' RETURNING 1
+     )
+     SELECT i.id, i.applied, i.over FROM beaten LEFT JOIN incarnation i ON i.id <> $1 AND i.heartbeat_at > now() - interval '10 seconds'`,
+    [id, said.applied, JSON.stringify(said.over)],
+  );
+  if (result.rows.length === 0) return undefined;
+  return result.rows.flatMap((row) => (row.id === null ? [] : [{ id: row.id, applied: row.applied, over: row.over }]));
 }
 
 /** At a clean stop: what is still held (a session that was cut off) is freed by the next one that looks, without the ten seconds. */
