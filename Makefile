@@ -1,6 +1,6 @@
 # What people type. Every target installs what it needs first; see tools/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: demo up test check dev gen migration tenant kafka help setup
+.PHONY: demo up test check dev gen migration tenant kafka chaos help setup
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
 
@@ -33,6 +33,9 @@ tenant: setup ## Make another tenant with a key on the running platform: make te
 
 kafka: setup ## A Kafka for developers on 127.0.0.1:9092, in the background; prints its KAFKA_BROKERS (needs Java; tools/kafka.sh stop ends it)
 	@$(RUN) exec tools/kafka.sh start
+
+chaos: setup ## Kill, stop and cut the processes of a cluster under load and reconcile (MINUTES=10 SEED=7; OF=kafka|postgres SECONDS=60: an outage)
+	@$(RUN) tools/kafka.sh install && exec node e2e/chaos/$(if $(OF),outage.ts --of $(OF) $(if $(SECONDS),--seconds $(SECONDS)),main.ts --minutes $(or $(MINUTES),10)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

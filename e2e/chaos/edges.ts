@@ -7,7 +7,7 @@ import { type AddressInfo, connect, createServer, type Server, type Socket } fro
 import { KafkaAddressRewriter } from './kafka-address.ts';
 
 export interface Edge {
-  /** The process that connects: `messaging-2`. */
+  /** The process that connects: `messaging-2`; or a role, when all its processes are given the same address. */
   from: string;
   /** Whom it connects to: `delivery-1`, `postgres`, `kafka`. */
   to: string;
@@ -41,7 +41,7 @@ export class Edges implements AsyncDisposable {
    * when the last of them is over.
    */
   async cut(name: string): Promise<AsyncDisposable> {
-    const concerned = this.#proxies.filter(({ edge }) => edge.from === name || edge.to === name);
+    const concerned = this.#proxies.filter(({ edge }) => edge.from === name || name.startsWith(`${edge.from}-`) || edge.to === name);
     await Promise.all(concerned.map((proxy) => proxy.refuse()));
     return { [Symbol.asyncDispose]: async () => void (await Promise.all(concerned.map((proxy) => proxy.allow()))) };
   }

@@ -15,8 +15,8 @@ export interface Victims {
 /** A process that was killed is counted as away until its successor runs; when none comes, the journal says so. */
 const SUCCESSOR_WITHIN_MS = 15_000;
 
-/** Resolves when the strike is over: continued, allowed again, or started again. */
-export async function strike(planned: Strike, { pidOf, edges }: Victims): Promise<Struck> {
+/** Resolves when the strike is over: continued, allowed again, or started again. The signal ends it early. */
+export async function strike(planned: Strike, { pidOf, edges }: Victims, ended: AbortSignal): Promise<Struck> {
   const { number, victim, deed } = planned;
   const at = Date.now();
   const note = await { kill, stop, cut }[deed]();
@@ -39,18 +39,18 @@ export async function strike(planned: Strike, { pidOf, edges }: Victims): Promis
     // PostgreSQL's backends are processes of their own: its stop is theirs.
     const family = await familyOf(pid);
     for (const one of family) signal(one, 'SIGSTOP');
-    await delay(planned.forMs);
+    await delay(planned.forMs, undefined, { signal: ended }).catch(() => {});
     for (const one of family.toReversed()) signal(one, 'SIGCONT');
     return pidOf(victim) === pid ? undefined : 'ended while it was stopped';
   }
 
   async function cut(): Promise<undefined> {
     await using _refused = await edges.cut(victim);
-    await delay(planned.forMs);
+    await delay(planned.forMs, undefined, { signal: ended }).catch(() => {});
   }
 }
 
-/** Strikes as planned until the signal; those under way are finished. Each goes into the journal when it begins and when it is over. */
+/** Strikes as planned until the signal, which also ends those under way. Each goes into the journal when it is over. */
 export async function strikeAll(
   plan: readonly Strike[],
   victims: Victims,
@@ -64,7 +64,7 @@ export async function strikeAll(
     const lasts = planned.forMs > 0 ? ` for ${(planned.forMs / 1000).toFixed(1)} s` : '';
     say(`strike ${planned.number} at ${(planned.atMs / 1000).toFixed(1)} s: ${planned.deed} ${planned.victim}${lasts}`);
     done.push(
-      strike(planned, victims).then((struck) => {
+      strike(planned, victims, ended).then((struck) => {
         appendFileSync(journal, `${JSON.stringify(struck)}\n`);
         if (struck.note !== undefined) say(`strike ${struck.number}: ${struck.victim} ${struck.note}`);
         return struck;

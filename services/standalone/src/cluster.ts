@@ -37,6 +37,8 @@ export interface ClusterParts {
    * address that comes back. Kafka's clients go on to the address that Kafka itself tells them, whatever they were given first.
    */
   wire?: (edge: Edge) => Promise<string> | string;
+  /** An open file that the roles write to, instead of where we write. */
+  output?: number;
 }
 
 export interface ClusterProcess {
@@ -140,7 +142,7 @@ export async function startCluster(config: Config, parts: ClusterParts = {}): Pr
     members.map(async (member) => {
       const surroundings = await surroundingsOf(member);
       const start = async () => {
-        const life = await lifeOfRole(member.role, surroundings);
+        const life = await lifeOfRole(member.role, surroundings, parts.output);
         // Whatever else it failed at may be better the next time.
         void life.ended.then((how) => {
           if (how === `exit ${EXIT_CONFIG}`) hopeless.abort(new HomeError(`${member.name} refuses its settings`));
@@ -266,8 +268,8 @@ function kafkaOf(config: Config, home: Home, port: number) {
   return { start: config.kafkaBrokers === undefined ? start : undefined, brokers: config.kafkaBrokers ?? [`127.0.0.1:${port}`] };
 }
 
-async function lifeOfRole(role: Role, surroundings: Surroundings): Promise<Life> {
-  const child = spawnRole(role, surroundings);
+async function lifeOfRole(role: Role, surroundings: Surroundings, output: number | undefined): Promise<Life> {
+  const child = spawnRole(role, surroundings, output);
   await once(child, 'spawn');
   const ended = once(child, 'exit').then(([code, signal]) => String(signal ?? `exit ${code}`));
   return {

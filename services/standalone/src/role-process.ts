@@ -3,13 +3,13 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { fileURLToPath } from 'node:url';
 import { environmentOf, ownSettings, type Role, type Surroundings } from './roles.ts';
 
-/** Its output goes where ours goes. It stops when we are gone, however we ended. */
-export function spawnRole(role: Role, surroundings: Surroundings): ChildProcess {
+/** Its output goes where ours goes, or to an open file. It stops when we are gone, however we ended. */
+export function spawnRole(role: Role, surroundings: Surroundings, output: number | 'inherit' = 'inherit'): ChildProcess {
   const main = fileURLToPath(import.meta.resolve(`@maildoot/${role}/main`));
   // The channel carries nothing; a role whose parent is gone sees it close, and stops.
   return spawn(process.execPath, [main], {
     env: { ...inherited(), ...environmentOf(role, surroundings) },
-    stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
+    stdio: ['ignore', output, output, 'ipc'],
   });
 }
 
