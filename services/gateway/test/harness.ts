@@ -297,6 +297,17 @@ export class FakeServices implements AsyncDisposable {
             });
           }),
       },
+      listEvents: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('listEvents', request, call, (tenant) => {
+            const [message] = tenant.messages.values();
+            const seq = 1_832_000_000_000_000n;
+            const known = { seq, event: sampleEvent(), messageId: message?.id ?? '', batchId: '', tags: ['t'], metadata: { order: '7' } };
+            const events = request.after < seq ? [known] : [];
+            return { events, nextAfter: events.at(-1)?.seq ?? request.after, hasMore: false };
+          }),
+      },
       cancelMessage: {
         allow,
         handle: (request, call) =>

@@ -1,15 +1,17 @@
 // Records what became of recipients: the only way in which a recipient or a message changes its status. The consumer of delivery's events
 // and the answer of a cancellation both end here.
 //   1. lock the messages                     4. move each recipient forward, or not (status.ts)
-//   2. keep each event once                  5. write recipients and counters
+//   2. keep each event once, tell the feed   5. write recipients and counters
 //   3. read the recipients it is about
 import { AttemptRecordedEvent, Bounce, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { newUuid } from '@maildoot/runtime/ids';
 import type pg from 'pg';
+import { keepEvents, ownEvents } from './keep-events.ts';
 import { isEnd, messageStatus, moveCount, type Standing, standingAfter } from './status.ts';
 import {
   eventKey,
-  insertEvents,
+  type LockedMessage,
   lockMessages,
   type NewEvent,
   type RecipientChange,
@@ -57,10 +59,11 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
   });
 
   const kept = outcomes.filter((_, index) => results[index] === undefined);
-  const fresh = await insertEvents(
-    client,
-    kept.flatMap((one) => eventRows(one, now)),
-  );
+  const concerned = distinct(kept.map((one) => one.messageId)).map((id) => messages.get(id)!);
+  const fresh = await keepEvents(client, [
+    ...concerned.filter(isUntouched).flatMap(ownEvents),
+    ...kept.flatMap((one) => eventRows(one, now)),
+  ]);
   const changes = new Map<string, RecipientChange>();
   for (const [index, one] of outcomes.entries()) {
     if (results[index] !== undefined) continue;
@@ -91,6 +94,11 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
   return results as Recorded[];
 }
 
+// Nothing may have been recorded of it. Its own events come from another topic, maybe later than this: they are kept here first then.
+function isUntouched({ status }: LockedMessage): boolean {
+  return status === MessageStatus.MESSAGE_STATUS_QUEUED || status === MessageStatus.MESSAGE_STATUS_SCHEDULED;
+}
+
 async function recipientsOf(client: pg.ClientBase, outcomes: readonly RecipientOutcome[]): Promise<Map<string, RecipientRow>> {
   const wanted = new Map(outcomes.map((one) => [recipientKey(one), { messageId: one.messageId, number: one.event.recipientNumber }]));
   const rows = await readRecipients(client, [...wanted.values()]);
@@ -110,14 +118,19 @@ function keyOf(one: RecipientOutcome): string {
   return eventKey(one.messageId, one.event.recipientNumber, attemptOf(one), eventType(one.outcome));
 }
 
+// `queued` says nothing about an attempt.
+const noDetail = new Uint8Array();
+
 // The outcome itself, and that the recipient was queued, which delivery tells along with its first event.
 function eventRows(one: RecipientOutcome, now: Date): NewEvent[] {
   const { event, messageId, tenantId } = one;
-  const common = { messageId, tenantId, recipientNumber: event.recipientNumber, detail: AttemptRecordedEvent.encode(event).finish() };
+  const common = { messageId, tenantId, recipientNumber: event.recipientNumber };
   const at = event.finishedAt ?? event.startedAt ?? now;
   const rows: NewEvent[] = [];
-  if (event.queuedAt !== undefined) rows.push({ ...common, attempt: 0, type: queuedType, id: newUuid(), at: event.queuedAt });
-  rows.push({ ...common, attempt: attemptOf(one), type: eventType(one.outcome), id: newUuid(), at });
+  if (event.queuedAt !== undefined)
+    rows.push({ ...common, attempt: 0, type: queuedType, id: newUuid(), at: event.queuedAt, detail: noDetail });
+  const detail = AttemptRecordedEvent.encode(event).finish();
+  rows.push({ ...common, attempt: attemptOf(one), type: eventType(one.outcome), id: newUuid(), at, detail });
   return rows;
 }
 

@@ -17,6 +17,10 @@ import { createLogger, type Logger } from '@maildoot/runtime/logger';
 import { createAcceptor } from './accept.ts';
 import type { Config } from './config.ts';
 import { consumeAttemptRecorded } from './consumers/attempt-recorded.ts';
+import { consumeMessageAccepted } from './consumers/message-accepted.ts';
+import { createFeed } from './feed.ts';
+import { startFeedNews } from './feed-news.ts';
+import { startFeedSequencer } from './jobs/feed-sequencer.ts';
 import { startIdempotencyExpiry } from './jobs/idempotency-expiry.ts';
 import { startPartitions } from './jobs/partitions.ts';
 import { createMimeFreezer } from './mime.ts';
@@ -25,6 +29,7 @@ import { cancelMessage } from './rpc/cancel-message.ts';
 import { getContent } from './rpc/get-content.ts';
 import { getMessage } from './rpc/get-message.ts';
 import { getTimeline } from './rpc/get-timeline.ts';
+import { listEvents } from './rpc/list-events.ts';
 import { listMessages } from './rpc/list-messages.ts';
 import { readContents } from './rpc/read-contents.ts';
 import { createSenderDomains } from './sender-domains.ts';
@@ -66,7 +71,11 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   );
 
   const log = starting.use(createPostgresLog({ url, logger }));
-  starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, concurrency: 2 }));
+  const news = starting.use(startFeedNews({ pool: database.pool, telemetry }));
+  const feed = starting.use(startFeedSequencer({ database, clock, telemetry, onGrown: (tenantIds) => news.announce(tenantIds) }));
+  const wakeFeed = () => feed.wake();
+  starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, concurrency: 2, wakeFeed }));
+  starting.use(consumeMessageAccepted({ database, log, concurrency: 1, wakeFeed }));
   const sequencer = starting.use(startSequencer({ database, logger }));
   await sequencer.ready;
 
@@ -98,6 +107,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           listMessages: listMessages({ messages, clock }),
           getMessage: getMessage({ messages, clock }),
           getTimeline: getTimeline({ messages, clock }),
+          listEvents: listEvents({ feed: createFeed(database.pool), news }),
           cancelMessage: cancelMessage({ database, messages, delivery, clock, telemetry }),
           getContent: getContent({ contents, messages }),
           readContents: readContents(contents),
@@ -112,6 +122,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     rpcAddress: server.address,
     async [Symbol.asyncDispose]() {
       health.state = 'draining';
+      news.close();
       await running.disposeAsync();
     },
   };

@@ -19,6 +19,7 @@ const acceptDuration = histogram(service, 'maildoot_messages_accept_seconds', {
 });
 const outcomes = counter(service, 'maildoot_messages_outcomes_total', { description: 'Outcomes told by delivery, by what they did here' });
 const cancelled = counter(service, 'maildoot_messages_cancelled_recipients_total', { description: 'Recipients cancelled by a caller' });
+const fed = counter(service, 'maildoot_messages_feed_events_total', { description: 'Events that got their place in a feed' });
 const jobFailures = counter(service, 'maildoot_messages_job_failures_total', {
   description: 'Failures of a job, which is tried again. Alarm on partitions',
 });
@@ -33,6 +34,7 @@ export interface Telemetry {
   commitUnknown(found: 'kept' | 'not_kept' | 'not_known', messages: number): void;
   outcomes(results: readonly Recorded[]): void;
   cancelled(recipients: number): void;
+  feedGrown(events: number): void;
   idempotencyExpired(records: number): void;
   partitionKept(partition: string): void;
   jobFailed(job: string, error: unknown): void;
@@ -61,6 +63,7 @@ export function createTelemetry(logger: Logger): Telemetry {
       }
     },
     cancelled: (recipients) => cancelled.add(recipients),
+    feedGrown: (events) => fed.add(events),
     idempotencyExpired: (records) => logger.debug({ records }, 'idempotency: records expired'),
     partitionKept(partition) {
       partitionsKept.add(1);

@@ -26,6 +26,9 @@ export function eventType(outcome: Exclude<Outcome, typeof Outcome.OUTCOME_UNSPE
 
 export const queuedType = 'message.queued';
 
+/** Stands where a recipient's number would: the event is about the message as a whole. */
+export const wholeMessage = -1;
+
 /** An event as it is stored. */
 export interface StoredEvent {
   id: string;
@@ -56,14 +59,14 @@ export function messageEvents(message: TimelineMessage): MessageEvent[] {
 
 /** What happened to one recipient or to many, oldest first. */
 export function recipientEvents(stored: readonly StoredEvent[], emailOf: (recipientNumber: number) => string): MessageEvent[] {
-  return [...stored].sort(byTime).map((event) => ({
-    id: uuidToId('evt', event.id),
-    type: event.type,
-    at: event.at,
-    recipient: emailOf(event.recipientNumber),
-    // `queued` is known from an attempt's event but says nothing about an attempt.
-    attempt: event.type === queuedType ? undefined : AttemptRecordedEvent.decode(event.detail),
-  }));
+  return [...stored].sort(byTime).map((event) => feedEvent({ ...event, email: emailOf(event.recipientNumber) }));
+}
+
+/** One stored event. Without detail it says nothing about an attempt: accepted, scheduled, queued. */
+export function feedEvent(event: Pick<StoredEvent, 'id' | 'type' | 'at' | 'detail'> & { email: string | undefined }): MessageEvent {
+  const { id, type, at, detail, email } = event;
+  const attempt = type === queuedType || detail.length === 0 ? undefined : AttemptRecordedEvent.decode(detail);
+  return { id: uuidToId('evt', id), type, at, recipient: email ?? '', attempt };
 }
 
 // By time; within a millisecond by recipient, then queued before the attempts before an end that had no attempt of its own.

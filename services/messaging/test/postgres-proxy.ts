@@ -1,5 +1,5 @@
 // A TCP proxy in front of PostgreSQL that can go away, or break a connection at its COMMIT: before the server hears it, or after the server
-// has done it and before the client hears of it. Only connections that have accepted messages are broken, so that the rest goes on.
+// has done it and before the client hears of it. Only transactions that accept messages are broken, so that the rest goes on.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -42,11 +42,14 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     }
     client.on('data', (data) => {
       accepts ||= data.includes('accept-messages');
-      if (accepts && armed !== undefined && data.includes(commitMessage)) {
-        broken++;
-        breakAtAnswer = armed === 'after';
-        armed = undefined;
-        if (!breakAtAnswer) return end();
+      if (data.includes(commitMessage)) {
+        if (accepts && armed !== undefined) {
+          broken++;
+          breakAtAnswer = armed === 'after';
+          armed = undefined;
+          if (!breakAtAnswer) return end();
+        }
+        accepts = false;
       }
       upstream.write(data);
     });

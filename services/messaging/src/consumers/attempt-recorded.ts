@@ -22,10 +22,11 @@ export interface AttemptRecordedParts {
   telemetry: Telemetry;
   /** Transactions at the same time, one per partition. */
   concurrency: number;
+  wakeFeed(): void;
 }
 
 export function consumeAttemptRecorded(parts: AttemptRecordedParts): Subscription {
-  const { database, log, clock, telemetry, concurrency } = parts;
+  const { database, log, clock, telemetry, concurrency, wakeFeed } = parts;
   return log.subscribe(attemptRecorded, {
     group: 'messaging',
     maxBatch,
@@ -33,6 +34,7 @@ export function consumeAttemptRecorded(parts: AttemptRecordedParts): Subscriptio
     async handle(records) {
       const outcomes = records.map(outcomeOf);
       telemetry.outcomes(await database.transaction((client) => recordOutcomes(client, outcomes, clock.now())));
+      wakeFeed();
     },
   });
 }

@@ -7,6 +7,8 @@ import type { Logger } from '@maildoot/runtime/logger';
 import { createOpenDays } from '../store/open-days.ts';
 import type { Telemetry } from '../telemetry.ts';
 
+const feedRetentionDays = 30;
+
 export interface PartitionParts {
   database: Database;
   clock: Clock;
@@ -40,6 +42,7 @@ export async function startPartitions(parts: PartitionParts): Promise<AsyncDispo
       { ...keep, table: 'message', storage: { fillfactor: 85 } },
       { ...keep, table: 'recipient', storage: { fillfactor: 80 } },
       { ...keep, table: 'message_event' },
+      { table: 'feed', by: 'timestamp', retentionDays: feedRetentionDays },
       // Nobody asks for the content of a message that is not there any more.
       { ...keep, table: 'content', retentionDays: Math.min(parts.contentRetentionDays, parts.messageRetentionDays) },
     ],

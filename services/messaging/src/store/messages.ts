@@ -81,6 +81,7 @@ export interface MessageStore extends AsyncDisposable {
   list(page: MessagePage): Promise<MessageList>;
   /** The recipients of these messages, in order, in one query. */
   recipientsOf(tenantId: string, messageIds: readonly string[]): Promise<Map<string, RecipientView[]>>;
+  /** What happened to the message's recipients. */
   eventsOf(tenantId: string, messageId: string): Promise<EventRow[]>;
 }
 
@@ -145,7 +146,8 @@ export function createMessageStore(database: Database): MessageStore {
     },
     async eventsOf(tenantId, messageId) {
       return await prisma.messageEvent.findMany({
-        where: { messageId, tenantId },
+        // What is about the message as a whole is known from the message; see timeline.ts.
+        where: { messageId, tenantId, recipientNumber: { gte: 0 } },
         select: { id: true, recipientNumber: true, attempt: true, type: true, at: true, detail: true },
       });
     },

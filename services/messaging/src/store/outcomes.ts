@@ -9,6 +9,7 @@ export interface LockedMessage {
   tenantId: string;
   status: number;
   statusCounts: number[];
+  sendAt: Date | null;
 }
 
 export interface NewEvent {
@@ -41,11 +42,31 @@ export interface RecipientChange {
 
 /** Those of the messages that exist, locked until the transaction ends. */
 export async function lockMessages(client: pg.ClientBase, ids: readonly string[]): Promise<LockedMessage[]> {
-  const { rows } = await client.query<{ id: string; tenant_id: string; status: number; status_counts: number[] }>(
-    'SELECT id, tenant_id, status, status_counts FROM message WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE',
+  const { rows } = await client.query<{ id: string; tenant_id: string; status: number; status_counts: number[]; send_at: Date | null }>(
+    'SELECT id, tenant_id, status, status_counts, send_at FROM message WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE',
     [uuidArray(ids)],
   );
-  return rows.map((row) => ({ id: row.id, tenantId: row.tenant_id, status: row.status, statusCounts: row.status_counts }));
+  return rows.map((row) => ({
+    id: row.id,
+    tenantId: row.tenant_id,
+    status: row.status,
+    statusCounts: row.status_counts,
+    sendAt: row.send_at,
+  }));
+}
+
+/** Those of the messages that exist, as they tell of themselves. */
+export async function findMessages(
+  client: pg.ClientBase,
+  ids: readonly string[],
+): Promise<Pick<LockedMessage, 'id' | 'tenantId' | 'sendAt'>[]> {
+  if (ids.length === 0) return [];
+  const { rows } = await client.query<{ id: string; tenant_id: string; send_at: Date | null }>({
+    name: 'find-messages',
+    text: 'SELECT id, tenant_id, send_at FROM message WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid',
+    values: [uuidArray(ids), ...bounds(ids)],
+  });
+  return rows.map((row) => ({ id: row.id, tenantId: row.tenant_id, sendAt: row.send_at }));
 }
 
 /** Inserts events; answers the keys (see eventKey) of those that were new. */
