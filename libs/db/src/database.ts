@@ -30,6 +30,11 @@ export interface Database extends AsyncDisposable {
    * Throws CommitOutcomeUnknown when the connection was lost during COMMIT.
    */
   transaction<T>(work: (client: pg.PoolClient) => Promise<T>, options?: TransactionOptions): Promise<T>;
+  /**
+   * Breaks every connection, and refuses new ones with this error until it is called with undefined. For a server that doesn't answer
+   * at all: see watch.ts, which knows.
+   */
+  refuse(error: Error | undefined): void;
 }
 
 export interface TransactionOptions {
@@ -58,6 +63,7 @@ export function openDatabase(options: DatabaseOptions): Database {
   // Without a listener either event would end the process. The pool's is for idle clients, the client's for those in use.
   pool.on('error', lost);
   pool.on('connect', (client) => client.on('error', ignore));
+  const refuse = refusing(pool);
 
   let ended: Promise<void> | undefined;
   return {
@@ -65,6 +71,7 @@ export function openDatabase(options: DatabaseOptions): Database {
     schema,
     prismaAdapter: () => new PrismaPg(pool, { schema }),
     transaction: (work, transactionOptions) => transaction(pool, work, transactionOptions),
+    refuse,
     [Symbol.asyncDispose]: () => (ended ??= pool.end()),
   };
 }
@@ -80,6 +87,46 @@ export function connectionTo(url: string, settings: Record<string, string | numb
   const own = parsed.searchParams.get('options');
   parsed.searchParams.delete('options');
   return { connectionString: parsed.href, options: [own, ...added].filter((part) => part !== null).join(' ') };
+}
+
+type Connected = (error: Error | undefined, client: pg.PoolClient | undefined, done: (release?: Error | boolean) => void) => void;
+
+/** Everything that asks the pool for a connection, Prisma and `pool.query` too, comes through `connect`. */
+function refusing(pool: pg.Pool): (error: Error | undefined) => void {
+  const connected = new Set<pg.PoolClient>();
+  pool.on('connect', (client) => connected.add(client));
+  pool.on('remove', (client) => connected.delete(client));
+  const waiting = new Set<(error: Error) => void>();
+  const connect = pool.connect.bind(pool);
+  let refusal: Error | undefined;
+
+  const ask = (answer: Connected): void => {
+    if (refusal !== undefined) {
+      const error = refusal;
+      process.nextTick(() => answer(error, undefined, ignore));
+      return;
+    }
+    const giveUp = (error: Error): void => answer(error, undefined, ignore);
+    waiting.add(giveUp);
+    connect((error, client, done) => {
+      if (waiting.delete(giveUp)) answer(error, client, done);
+      // It was told meanwhile that there is none.
+      else if (client !== undefined) done(true);
+    });
+  };
+  const asked = (callback?: Connected): Promise<pg.PoolClient> | undefined => {
+    if (callback !== undefined) return void ask(callback);
+    return new Promise((resolve, reject) => ask((error, client) => (client === undefined ? reject(error) : resolve(client))));
+  };
+  pool.connect = asked as typeof pool.connect;
+
+  return (error) => {
+    refusal = error;
+    if (error === undefined) return;
+    for (const giveUp of waiting) giveUp(error);
+    waiting.clear();
+    for (const { connection } of connected) connection.stream.destroy();
+  };
 }
 
 async function transaction<T>(pool: pg.Pool, work: (client: pg.PoolClient) => Promise<T>, options: TransactionOptions = {}): Promise<T> {

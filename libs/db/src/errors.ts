@@ -9,6 +9,14 @@ export class CommitOutcomeUnknown extends Error {
   }
 }
 
+/** The server takes connections and questions and answers none of them. Nothing was asked of it. */
+export class DatabaseSilent extends Error {
+  constructor() {
+    super('the database does not answer');
+    this.name = 'DatabaseSilent';
+  }
+}
+
 /** COMMIT answered ROLLBACK: a statement had failed and the failure was swallowed. Nothing was written. */
 export class TransactionAborted extends Error {
   constructor() {
@@ -96,7 +104,7 @@ export function isConnectionError(error: unknown): boolean {
     return state.startsWith('08') || state.startsWith('57P') || state.startsWith('53') || state === '25006' || state === '25P03';
   }
   for (const link of chain(error)) {
-    if (link instanceof CommitOutcomeUnknown) return true;
+    if (link instanceof CommitOutcomeUnknown || link instanceof DatabaseSilent) return true;
     for (const code of [link.code, link.errorCode]) {
       if (typeof code === 'string' && (networkCodes.has(code) || prismaCodes.has(code))) return true;
     }

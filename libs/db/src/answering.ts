@@ -1,0 +1,16 @@
+// Trouble with the database that passes by itself is the service's UNAVAILABLE, which callers try again, rather than a mistake of ours.
+import { isTransientError } from './errors.ts';
+
+type Handle<Request, Call, Response> = (request: Request, call: Call) => Promise<Response>;
+
+/** Wraps the handlers of a service. `unavailable` makes its error of a transient one. */
+export function answeringWith(unavailable: (cause: unknown) => Error) {
+  return <Request, Call, Response>(handle: Handle<Request, Call, Response>): Handle<Request, Call, Response> =>
+    async (request, call) => {
+      try {
+        return await handle(request, call);
+      } catch (cause) {
+        throw isTransientError(cause) ? unavailable(cause) : cause;
+      }
+    };
+}
