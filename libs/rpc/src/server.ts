@@ -9,6 +9,7 @@ import { contextFrom, histogram, tracer } from '@maildoot/runtime/telemetry';
 import { context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import { CallerTokenVerifier } from './caller-token.ts';
 import { encodeError, RpcError, rpcErrors, toRpcError } from './errors.ts';
+import { healthReport } from './health-report.ts';
 import { HealthService, healthDefinition } from './health-service.ts';
 import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcCall, type RpcMethod, type RpcService } from './service.ts';
 
@@ -81,7 +82,7 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   });
   const verifier = new CallerTokenVerifier(options.secret);
   const names: string[] = [];
-  for (const { definition, methods } of options.implementations) {
+  for (const { definition, methods } of [...options.implementations, healthReport(options.health)]) {
     for (const [key, method] of Object.entries(definition)) {
       const implementation = methods[key];
       if (!implementation) throw new TypeError(`${method.path} has no handler`);
