@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
+import { watchDatabase } from '@maildoot/db/watch';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { type Clock, systemClock } from '@maildoot/runtime/clock';
@@ -14,11 +15,13 @@ import type { Config } from './config.ts';
 import { answering } from './errors.ts';
 import { startExpiringAnswers } from './jobs/expire-answers.ts';
 import { createLastUsed } from './last-used.ts';
+import { Revocations, revocationsChannel } from './revocations.ts';
 import { authenticate } from './rpc/authenticate.ts';
 import { createApiKey } from './rpc/create-api-key.ts';
 import { createTenant } from './rpc/create-tenant.ts';
 import { listApiKeys } from './rpc/list-api-keys.ts';
 import { revokeApiKey } from './rpc/revoke-api-key.ts';
+import { watchRevocations } from './rpc/watch-revocations.ts';
 import { openStore } from './store.ts';
 import { telemetry } from './telemetry.ts';
 
@@ -37,9 +40,12 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
 
   // Disposed of in reverse: the door first, the database last.
   await using starting = new AsyncDisposableStack();
-  const database = starting.use(
-    openDatabase({ url: config.databaseUrl, schema, maxConnections: config.databaseConnections, applicationName: 'auth', logger }),
-  );
+  const { databaseUrl: url, databaseConnections: maxConnections } = config;
+  const database = starting.use(openDatabase({ url, schema, maxConnections, applicationName: 'auth', logger }));
+  const health = createHealth();
+  const revocations = new Revocations();
+  const listen = { channel: revocationsChannel, heard: (payload: string | undefined) => revocations.heard(payload) };
+  starting.use(watchDatabase({ database, url, health, applicationName: 'auth', logger, listen }));
   const store = starting.use(openStore(database));
   const lastUsed = starting.use(
     createLastUsed({
@@ -51,7 +57,6 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
   );
   starting.use(startExpiringAnswers({ store, clock, logger }));
   const sealer = createSealer(config.sealKeys);
-  const health = createHealth();
   const server = starting.use(
     await startRpcServer({
       listen: config.rpcListen,
@@ -65,6 +70,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
           createApiKey: { allow: ['gateway'], handle: answering(createApiKey({ store, clock, sealer })) },
           listApiKeys: { allow: ['gateway'], handle: answering(listApiKeys({ store })) },
           revokeApiKey: { allow: ['gateway'], handle: answering(revokeApiKey({ store, clock })) },
+          watchRevocations: { allow: ['gateway'], handle: watchRevocations({ revocations }) },
           createTenant: { allow: ['operator', 'standalone'], handle: answering(createTenant({ store, clock })) },
         }),
       ],
@@ -72,6 +78,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
   );
   starting.defer(async () => {
     health.state = 'draining';
+    revocations.close();
   });
   health.state = 'ready';
 

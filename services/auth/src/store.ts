@@ -13,6 +13,7 @@ import {
 } from '@maildoot/db/idempotency';
 import type pg from 'pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
+import { revocationsChannel } from './revocations.ts';
 
 export interface StoredKey {
   id: string;
@@ -52,7 +53,7 @@ export interface Store extends AsyncDisposable {
   /** The key and the answer in one transaction, unless the request was answered before. */
   insertKeyOnce(key: KeyToStore, request: IdempotencyRequest & { response: Uint8Array }, now: Date): Promise<Once>;
   findAnswer(request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding>;
-  /** False when there is none to revoke. */
+  /** False when there is none to revoke. In the same transaction everybody who listens is told the key's hash. */
   revokeKey(tenantId: string, id: string, at: Date): Promise<boolean>;
   /** Tenant, owner and key, or none of them; `email_taken` when the address has a tenant. */
   insertTenant(tenant: TenantToStore): Promise<'done' | 'email_taken'>;
@@ -110,8 +111,13 @@ export function openStore(database: Database): Store {
     findAnswer: (request, now) => findRecord(database.pool, request, now),
 
     async revokeKey(tenantId, id, at) {
-      const { count } = await prisma.apiKey.updateMany({ where: { tenantId, id, revokedAt: null }, data: { revokedAt: at } });
-      return count === 1;
+      const { rowCount } = await database.pool.query(
+        `WITH revoked AS (
+           UPDATE api_key SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING sha256)
+         SELECT pg_notify($4, encode(sha256, 'base64')) FROM revoked`,
+        [tenantId, id, at, revocationsChannel],
+      );
+      return rowCount === 1;
     },
 
     async insertTenant({ id, name, createdAt, owner, apiKey: { tenantId: _, ...apiKey } }) {

@@ -4,6 +4,7 @@ import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
+import { watchDatabase } from '@maildoot/db/watch';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { type Clock, systemClock } from '@maildoot/runtime/clock';
@@ -39,15 +40,11 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
 
   // Disposed of in reverse: the door first, the database last.
   await using starting = new AsyncDisposableStack();
-  const database = starting.use(
-    openDatabase({
-      url: config.databaseUrl,
-      schema,
-      maxConnections: config.databaseConnections,
-      applicationName: 'domain-provisioning',
-      logger,
-    }),
-  );
+  const { databaseUrl: url, databaseConnections: maxConnections } = config;
+  const applicationName = 'domain-provisioning';
+  const database = starting.use(openDatabase({ url, schema, maxConnections, applicationName, logger }));
+  const health = createHealth();
+  starting.use(watchDatabase({ database, url, health, applicationName, logger }));
   const store = starting.use(openStore(database));
   const sealer = createSealer(config.sealKeys);
   const spareKeys = createSpareKeys({
@@ -61,7 +58,6 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
   starting.use(startExpiringAnswers({ store, clock, logger }));
 
   const { mailHostname } = config;
-  const health = createHealth();
   const server = starting.use(
     await startRpcServer({
       listen: config.rpcListen,

@@ -1,5 +1,6 @@
 // How long an answer of auth is good for, and what happens when auth can't be asked. Time is a number here.
 import assert from 'node:assert/strict';
+import { createHash } from 'node:crypto';
 import { test } from 'node:test';
 import { type Principal, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { RpcError, rpcErrors } from '@maildoot/rpc/errors';
@@ -27,8 +28,10 @@ function setup(answer: () => Principal | Promise<Principal> = () => principal) {
     nowMs: () => state.now,
   });
   const ask = (key = 'mdsk_a', address = '198.51.100.7') => authenticator.principalOf(`Bearer ${key}`, address);
-  return { state, ask };
+  return { state, ask, authenticator };
 }
+
+const hashOf = (key: string) => createHash('sha256').update(key).digest();
 
 const refuse = (error: () => Error) => (): never => {
   throw error();
@@ -63,6 +66,45 @@ test('a revoked key stops when the answer is asked for again', async () => {
   state.now = 3500;
   await assert.rejects(ask(), code('INVALID_TOKEN'));
   assert.equal(state.asked, 2, 'a refusal is remembered too');
+});
+
+test('a key that we hear is revoked stops at once, also with auth down, and no other does', async () => {
+  const { state, ask, authenticator } = setup();
+  await Promise.all([ask(), ask('mdsk_b')]);
+  state.answer = refuse(down);
+  authenticator.revoked(hashOf('mdsk_a'));
+  await assert.rejects(ask(), code('INVALID_TOKEN'));
+  assert.equal((await ask('mdsk_b')).tenantId, 'ten_1');
+  state.now = 1000;
+  await assert.rejects(ask(), code('UNAVAILABLE'), 'whatever it was good for is gone');
+});
+
+test('a key that we hear is revoked while its check is on the way is refused', async () => {
+  const { state, ask, authenticator } = setup();
+  let answered: (value: Principal) => void = () => undefined;
+  state.answer = () => new Promise((resolve) => (answered = resolve));
+  const first = ask();
+  authenticator.revoked(hashOf('mdsk_a'));
+  answered(principal);
+  await assert.rejects(first, code('INVALID_TOKEN'));
+  await assert.rejects(ask(), code('INVALID_TOKEN'));
+});
+
+test('when revocations may have been missed everything is asked again, also what is being asked', async () => {
+  const { state, ask, authenticator } = setup();
+  await ask();
+  authenticator.forget();
+  await ask();
+  assert.equal(state.asked, 2);
+  let answered: (value: Principal) => void = () => undefined;
+  state.answer = () => new Promise((resolve) => (answered = resolve));
+  const underWay = ask('mdsk_b');
+  authenticator.forget();
+  answered(principal);
+  await underWay;
+  state.answer = () => principal;
+  await ask('mdsk_b');
+  assert.equal(state.asked, 4);
 });
 
 test('a refusal is remembered for a second only', async () => {

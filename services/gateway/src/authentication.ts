@@ -1,6 +1,7 @@
 // Whose key a request carries. Asking auth each time would cost an RPC per request, so the answer is kept for 3 s by the key's hash, and
-// concurrent requests share one question. A revoked key stops within 5 s: counted from when the question was sent, because the revocation
-// may have come right behind it. When auth can't be asked, an answer older than that is worth nothing, and the request is refused.
+// concurrent requests share one question. Revocations are told to us (revocations.ts) and end an answer at once. Where that fails, a
+// revoked key stops within 3 s, and within 5 s when auth can't be asked: counted from when the question was sent, because the revocation
+// may have come right behind it. An answer older than that is worth nothing, and the request is refused.
 import { hash } from 'node:crypto';
 import type { BlockList } from 'node:net';
 import { type Principal as AuthPrincipal, type KeyLimits, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
@@ -40,6 +41,13 @@ interface Entry {
   readonly askedAtMs: number;
 }
 
+/** A question that is under way. */
+interface Question {
+  readonly answer: Promise<Entry>;
+  /** What was heard since it was sent. `revoked` is final; `outdated` means that its answer is good for those who wait, and no longer. */
+  heard: 'nothing' | 'outdated' | 'revoked';
+}
+
 export interface AuthenticatorOptions {
   /** Asks auth. Rejects with an RpcError INVALID_TOKEN where there is no such key. */
   readonly ask: (keySha256: Buffer) => Promise<AuthPrincipal>;
@@ -53,7 +61,7 @@ export class Authenticator {
   // Apart, so that a flood of made-up keys can't push the real ones out.
   readonly #known = new Map<string, Entry>();
   readonly #unknown = new Map<string, Entry>();
-  readonly #asking = new Map<string, Promise<Entry>>();
+  readonly #asking = new Map<string, Question>();
 
   constructor(options: AuthenticatorOptions) {
     this.#ask = options.ask;
@@ -69,6 +77,20 @@ export class Authenticator {
     return entry.known.principal;
   }
 
+  /** The key of this hash was revoked: no answer about it is good any more, also one that is on its way. */
+  revoked(keySha256: Uint8Array): void {
+    const keyHash = Buffer.from(keySha256).toString('base64');
+    const asking = this.#asking.get(keyHash);
+    if (asking) asking.heard = 'revoked';
+    if (this.#known.delete(keyHash)) remember(this.#unknown, keyHash, { known: undefined, askedAtMs: this.#nowMs() });
+  }
+
+  /** Keys may have been revoked without our being told: nothing that is known is good any more. */
+  forget(): void {
+    this.#known.clear();
+    for (const asking of this.#asking.values()) if (asking.heard === 'nothing') asking.heard = 'outdated';
+  }
+
   #fresh(keyHash: string): Entry | undefined {
     const now = this.#nowMs();
     const known = this.#known.get(keyHash);
@@ -80,11 +102,12 @@ export class Authenticator {
   async #askOnce(keyHash: string): Promise<Entry> {
     let asking = this.#asking.get(keyHash);
     if (!asking) {
-      asking = this.#askNow(keyHash).finally(() => this.#asking.delete(keyHash));
+      const answer = this.#askNow(keyHash).finally(() => this.#asking.delete(keyHash));
+      asking = { answer, heard: 'nothing' };
       this.#asking.set(keyHash, asking);
     }
     try {
-      return await asking;
+      return await asking.answer;
     } catch (cause) {
       const last = this.#known.get(keyHash);
       if (last && this.#nowMs() - last.askedAtMs < failsClosedAfterMs) return last;
@@ -101,10 +124,12 @@ export class Authenticator {
     } catch (error) {
       if (!(error instanceof RpcError && error.code === 'INVALID_TOKEN')) throw error;
     }
-    const entry: Entry = { known, askedAtMs };
+    const heard = this.#asking.get(keyHash)?.heard ?? 'nothing';
+    const entry: Entry = { known: heard === 'revoked' ? undefined : known, askedAtMs };
     this.#known.delete(keyHash);
     this.#unknown.delete(keyHash);
-    remember(known === undefined ? this.#unknown : this.#known, keyHash, entry);
+    if (entry.known === undefined) remember(this.#unknown, keyHash, entry);
+    else if (heard === 'nothing') remember(this.#known, keyHash, entry);
     return entry;
   }
 }

@@ -3,10 +3,10 @@ import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { AcceptMessagesRequest, MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { type Dependency, HealthServiceService } from '@maildoot/proto/maildoot/rpc/v1/health';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
-import { healthDefinition, ServingStatus } from '@maildoot/rpc/health-service';
 import type { RpcService } from '@maildoot/rpc/service';
-import type { Health } from '@maildoot/runtime/health';
+import type { DependencyHealth, Health } from '@maildoot/runtime/health';
 import type { Config } from './config.ts';
 import { apiErrorFrom } from './errors.ts';
 
@@ -33,8 +33,8 @@ export interface Peers extends AsyncDisposable {
   readonly messaging: RpcClient<typeof messagingDefinition>;
   readonly delivery: RpcClient<typeof DeliveryServiceService>;
   readonly domains: RpcClient<typeof DomainServiceService>;
-  /** Asks every peer whether it serves, and reports it. */
-  check(): Promise<void>;
+  /** Asks every peer how it is, and reports it. Resolves with what they say of what they need: `auth.database`. */
+  check(): Promise<Readonly<Record<string, DependencyHealth>>>;
 }
 
 const defaultDeadlineMs = 5000;
@@ -43,23 +43,25 @@ const checkDeadlineMs = 1000;
 const checkAtMostEveryMs = 1000;
 
 export function connectPeers(config: Config, health: Health): Peers {
-  const checks: (() => Promise<void>)[] = [];
+  const checks: (() => Promise<[string, DependencyHealth][]>)[] = [];
   const stack = new AsyncDisposableStack();
   const connect = <D extends RpcService>(name: string, definition: D, address: string): RpcClient<D> => {
-    // One connection for both: what the health service says is said by the process that answers the calls.
+    // One connection for both: what is said of health is said by a process that answers the calls.
     const client = stack.use(
       createRpcClient<RpcService>(
-        { ...definition, check: healthDefinition.check },
+        { ...definition, ...HealthServiceService },
         { address, self: 'gateway', secret: config.rpcSecret, defaultDeadlineMs },
       ),
     );
-    const { check } = client as unknown as RpcClient<Pick<typeof healthDefinition, 'check'>>;
+    const { getHealth } = client as unknown as RpcClient<typeof HealthServiceService>;
     checks.push(async () => {
       try {
-        const { status } = await check({ service: '' }, { deadlineMs: checkDeadlineMs });
-        health.report(name, status === ServingStatus.SERVING, status === ServingStatus.SERVING ? undefined : 'starting or stopping');
+        const { ready, dependencies } = await getHealth({}, { deadlineMs: checkDeadlineMs });
+        health.report(name, ready, ready ? undefined : 'starting or stopping');
+        return dependencies.map((one) => [`${name}.${one.name}`, dependencyHealth(one)]);
       } catch (error) {
         health.report(name, false, apiErrorFrom(error).code);
+        return [];
       }
     });
     return client as unknown as RpcClient<D>;
@@ -70,7 +72,7 @@ export function connectPeers(config: Config, health: Health): Peers {
   const domains = connect('domain-provisioning', DomainServiceService, config.domainAddress);
 
   let checkedAtMs = Number.NEGATIVE_INFINITY;
-  let checking: Promise<void> = Promise.resolve();
+  let checking: ReturnType<Peers['check']> = Promise.resolve({});
   return {
     auth,
     messaging,
@@ -79,10 +81,14 @@ export function connectPeers(config: Config, health: Health): Peers {
     check() {
       if (performance.now() - checkedAtMs >= checkAtMostEveryMs) {
         checkedAtMs = performance.now();
-        checking = Promise.all(checks.map((check) => check())).then(() => undefined);
+        checking = Promise.all(checks.map((check) => check())).then((lines) => Object.fromEntries(lines.flat()));
       }
       return checking;
     },
     [Symbol.asyncDispose]: () => stack.disposeAsync(),
   };
+}
+
+function dependencyHealth({ ok, detail, since }: Dependency): DependencyHealth {
+  return { ok, detail: detail || undefined, since: since ?? new Date() };
 }

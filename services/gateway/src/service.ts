@@ -7,12 +7,14 @@ import { networkList } from './caller-address.ts';
 import { type Config, checkConfig } from './config.ts';
 import { docsPage } from './docs-page.ts';
 import { internalError } from './errors.ts';
+import { type EventStreamLimits, EventStreams } from './event-streams.ts';
 import { startHttpServer } from './http-server.ts';
 import { inboxPage } from './inbox-page.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { openapiDocument } from './openapi.ts';
 import { connectPeers } from './peers.ts';
 import { BodyBudget } from './request-body.ts';
+import { followRevocations, watchDeadlineMs } from './revocations.ts';
 import type { Pages, Surroundings } from './route.ts';
 import { routes } from './routes.ts';
 import { telemetry } from './telemetry.ts';
@@ -25,7 +27,7 @@ export interface Running extends AsyncDisposable {
   readonly httpUrl: string;
 }
 
-export async function start(config: Config, parts: { logger?: Logger } = {}): Promise<Running> {
+export async function start(config: Config, parts: { logger?: Logger; eventStreams?: Partial<EventStreamLimits> } = {}): Promise<Running> {
   checkConfig(config);
   const logger = parts.logger ?? createLogger({ service: 'gateway', level: config.logLevel });
   const health = createHealth();
@@ -44,6 +46,14 @@ export async function start(config: Config, parts: { logger?: Logger } = {}): Pr
     nowMs: () => performance.now(),
   });
 
+  starting.use(
+    followRevocations({
+      watch: (signal) => peers.auth.watchRevocations({}, { deadlineMs: watchDeadlineMs, signal }),
+      authenticator,
+      logger,
+    }),
+  );
+
   const budget = new BodyBudget(config.bodyBytesInFlight);
   starting.use(telemetry.bodiesHeld(() => budget.heldBytes));
 
@@ -59,7 +69,15 @@ export async function start(config: Config, parts: { logger?: Logger } = {}): Pr
   starting.defer(() => server.drain());
   publicUrl ||= server.url;
 
-  const surroundings: Surroundings = { peers, largeBodies, publicUrl, logger, health, pages: pagesFor(publicUrl) };
+  const surroundings: Surroundings = {
+    peers,
+    largeBodies,
+    publicUrl,
+    logger,
+    health,
+    pages: pagesFor(publicUrl),
+    eventStreams: new EventStreams(parts.eventStreams),
+  };
   handle = createApp({
     routes,
     authenticator,

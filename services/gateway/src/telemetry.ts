@@ -11,7 +11,15 @@ const requestDuration = histogram('gateway', 'gateway.request.duration', {
 });
 const requestErrors = counter('gateway', 'gateway.request.errors', { description: 'Requests answered with an error, by route and code.' });
 const messagesSent = counter('gateway', 'gateway.messages', { description: 'Messages of POST /v1/messages, by what became of them.' });
+const eventStreamsCut = counter('gateway', 'gateway.event_streams.cut', {
+  description: 'Streams of events that ended because a credential did, or messaging could not be asked.',
+});
 const acceptRetries = counter('gateway', 'gateway.accept.retries', { description: 'AcceptMessages asked again after a lost connection.' });
+
+const keysRevoked = counter('gateway', 'gateway.revocations', { description: 'Revoked keys that auth told of.' });
+const revocationsMissed = counter('gateway', 'gateway.revocations.missed', {
+  description: 'Times that everything remembered of keys was forgotten, because a revocation may not have been heard of.',
+});
 
 /** One request and how it ended. */
 export interface RequestSummary {
@@ -66,6 +74,11 @@ export const telemetry = {
     );
   },
 
+  eventStreamCut(logger: Logger, requestId: string, cause: unknown): void {
+    eventStreamsCut.add(1);
+    logger.info({ request_id: requestId, err: cause }, 'events: a stream ended; its reader may come back');
+  },
+
   messagesAnswered(accepted: number, refused: number): void {
     if (accepted > 0) messagesSent.add(accepted, { outcome: 'accepted' });
     if (refused > 0) messagesSent.add(refused, { outcome: 'refused' });
@@ -74,6 +87,16 @@ export const telemetry = {
   acceptRetried(logger: Logger, requestId: string): void {
     acceptRetries.add(1);
     logger.info({ request_id: requestId }, 'connection lost while messages were accepted; asking again with the same ids');
+  },
+
+  revocationsHeard(count: number, missed: boolean): void {
+    if (count > 0) keysRevoked.add(count);
+    if (missed) revocationsMissed.add(1);
+  },
+
+  revocationsLost(logger: Logger, error: unknown, expected: boolean): void {
+    if (expected) logger.debug('the stream of revocations has had its time; opening the next one');
+    else logger.warn({ err: error }, 'the stream of revocations was lost: until it is back, a revoked key stops within 3 s');
   },
 
   /** A request that never became one: broken HTTP, headers that are too large or too slow. */

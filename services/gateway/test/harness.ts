@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
-import { AuthServiceService, type Principal, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { AuthServiceService, type Principal, Scope, type WatchRevocationsResponse } from '@maildoot/proto/maildoot/auth/v1/auth';
 import {
   type CapturedMail,
   CapturedMail as CapturedMailMessage,
@@ -32,11 +32,13 @@ import {
 import { defineErrors, RpcError, rpcErrors } from '@maildoot/rpc/errors';
 import { implement, type RpcCall, type RpcServer, startRpcServer } from '@maildoot/rpc/server';
 import { loadSettings } from '@maildoot/runtime/config';
+import { createHealth, type Health } from '@maildoot/runtime/health';
 import { newId } from '@maildoot/runtime/ids';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
 import { settings } from '../src/config.ts';
 import { errorSchema } from '../src/error-json.ts';
 import { type ErrorCode, errorTable } from '../src/errors.ts';
+import type { EventStreamLimits } from '../src/event-streams.ts';
 import { errorsOf, type Route } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
 import { start } from '../src/service.ts';
@@ -81,13 +83,22 @@ export interface KnownTenant {
   domain: string;
 }
 
+function ready(): Health {
+  const health = createHealth();
+  health.state = 'ready';
+  return health;
+}
+
 type Behaviour = (request: never, call: RpcCall) => unknown;
 
 export class FakeServices implements AsyncDisposable {
   readonly asked: Asked[] = [];
+  /** What each service says of itself. */
+  readonly health: Record<ServiceName, Health> = { auth: ready(), messaging: ready(), delivery: ready(), domains: ready() };
   readonly principals = new Map<string, Principal>();
   readonly content = new Map<string, Buffer[]>();
   readonly #tenants = new Map<string, Tenant>();
+  readonly #watchers = new Set<{ tell(frame: WatchRevocationsResponse): void; end(): void }>();
   readonly #instead = new Map<string, Behaviour>();
   readonly #servers = new Map<ServiceName, RpcServer>();
   readonly addresses: Record<ServiceName, string> = { auth: '', messaging: '', delivery: '', domains: '' };
@@ -108,6 +119,7 @@ export class FakeServices implements AsyncDisposable {
       service: name,
       logger: quiet,
       implementations: [implementation.call(this)],
+      health: this.health[name],
       drainTimeoutMs: 100,
     });
     this.#servers.set(name, server);
@@ -135,8 +147,23 @@ export class FakeServices implements AsyncDisposable {
     return key;
   }
 
+  /** Auth knows; nobody is told. */
   revoke(key: string): void {
     this.principals.delete(sha256(key));
+  }
+
+  /** Tells who watches revocations. */
+  tellRevoked(key: string): void {
+    for (const watcher of this.#watchers) watcher.tell({ keySha256: [Buffer.from(sha256(key), 'hex')], missed: false });
+  }
+
+  /** How many streams of revocations are open. */
+  get watching(): number {
+    return this.#watchers.size;
+  }
+
+  endWatches(): void {
+    for (const watcher of this.#watchers) watcher.end();
   }
 
   addTenant(): KnownTenant {
@@ -189,6 +216,33 @@ export class FakeServices implements AsyncDisposable {
     const instead = this.#instead.get(rpc);
     if (instead) return (await instead(request as never, call)) as Response;
     return usual(this.#tenant(call.tenantId));
+  }
+
+  async *#watch(signal: AbortSignal): AsyncGenerator<WatchRevocationsResponse> {
+    const frames: WatchRevocationsResponse[] = [{ keySha256: [], missed: true }];
+    let wake: () => void = () => undefined;
+    let ended = false;
+    const watcher = {
+      tell: (frame: WatchRevocationsResponse) => {
+        frames.push(frame);
+        wake();
+      },
+      end: () => {
+        ended = true;
+        wake();
+      },
+    };
+    this.#watchers.add(watcher);
+    signal.addEventListener('abort', watcher.end);
+    try {
+      while (!ended) {
+        const frame = frames.shift();
+        if (frame) yield frame;
+        else await new Promise<void>((resolve) => (wake = resolve));
+      }
+    } finally {
+      this.#watchers.delete(watcher);
+    }
   }
 
   #auth() {
@@ -253,6 +307,7 @@ export class FakeServices implements AsyncDisposable {
             return {};
           }),
       },
+      watchRevocations: { allow, handle: (_request, call) => this.#watch(call.signal) },
       createTenant: { allow: ['operator'], handle: () => assert.fail('nobody makes tenants here') },
     });
   }
@@ -303,7 +358,15 @@ export class FakeServices implements AsyncDisposable {
           this.#answer('listEvents', request, call, (tenant) => {
             const [message] = tenant.messages.values();
             const seq = 1_832_000_000_000_000n;
-            const known = { seq, event: sampleEvent(), messageId: message?.id ?? '', batchId: '', tags: ['t'], metadata: { order: '7' } };
+            const known = {
+              seq,
+              event: sampleEvent(),
+              messageId: message?.id ?? '',
+              batchId: '',
+              tags: ['t'],
+              metadata: { order: '7' },
+              recordedAt: new Date(),
+            };
             const events = request.after < seq ? [known] : [];
             return { events, nextAfter: events.at(-1)?.seq ?? request.after, hasMore: false };
           }),
@@ -501,7 +564,12 @@ export interface Gateway extends AsyncDisposable {
   call(method: string, path: string, options?: CallOptions): Promise<Response>;
 }
 
-export async function startGateway(services: FakeServices, env: Record<string, string> = {}, logger: Logger = quiet): Promise<Gateway> {
+export async function startGateway(
+  services: FakeServices,
+  env: Record<string, string> = {},
+  logger: Logger = quiet,
+  eventStreams: Partial<EventStreamLimits> = {},
+): Promise<Gateway> {
   const config = loadSettings(settings, {
     HTTP_PORT: '0',
     RPC_SECRET: secret,
@@ -511,7 +579,7 @@ export async function startGateway(services: FakeServices, env: Record<string, s
     DOMAIN_ADDRESS: services.addresses.domains,
     ...env,
   });
-  const running = await start(config, { logger });
+  const running = await start(config, { logger, eventStreams });
   return {
     url: running.httpUrl,
     call: async (method, path, options = {}) => {

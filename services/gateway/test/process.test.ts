@@ -41,6 +41,25 @@ test('health has a line per dependency, and a dependency in trouble does not mak
   assert.equal((await gateway.call('HEAD', '/healthz')).status, 200);
 });
 
+test('health names what a service behind the gateway can’t reach, and since when; readiness stays', async () => {
+  await using services = await FakeServices.start();
+  await using gateway = await startGateway(services);
+  type Health = { dependencies: Record<string, { ok: boolean; detail: string | null; since: string }> };
+  const lines = async () => ((await gateway.call('GET', '/healthz')).json as Health).dependencies;
+  services.health.messaging.report('database', false, 'cannot be reached');
+  const since = services.health.messaging.snapshot().dependencies.database?.since.toISOString();
+  const failing = await waitFor(async () => (await lines())['messaging.database'], { what: 'the line', intervalMs: 100 });
+  assert.deepEqual(failing, { ok: false, detail: 'cannot be reached', since });
+  assert.equal((await lines()).messaging?.ok, true, 'the service itself answers');
+  assert.equal((await gateway.call('GET', '/readyz')).status, 200);
+  services.health.messaging.report('database', true);
+  await waitFor(async () => (await lines())['messaging.database']?.ok === true, { what: 'the end of the trouble', intervalMs: 100 });
+  // Nobody knows how it is when the one who would say so can't be asked.
+  await services.down('messaging');
+  await waitFor(async () => (await lines()).messaging?.ok === false, { what: 'messaging to be reported', intervalMs: 100 });
+  assert.equal((await lines())['messaging.database'], undefined);
+});
+
 test('every answer forbids what it does not need', async () => {
   await using services = await FakeServices.start();
   await using gateway = await startGateway(services, { PUBLIC_URL: 'https://api.example.com' });

@@ -1,4 +1,4 @@
-// DELETE /v1/api-keys/:id: revokes a key. It stops working everywhere within 5 s.
+// DELETE /v1/api-keys/:id: revokes a key. It stops working everywhere at once; within 5 s where that can't be told.
 import { exampleIds } from '../examples.ts';
 import { pathId } from '../path-id.ts';
 import { defineRoute } from '../route.ts';
@@ -9,7 +9,7 @@ export const deleteApiKeysId = defineRoute({
   operationId: 'revokeApiKey',
   tag: 'API keys',
   summary: 'Revoke an API key',
-  description: 'It stops working everywhere within 5 seconds.',
+  description: 'It stops working everywhere at once; within 5 seconds where a part of the platform can’t be reached.',
   scopes: ['full'],
   params: { id: { description: 'The id of the key, not the key.', example: exampleIds.key } },
   errors: ['NOT_FOUND'],

@@ -1,4 +1,4 @@
-// GET /healthz: how the gateway and the services that it asks are. 200 as long as the process answers: trouble with a dependency is no
+// GET /healthz: how the gateway is, the services that it asks, and what those need. 200 as long as the process answers: trouble with a dependency is no
 // reason to restart it.
 import { z } from 'zod';
 import { definePublicRoute, json } from '../route.ts';
@@ -19,15 +19,21 @@ export const getHealthz = definePublicRoute({
   responses: [
     {
       status: 200,
-      description: 'The process is alive. `dependencies` says whom it can reach.',
+      description: 'The process is alive. `dependencies` says whom it can reach, and what those say of what they need.',
       schema,
-      example: { status: 'ready', dependencies: { auth: { ok: true, detail: null, since: '2026-01-31T08:00:00.000Z' } } },
+      example: {
+        status: 'ready',
+        dependencies: {
+          auth: { ok: true, detail: null, since: '2026-01-31T08:00:00.000Z' },
+          'auth.database': { ok: false, detail: 'cannot be reached', since: '2026-01-31T09:30:00.000Z' },
+        },
+      },
     },
   ],
   handle: async ({ health, peers }) => {
-    await peers.check();
+    const beyond = await peers.check();
     const { state, dependencies } = health.snapshot();
-    const lines = Object.entries(dependencies).map(([name, { ok, detail, since }]) => [
+    const lines = Object.entries({ ...dependencies, ...beyond }).map(([name, { ok, detail, since }]) => [
       name,
       { ok, detail: detail ?? null, since: since.toISOString() },
     ]);
