@@ -7,7 +7,7 @@
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { planStrikes } from './plan.ts';
+import { DEEDS, planStrikes } from './plan.ts';
 import { printEnd, printShares, printStrikes, printVerdict, section } from './print.ts';
 import { withRig } from './rig.ts';
 import { sharesOf } from './shares.ts';
@@ -23,14 +23,20 @@ const { values } = parseArgs({
     minutes: { type: 'string', default: '10' },
     rate: { type: 'string', default: '200' },
     seed: { type: 'string', default: String(Date.now() % 1_000_000) },
+    // To look at one thing: names or their beginnings, and deeds, separated by commas.
+    victims: { type: 'string', default: '' },
+    deeds: { type: 'string', default: DEEDS.join(',') },
     directory: { type: 'string' },
     keep: { type: 'boolean', default: false },
     'log-level': { type: 'string', default: 'warn' },
   },
 });
+const deeds = DEEDS.filter((deed) => values.deeds.split(',').includes(deed));
 const [minutes, rate, seed] = [Number(values.minutes), Number(values.rate), Number(values.seed)];
-if (!(minutes > 0) || !(rate > 0) || !Number.isInteger(seed)) {
-  process.stderr.write('usage: main.ts [--minutes 10] [--rate 200] [--seed 7] [--directory run] [--keep] [--log-level warn]\n');
+if (!(minutes > 0) || !(rate > 0) || !Number.isInteger(seed) || deeds.length === 0) {
+  process.stderr.write(
+    'usage: main.ts [--minutes 10] [--rate 200] [--seed 7] [--victims messaging,postgres] [--deeds kill,stop,cut] [--directory run] [--keep] [--log-level warn]\n',
+  );
   process.exit(64);
 }
 
@@ -38,7 +44,8 @@ process.exitCode = await withRig(
   { directory: values.directory, keep: values.keep, logLevel: values['log-level'] },
   async (rig, interrupted) => {
     rig.say(`seed ${seed}: ${minutes} minutes at ${rate} messages/s; repeat with --minutes ${minutes} --rate ${rate} --seed ${seed}`);
-    const plan = planStrikes({ seed, victims: rig.names, forMs: minutes * 60_000 });
+    const victims = rig.names.filter((name) => values.victims.split(',').some((beginning) => name.startsWith(beginning)));
+    const plan = planStrikes({ seed, victims, deeds, forMs: minutes * 60_000 });
     const load = rig.startLoad({ rate, seed });
     await delay(WARM_UP_MS);
     const telling = setInterval(() => {

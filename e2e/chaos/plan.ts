@@ -9,6 +9,7 @@ import { seeded } from './random.ts';
  * destroyed and new ones are refused for `forMs`.
  */
 export type Deed = 'kill' | 'stop' | 'cut';
+export const DEEDS: readonly Deed[] = ['kill', 'stop', 'cut'];
 
 export interface Strike {
   /** From 1. */
@@ -28,12 +29,19 @@ const GAP_MS = { least: 4000, most: 9500 };
 const STOPPED_MS = { least: 12_000, most: 20_000 };
 const CUT_MS = { least: 200, most: 2000 };
 
-export function planStrikes({ seed, victims, forMs }: { seed: number; victims: readonly string[]; forMs: number }): Strike[] {
+export interface PlanOptions {
+  seed: number;
+  victims: readonly string[];
+  forMs: number;
+  deeds?: readonly Deed[];
+}
+
+export function planStrikes({ seed, victims, forMs, deeds = DEEDS }: PlanOptions): Strike[] {
   const random = seeded(seed);
   const strikes: Strike[] = [];
   for (let atMs = FIRST_AFTER_MS; atMs < forMs; atMs += Math.round(random.between(GAP_MS.least, GAP_MS.most))) {
     const victim = random.pick(victims);
-    const deed = random.pick<Deed>(['kill', 'stop', 'cut']);
+    const deed = random.pick(deeds);
     const lasts = { kill: 0, stop: random.between(STOPPED_MS.least, STOPPED_MS.most), cut: random.between(CUT_MS.least, CUT_MS.most) }[
       deed
     ];
