@@ -1,6 +1,8 @@
 /**
  * The whole platform as a person starts it: `up.ts` in a process of its own, found through the `up.json` it writes.
  * The scenarios talk to it as strangers do, over HTTP and SMTP.
+ *
+ * PLATFORM=cluster in the environment makes it the cluster: two processes of every role, Kafka between them. Otherwise it is one process.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -10,7 +12,12 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const UP = fileURLToPath(new URL('../services/standalone/src/up.ts', import.meta.url));
-const READY_WITHIN_MS = 60_000;
+const READY_WITHIN_MS = 120_000;
+
+/** Whether the scenarios run on the cluster. */
+export const onCluster = chosen() === 'cluster';
+/** What the programs of the platform are told to be what PLATFORM says. */
+export const platformArgs: readonly string[] = onCluster ? ['--cluster'] : [];
 
 export interface Platform extends AsyncDisposable {
   /** `http://127.0.0.1:<port>` */
@@ -18,12 +25,14 @@ export interface Platform extends AsyncDisposable {
   key: string;
   home: string;
   pid: number;
+  /** Every door to the API behind the one of `api`; alone, that one. */
+  gateways: readonly string[];
   /** Its PostgreSQL, for scenarios that look or meddle behind the platform's back. */
   databaseUrl(): Promise<string>;
   /** Everything it wrote so far, both streams. */
   output(): string;
   call: Call;
-  /** SIGKILL, to it and to its PostgreSQL; waits until both are gone. */
+  /** SIGKILL, to all of its processes, PostgreSQL and Kafka among them; waits until they are gone. */
   kill(): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
@@ -52,8 +61,8 @@ export interface Start {
 
 export async function startPlatform(options: Start = {}): Promise<Platform> {
   const home = options.home ?? (await temporaryHome());
-  await rm(join(home, 'up.json'), { force: true });
-  const child = spawn(process.execPath, [UP, ...(options.args ?? [])], {
+  for (const file of ['up.json', 'cluster.json']) await rm(join(home, file), { force: true });
+  const child = spawn(process.execPath, [UP, ...platformArgs, ...(options.args ?? [])], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
     env: { ...inherited(), MAILDOOT_HOME: home, HTTP_PORT: '0', ...options.env },
@@ -61,20 +70,22 @@ export async function startPlatform(options: Start = {}): Promise<Platform> {
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
   const up = await readyOrExit(child, home, () => output);
-  const postgresPid = await postmasterOf(home);
+  const cluster = onCluster ? await readCluster(home) : undefined;
   const platform: Platform = {
     api: up.api,
     key: up.key,
     home,
     pid: up.pid,
+    gateways: cluster?.gateways ?? [up.api],
     databaseUrl: async () => (JSON.parse(await readFile(join(home, 'run.json'), 'utf8')) as { databaseUrl: string }).databaseUrl,
     output: () => output,
     call: client(up.api, up.key),
     async kill() {
       const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
-      for (const pid of [-(child.pid as number), ...(postgresPid ? [postgresPid] : [])]) signal(pid, 'SIGKILL');
+      const others = onCluster ? (await readCluster(home)).processes.map(({ pid }) => pid) : await postmasterOf(home);
+      for (const pid of [-(child.pid as number), ...others]) signal(pid, 'SIGKILL');
       await ended;
-      if (postgresPid) await gone(postgresPid);
+      await Promise.all(others.map(gone));
     },
     async stop() {
       if (child.exitCode !== null || child.signalCode !== null) return child.exitCode;
@@ -129,13 +140,23 @@ async function readyOrExit(child: ChildProcess, home: string, output: () => stri
   }
 }
 
+async function readCluster(home: string): Promise<{ gateways: string[]; processes: { name: string; role: string; pid: number }[] }> {
+  return JSON.parse(await readFile(join(home, 'cluster.json'), 'utf8'));
+}
+
 /** PostgreSQL writes its process id on the first line of `postmaster.pid`. */
-async function postmasterOf(home: string): Promise<number | undefined> {
+async function postmasterOf(home: string): Promise<number[]> {
   for (const place of ['postgres/data', 'postgres']) {
     const text = await readFile(join(home, place, 'postmaster.pid'), 'utf8').catch(() => undefined);
-    if (text) return Number(text.split('\n')[0]);
+    if (text) return [Number(text.split('\n')[0])];
   }
-  return undefined;
+  return [];
+}
+
+function chosen(): 'standalone' | 'cluster' {
+  const platform = process.env.PLATFORM || 'standalone';
+  if (platform !== 'standalone' && platform !== 'cluster') throw new Error(`PLATFORM is standalone or cluster, not ${platform}`);
+  return platform;
 }
 
 function signal(pid: number, name: NodeJS.Signals): void {

@@ -6,7 +6,7 @@ import { join } from 'node:path';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import pg from 'pg';
-import { inherited, startPlatform, temporaryHome } from '../platform.ts';
+import { inherited, platformArgs, startPlatform, temporaryHome } from '../platform.ts';
 
 const DEMO = fileURLToPath(new URL('../../services/standalone/src/demo.ts', import.meta.url));
 
@@ -31,7 +31,10 @@ test('the demo shows the way to the receiving side; with the outbox switched off
 
 function demo(home: string): Promise<{ code: number | null; output: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [DEMO], { env: { ...inherited(), MAILDOOT_HOME: home }, stdio: ['ignore', 'pipe', 'pipe'] });
+    const child = spawn(process.execPath, [DEMO, ...platformArgs], {
+      env: { ...inherited(), MAILDOOT_HOME: home },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    });
     let output = '';
     for (const stream of [child.stdout, child.stderr]) stream.setEncoding('utf8').on('data', (text: string) => (output += text));
     child.on('error', reject).on('close', (code) => resolve({ code, output }));

@@ -7,9 +7,11 @@ import { spawn } from 'node:child_process';
 import { readdirSync } from 'node:fs';
 import { test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { inherited } from '../platform.ts';
+import { inherited, platformArgs } from '../platform.ts';
 
 const SERVICES = fileURLToPath(new URL('../../services/', import.meta.url));
+
+const UP = `${SERVICES}standalone/src/up.ts`;
 
 interface Setting {
   name: string;
@@ -21,7 +23,7 @@ for (const service of readdirSync(SERVICES).sort()) {
     const { settings } = (await import(`${SERVICES}${service}/src/config.ts`)) as { settings: Record<string, Setting> };
     const all = Object.values(settings);
     assert.ok(all.length > 0 && all.every((setting) => setting.badExamples.length > 0));
-    const main = `${SERVICES}${service}/src/${service === 'standalone' ? 'up' : 'main'}.ts`;
+    const main = service === 'standalone' ? UP : `${SERVICES}${service}/src/main.ts`;
     const wrong: string[] = [];
     for (let round = 0; round < Math.max(...all.map(({ badExamples }) => badExamples.length)); round++) {
       const env = Object.fromEntries(all.map(({ name, badExamples }) => [name, badExamples[round % badExamples.length] as string]));
@@ -37,20 +39,20 @@ for (const service of readdirSync(SERVICES).sort()) {
 }
 
 test('one bad value among good ones is enough', async () => {
-  const { code, stderr } = await run(`${SERVICES}standalone/src/up.ts`, { HTTP_PORT: '65536' });
+  const { code, stderr } = await run(UP, { HTTP_PORT: '65536' });
   assert.equal(code, 78);
   assert.match(stderr, /HTTP_PORT must be/);
 });
 
 test('a setting of ours that does not exist stops the process', async () => {
-  const { code, stderr } = await run(`${SERVICES}standalone/src/up.ts`, { MAILDOOT_HOEM: '/nowhere' });
+  const { code, stderr } = await run(UP, { MAILDOOT_HOEM: '/nowhere' });
   assert.equal(code, 78);
   assert.match(stderr, /MAILDOOT_HOEM/);
 });
 
 function run(main: string, env: Record<string, string>): Promise<{ code: number | null; stderr: string }> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [main], {
+    const child = spawn(process.execPath, [main, ...(main === UP ? platformArgs : [])], {
       env: { ...inherited(), ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
       timeout: 20_000,

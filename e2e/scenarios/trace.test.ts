@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { type ReceivedSpan, startOtlpReceiver } from '@maildoot/testkit/otlp';
-import { startPlatform } from '../platform.ts';
+import { client, onCluster, startPlatform } from '../platform.ts';
 
 /** Child → its parent. The names are what a reader of the trace sees. */
 const EDGES: [string, string][] = [
@@ -16,12 +16,19 @@ const EDGES: [string, string][] = [
   ['process delivery.attempt-recorded.v1 (consumer)', 'publish delivery.attempt-recorded.v1 (producer)'],
 ];
 
-for (const args of [[], ['--split']]) {
-  test(`a trace spans the way of a message ${args.length > 0 ? 'through many processes' : 'in one process'}`, async () => {
+/** On the cluster every role is apart anyway; there each door is tried. */
+const WAYS: { name: string; args: string[]; door: number }[] = [
+  { name: 'as the platform is started', args: [], door: 0 },
+  { name: 'with every role apart', args: onCluster ? [] : ['--split'], door: 1 },
+];
+
+for (const { name, args, door } of WAYS) {
+  test(`a trace spans the way of a message, ${name}`, async () => {
     await using otlp = await startOtlpReceiver();
     await using platform = await startPlatform({ env: { OTEL_EXPORTER_OTLP_ENDPOINT: otlp.url }, args });
+    const call = client(platform.gateways[door % platform.gateways.length] as string, platform.key);
     const traceId = '0af7651916cd43dd8448eb211c80319c';
-    const sent = await platform.call(
+    const sent = await call(
       'POST',
       '/v1/messages',
       { from: 'a@shop.example', to: 'b@example.org', text: 'x' },

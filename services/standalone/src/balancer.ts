@@ -41,13 +41,21 @@ type Readiness = 'ready' | 'not ready' | 'silent';
 interface Target extends Backend {
   readiness: Readiness;
   silent: number;
+  /** It was ready once. */
+  seen: boolean;
   connections: Set<Socket>;
 }
 
 /** Resolves when it listens; the gateways need not be there yet. */
 export async function startBalancer(options: BalancerOptions): Promise<Balancer> {
   const { probeEveryMs = 500, probeTimeoutMs = 1_000, say } = options;
-  const targets: Target[] = options.backends.map((backend) => ({ ...backend, readiness: 'not ready', silent: 0, connections: new Set() }));
+  const targets: Target[] = options.backends.map((backend) => ({
+    ...backend,
+    readiness: 'not ready',
+    silent: 0,
+    seen: false,
+    connections: new Set(),
+  }));
   const clients = new Set<Socket>();
   const stopping = new AbortController();
   let next = 0;
@@ -71,8 +79,9 @@ export async function startBalancer(options: BalancerOptions): Promise<Balancer>
       target.silent = readiness === 'silent' ? target.silent + 1 : 0;
       if (readiness !== target.readiness) {
         if (target.readiness === 'ready') say(`balancer: ${target.name} is ${readiness}, left out`);
-        else if (readiness === 'ready') say(`balancer: ${target.name} is ready`);
+        else if (readiness === 'ready' && target.seen) say(`balancer: ${target.name} is ready again`);
         target.readiness = readiness;
+        target.seen ||= readiness === 'ready';
       }
       // Whoever waits on one of these would wait for as long as the process is stopped.
       if (target.silent >= SILENT_PROBES) for (const connection of target.connections) connection.destroy();
@@ -80,12 +89,15 @@ export async function startBalancer(options: BalancerOptions): Promise<Balancer>
     }
   });
 
+  const close = () => {
+    stopping.abort();
+    if (server.listening) server.close();
+  };
   return {
     port: (server.address() as AddressInfo).port,
-    close: () => void server.close(),
+    close,
     async [Symbol.asyncDispose]() {
-      stopping.abort();
-      if (server.listening) server.close();
+      close();
       for (const client of clients) client.destroy();
       await Promise.all(probing);
     },

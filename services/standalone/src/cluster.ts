@@ -261,7 +261,10 @@ function kafkaOf(config: Config, home: Home, port: number) {
     else await kafka.restart();
     const { pid, stopped } = kafka;
     const stop = async () => {
+      // The JVM is no child that Node waits for.
+      const awake = setInterval(() => {}, GRACE_MS);
       await kafka?.[Symbol.asyncDispose]();
+      clearInterval(awake);
     };
     return { pid, ended: stopped.then(() => 'its JVM is gone'), stop };
   };

@@ -45,10 +45,11 @@ async function demo(): Promise<void> {
   const config = loadSettings(settings, { ...process.env, HTTP_PORT: '0', DELIVERY: 'capture', DNS_SERVERS: '' });
   await using dns = await startDnsServer();
   section('Starting the platform');
-  await using platform = await start(
-    { ...config, home: join(config.home, 'demo'), dnsServers: [dns.address] },
-    { progress: (text) => line('·', text) },
-  );
+  const own = { ...config, home: join(config.home, 'demo'), dnsServers: [dns.address] };
+  const parts = { progress: (text: string) => line('·', text) };
+  await using platform = process.argv.includes('--cluster')
+    ? await (await import('./cluster.ts')).startCluster(own, parts)
+    : await start(own, parts);
   const call = client(platform.httpUrl, platform.key);
 
   section(`Verifying ${DOMAIN}`);
