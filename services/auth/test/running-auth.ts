@@ -12,9 +12,10 @@ import { schema, start } from '../src/service.ts';
 
 const rpcSecret = 'a secret of at least 32 characters for tests';
 
-export async function startAuth() {
+/** `databaseUrl`: beside another process of auth, on its database or by another way to it. */
+export async function startAuth(options: { databaseUrl?: string } = {}) {
   await using starting = new AsyncDisposableStack();
-  const testDatabase = starting.use(await createTestDatabase());
+  const testDatabase = options.databaseUrl === undefined ? starting.use(await createTestDatabase()) : { url: options.databaseUrl };
   const logs = captureLogs();
   const clock = new TestClock(new Date('2026-11-21T12:00:30Z'));
   const config: Config = {
