@@ -1,6 +1,7 @@
 // The settings of delivery, each described once. README's table and the bad values that tests try come from here.
 import {
   databaseSettings,
+  eventSettings,
   observabilitySettings,
   outsideSettings,
   peerSettings,
@@ -13,6 +14,7 @@ export const settings = defineSettings({
   ...databaseSettings,
   ...rpcSettings,
   ...observabilitySettings,
+  ...eventSettings,
   ...sealSettings,
   ...outsideSettings,
   messagingAddress: peerSettings.messagingAddress,

@@ -4,8 +4,8 @@ import { openDatabase } from '@maildoot/db/database';
 import { GroupCommit } from '@maildoot/db/group-commit';
 import { migrate } from '@maildoot/db/migrate';
 import { keepPartitions } from '@maildoot/db/partitions';
+import { createEventLog } from '@maildoot/events/event-log';
 import { outboxMigrations } from '@maildoot/events/migrations';
-import { createPostgresLog } from '@maildoot/events/postgres-log';
 import { startSequencer } from '@maildoot/events/sequencer';
 import { messageAccepted } from '@maildoot/events/topics';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
@@ -119,7 +119,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     }),
   );
   await followMode(database, config.delivery);
-  const sequencer = starting.use(startSequencer({ database, logger }));
+  const sequencer = starting.use(startSequencer({ database, logger, kafkaBrokers: config.kafkaBrokers }));
   await sequencer.ready;
 
   // ── peers ──
@@ -273,7 +273,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     // Others may have its share from now on.
     await news.goodbye();
   });
-  starting.use(startReleasingExpired({ database, clock, telemetry, released: wakeAll }));
+  starting.use(startReleasingExpired({ database, clock, telemetry, incarnation: () => incarnation.id, released: wakeAll }));
   starting.use(
     startReconcilingOwn({
       database,
@@ -307,7 +307,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   });
 
   // ── doors ──
-  const log = starting.use(createPostgresLog({ url, logger }));
+  const log = starting.use(createEventLog({ url, kafkaBrokers: config.kafkaBrokers, logger, clientId: name }));
   const handle = handleMessageAccepted({ database, clock, mode: config.delivery, telemetry, enqueued: wakeAll });
   log.subscribe(messageAccepted, { group, handle, maxBatch: 200 });
   const server = starting.use(

@@ -74,6 +74,8 @@ export interface House extends AsyncDisposable {
   startDelivery(env?: Record<string, string>, options?: { clock?: Clock }): Promise<RunningDelivery>;
   /** Puts a message into messaging's outbox. Answers its id. */
   accept(options: AcceptOptions): Promise<string>;
+  /** Many in one transaction. */
+  acceptAll(options: readonly AcceptOptions[]): Promise<string[]>;
   /** The same event once more. */
   acceptAgain(messageId: string): Promise<void>;
   makeKey(domain: string, selector?: string): void;
@@ -200,11 +202,34 @@ export async function openHouse(): Promise<House> {
   });
 
   const tenantId = newId('ten');
-  async function publish(event: MessageAcceptedEvent, traceparent?: string): Promise<void> {
+  async function publish(events: readonly { event: MessageAcceptedEvent; traceparent?: string | undefined }[]): Promise<void> {
     await messagingDatabase.transaction((client) =>
-      appendOutbox(client, [{ topic: messageAccepted, event, ...(traceparent !== undefined && { traceparent }) }]),
+      appendOutbox(
+        client,
+        events.map(({ event, traceparent }) => ({ topic: messageAccepted, event, ...(traceparent !== undefined && { traceparent }) })),
+      ),
     );
     sequencer.wake();
+  }
+
+  function made(accepted: AcceptOptions): MessageAcceptedEvent {
+    const id = accepted.id ?? newId('msg');
+    const from = accepted.from ?? 'sender@shop.test';
+    const mime = mimeOf(id, from, accepted);
+    contents.set(id, mime);
+    const event = MessageAcceptedEvent.fromPartial({
+      messageId: id,
+      tenantId: accepted.tenantId ?? tenantId,
+      mailFrom: from,
+      signingDomain: accepted.signingDomain ?? '',
+      recipients: accepted.to.map((address, number) => ({ number, address })),
+      acceptedAt: new Date(),
+      sizeBytes: BigInt(mime.length),
+      captured: accepted.captured ?? false,
+    });
+    event.sendAt = accepted.sendAt;
+    sent.set(id, event);
+    return event;
   }
 
   const sockets = await mkdtemp(join(tmpdir(), 'maildoot-delivery-'));
@@ -275,29 +300,19 @@ export async function openHouse(): Promise<House> {
       };
     },
     async accept(accepted) {
-      const id = accepted.id ?? newId('msg');
-      const from = accepted.from ?? 'sender@shop.test';
-      const mime = mimeOf(id, from, accepted);
-      contents.set(id, mime);
-      const event = MessageAcceptedEvent.fromPartial({
-        messageId: id,
-        tenantId: accepted.tenantId ?? tenantId,
-        mailFrom: from,
-        signingDomain: accepted.signingDomain ?? '',
-        recipients: accepted.to.map((address, number) => ({ number, address })),
-        acceptedAt: new Date(),
-        sizeBytes: BigInt(mime.length),
-        captured: accepted.captured ?? false,
-      });
-      event.sendAt = accepted.sendAt;
-      sent.set(id, event);
-      await publish(event, accepted.traceparent);
-      return id;
+      const event = made(accepted);
+      await publish([{ event, traceparent: accepted.traceparent }]);
+      return event.messageId;
+    },
+    async acceptAll(list) {
+      const all = list.map((accepted) => ({ event: made(accepted), traceparent: accepted.traceparent }));
+      await publish(all);
+      return all.map(({ event }) => event.messageId);
     },
     async acceptAgain(messageId) {
       const event = sent.get(messageId);
       if (event === undefined) throw new Error('unknown message');
-      await publish(event);
+      await publish([{ event }]);
     },
     makeKey(domain, selector = 'md1') {
       const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
@@ -355,7 +370,7 @@ async function started(child: ChildProcess, asGateway: RpcClient<typeof Delivery
         });
         return true;
       },
-      { what: 'a delivery process', timeoutMs: 20_000, intervalMs: 50 },
+      { what: 'a delivery process', timeoutMs: 60_000, intervalMs: 50 },
     );
     return one;
   } catch (error) {

@@ -1,7 +1,7 @@
 // Job: frees the rows of pods that died, a second after they are known to be dead. Every pod does it; row locks keep two from doing it twice.
 import type { Database } from '@maildoot/db/database';
 import type { Clock } from '@maildoot/runtime/clock';
-import { releaseExpired } from '../store/incarnation.ts';
+import { giveUpKnownDead, releaseExpired } from '../store/incarnation.ts';
 import type { Telemetry } from '../telemetry.ts';
 import { repeat } from './repeat.ts';
 
@@ -9,11 +9,13 @@ export function startReleasingExpired(parts: {
   database: Database;
   clock: Clock;
   telemetry: Telemetry;
+  incarnation(): string | undefined;
   released(): void;
 }): AsyncDisposable {
   return repeat({
     everyMs: 1_000,
     async run() {
+      await giveUpKnownDead(parts.database, parts.incarnation());
       for (;;) {
         const rows = await releaseExpired(parts.database, parts.clock.now());
         if (rows.length === 0) return;

@@ -2,6 +2,7 @@
 // to the rows of one that is not: they are freed, each with the record that its attempt's end is not known.
 import type { Database } from '@maildoot/db/database';
 import { appendOutbox } from '@maildoot/events/outbox';
+import { knownDead, thisProcess } from '@maildoot/events/process-identity';
 import { attemptRecorded } from '@maildoot/events/topics';
 import { AttemptRecordedEvent, BounceClass, BounceType, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { uuidToId } from '@maildoot/runtime/ids';
@@ -10,7 +11,18 @@ import { type AttemptRow, insertAttempts } from './attempt.ts';
 import { type DueRow, dueRow, type RawDueRow, upsertReady } from './due.ts';
 
 export async function registerIncarnation(database: Database, id: string): Promise<void> {
-  await database.pool.query('INSERT INTO incarnation (id) VALUES ($1)', [id]);
+  const { machine, pid } = thisProcess();
+  await database.pool.query('INSERT INTO incarnation (id, machine, pid) VALUES ($1, $2, $3)', [id, machine, pid]);
+}
+
+/** Gives up at once those whose process is seen to be gone; the others have their ten seconds. */
+export async function giveUpKnownDead(database: Database, own: string | undefined): Promise<void> {
+  const result = await database.pool.query<{ id: string; machine: string; pid: number }>(
+    "SELECT id, machine, pid FROM incarnation WHERE heartbeat_at > '-infinity'",
+  );
+  // What this process was before is as silent as any other that was declared dead.
+  const dead = result.rows.filter((row) => row.id !== own && row.pid !== process.pid && knownDead(row.id, row)).map((row) => row.id);
+  if (dead.length > 0) await database.pool.query("UPDATE incarnation SET heartbeat_at = '-infinity' WHERE id = ANY ($1::uuid[])", [dead]);
 }
 
 /**
