@@ -111,6 +111,8 @@ async function answerOf(route: Route, request: Request, exchange: Exchange, part
     get signal() {
       return exchange.signal;
     },
+    header: (name) => headerOf(request, name),
+    recheck: () => authenticator.principalOf(request.headers.authorization, address),
   };
   const bytes = route.body ? await bodyOf(route, request, exchange, parts.budget) : undefined;
   const issues: Issue[] = [];
@@ -119,7 +121,13 @@ async function answerOf(route: Route, request: Request, exchange: Exchange, part
   const body = bytes && route.body ? await checkedBody(route.body, bytes, idempotencyKey, call, issues) : undefined;
   if (issues.length > 0) throw validationError(issues);
 
-  return route.handle({ params: request.params as Record<string, string>, query, body, idempotencyKey }, call);
+  const headers = Object.fromEntries(Object.keys(route.headers ?? {}).map((name) => [name, headerOf(request, name.toLowerCase())]));
+  return route.handle({ params: request.params as Record<string, string>, query, body, idempotencyKey, headers }, call);
+}
+
+function headerOf({ headers }: Request, name: string): string | undefined {
+  const value = headers[name];
+  return Array.isArray(value) ? value.join(', ') : value;
 }
 
 function wantsHtml(request: Request): boolean {

@@ -77,6 +77,11 @@ export const errorTable = {
     meaning: 'The idempotency key was used with another request.',
     remedy: 'Use a new key for a new request.',
   },
+  RATE_LIMITED: {
+    status: 429,
+    meaning: 'There is too much of this at one time.',
+    remedy: 'Send the same request again after `Retry-After`.',
+  },
   INTERNAL_ERROR: { status: 500, meaning: 'Something went wrong on our side.', remedy: 'Try again. If it stays, report the `request_id`.' },
   UNAVAILABLE: {
     status: 503,
@@ -114,6 +119,8 @@ const codeOfStatus: Record<StatusName, ErrorCode> = {
 
 /** What the RPC library itself refuses a call of ours with, whatever its status says. */
 const ourMistakes: ReadonlySet<string> = new Set(['DEADLINE_REQUIRED']);
+/** What says when to try again. */
+export const retried: ReadonlySet<ErrorCode> = new Set(['UNAVAILABLE', 'IDEMPOTENCY_IN_PROGRESS', 'RATE_LIMITED']);
 const retryAfterDefaultMs = 1000;
 
 export interface ApiErrorOptions {
@@ -138,7 +145,7 @@ export class ApiError extends Error {
     this.status = errorTable[code].status;
     this.issues = limitIssues([...(options.issues ?? [])]);
     const headers: Record<string, string> = { ...options.headers };
-    if (code === 'UNAVAILABLE' || code === 'IDEMPOTENCY_IN_PROGRESS') {
+    if (retried.has(code)) {
       // Whole seconds, and never none: RFC 9110 section 10.2.3.
       headers['Retry-After'] = String(Math.max(1, Math.ceil((options.retryAfterMs ?? retryAfterDefaultMs) / 1000)));
     }

@@ -6,8 +6,10 @@ import type { Span } from '@opentelemetry/api';
 import type { Principal } from './authentication.ts';
 import { type ApiError, errorBody } from './errors.ts';
 import { type BodyShare, endAfterRest, hasBody } from './request-body.ts';
-import type { Answer } from './route.ts';
+import type { Answer, Content } from './route.ts';
 import { telemetry } from './telemetry.ts';
+
+type StreamContent = Extract<Content, { stream: unknown }>;
 
 /** Bodies up to this size are taken in to the end after a refusal, so that the connection can be used again. */
 const cheapRestBytes = 64 * 1024;
@@ -64,7 +66,7 @@ export class Exchange {
 
   async answer({ status, headers, content }: Answer): Promise<void> {
     if (content === undefined) return this.#send(status, { ...headers });
-    if ('stream' in content) return this.#sendStream(status, { 'Content-Type': content.contentType, ...headers }, content.stream);
+    if ('stream' in content) return this.#sendStream(status, { 'Content-Type': content.contentType, ...headers }, content);
     if ('json' in content)
       return this.#send(status, { 'Content-Type': 'application/json; charset=utf-8', ...headers }, JSON.stringify(content.json));
     return this.#send(status, { 'Content-Type': content.contentType, ...headers }, 'text' in content ? content.text : content.bytes);
@@ -105,13 +107,13 @@ export class Exchange {
     else this.response.end(body);
   }
 
-  async #sendStream(status: number, headers: Record<string, string>, stream: AsyncIterableIterator<Uint8Array>): Promise<void> {
+  async #sendStream(status: number, headers: Record<string, string>, { stream, stalledAfterMs }: StreamContent): Promise<void> {
     this.#writeHead(status, headers, undefined);
     const { response } = this;
     for await (const bytes of stream) {
       // HEAD needs the first piece all the same: leaving the loop tells the source that nobody wants the rest.
       if (this.request.method === 'HEAD' || response.destroyed) break;
-      if (!response.write(bytes)) await untilWritable(response);
+      if (!response.write(bytes)) await untilWritable(response, stalledAfterMs);
     }
     response.end();
   }
@@ -142,10 +144,12 @@ export class Exchange {
   }
 }
 
-/** Until the network has taken what was written, or will never take it. */
-function untilWritable(response: ServerResponse): Promise<void> {
+/** Until the network has taken what was written, or will never take it. Whoever reads nothing of it for too long is cut off. */
+function untilWritable(response: ServerResponse, stalledAfterMs: number | undefined): Promise<void> {
   return new Promise((resolve) => {
+    const timer = stalledAfterMs === undefined ? undefined : setTimeout(() => response.destroy(), stalledAfterMs);
     const done = (): void => {
+      clearTimeout(timer);
       response.off('drain', done).off('close', done);
       resolve();
     };

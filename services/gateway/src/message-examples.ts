@@ -33,7 +33,7 @@ export const exampleMessage: MessageJson = {
   recipients: [recipient],
 };
 
-const attempt = {
+export const exampleAttempt = {
   number: 1,
   outcome: 'delivered',
   summary: 'mx.example.com took the message over TLSv1.3 in 212 ms: 250 2.0.0 OK.',
@@ -62,7 +62,7 @@ const delivered = {
   type: 'message.delivered',
   at: exampleLaterTime,
   recipient: 'user@example.com',
-  attempt,
+  attempt: exampleAttempt,
 };
 
 export const exampleMessageWithEvents: z.input<typeof messageWithEventsSchema> = { ...exampleMessage, events: [accepted, delivered] };
@@ -73,7 +73,7 @@ export const exampleTimeline: z.input<typeof timelineSchema> = {
   status: 'delivered',
   created_at: exampleTime,
   events: [accepted],
-  recipients: [{ ...recipient, attempts: [attempt], events: [delivered] }],
+  recipients: [{ ...recipient, attempts: [exampleAttempt], events: [delivered] }],
 };
 
 export const exampleMime =

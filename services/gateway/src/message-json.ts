@@ -69,7 +69,7 @@ const sessionSchema = z
   })
   .meta({ id: 'SmtpSession' });
 
-const attemptSchema = z
+export const attemptSchema = z
   .strictObject({
     number: z.int(),
     outcome: word(outcomes.words),
@@ -210,7 +210,7 @@ function eventJson(event: MessageEvent): z.input<typeof eventSchema> {
   };
 }
 
-function attemptJson(attempt: AttemptRecordedEvent): z.input<typeof attemptSchema> {
+export function attemptJson(attempt: AttemptRecordedEvent): z.input<typeof attemptSchema> {
   const { startedAt, finishedAt } = attempt;
   return {
     number: attempt.attempt,

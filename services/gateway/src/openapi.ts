@@ -2,7 +2,7 @@
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { errorSchema, exampleError } from './error-json.ts';
-import { type ErrorCode, errorTable } from './errors.ts';
+import { type ErrorCode, errorTable, retried } from './errors.ts';
 import { errorsOf, type Operation, type ResponseSpec, type Route } from './route.ts';
 
 export type JsonSchema = Record<string, unknown>;
@@ -108,6 +108,8 @@ function parameters(route: Operation, schemas: Schemas): OpenapiParameter[] {
       ...(rest.type === 'object' ? { style: 'deepObject' as const, explode: true } : {}),
     });
   }
+  for (const [name, { description, example }] of Object.entries(route.headers ?? {}))
+    list.push({ name, in: 'header', required: false, description, schema: { type: 'string' }, example });
   if (route.idempotent) {
     list.push({
       name: 'Idempotency-Key',
@@ -142,14 +144,18 @@ function success(spec: ResponseSpec, schemas: Schemas): OpenapiResponse {
   return {
     description: spec.description,
     ...(headers.length > 0 ? { headers: Object.fromEntries(headers) } : {}),
-    ...(spec.schema ? { content: { 'application/json': { schema: schemas.output(spec.schema), ...example } } } : {}),
+    ...(spec.schema ? { content: { 'application/json': { schema: schemas.output(spec.schema), ...example }, ...otherForm(spec) } } : {}),
     ...(spec.contentType ? { content: { [spec.contentType]: { schema: { type: 'string' }, ...example } } } : {}),
   };
 }
 
+function otherForm({ otherForm: form }: ResponseSpec): Record<string, OpenapiContent> {
+  return form === undefined ? {} : { [form.contentType]: { schema: { type: 'string' }, examples: { example: { value: form.example } } } };
+}
+
 function failure(status: number, codes: readonly ErrorCode[], schemas: Schemas, publicUrl: string): OpenapiResponse {
   const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleError(code, publicUrl) }]));
-  const retry = codes.includes('UNAVAILABLE') || codes.includes('IDEMPOTENCY_IN_PROGRESS');
+  const retry = codes.some((code) => retried.has(code));
   return {
     description: `${STATUS_CODES[status]}: ${codes.map((code) => `\`${code}\``).join(', ')}.`,
     ...(retry ? { headers: { 'Retry-After': { description: 'Seconds to wait before the next try.', schema: { type: 'string' } } } } : {}),

@@ -43,6 +43,18 @@ export function integerField(min: number, max: number, fallback: number, descrip
   return z.preprocess(wholeNumber, z.int().min(min).max(max)).default(fallback).meta({ description, default: fallback });
 }
 
+/** A place in the feed. */
+export function positionField(code: string, description: string): z.ZodType<number | undefined> {
+  return z
+    .string()
+    .transform((text, context) => {
+      const position = /^\d{1,16}$/.test(text) ? Number(text) : Number.NaN;
+      return Number.isSafeInteger(position) ? position : refuse(context, text, code, 'This is no `seq` of an event.');
+    })
+    .optional()
+    .meta({ description, examples: ['1812322713612289'] });
+}
+
 export function limitField(): z.ZodType<number> {
   return integerField(1, 100, 20, 'How many at most.');
 }

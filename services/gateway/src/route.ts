@@ -5,6 +5,7 @@ import type { Logger } from '@maildoot/runtime/logger';
 import type { z } from 'zod';
 import type { Principal } from './authentication.ts';
 import type { ErrorCode } from './errors.ts';
+import type { EventStreams } from './event-streams.ts';
 import type { Issue } from './issues.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { Peers } from './peers.ts';
@@ -21,6 +22,7 @@ export interface Surroundings {
   readonly logger: Logger;
   readonly health: Health;
   readonly pages: Pages;
+  readonly eventStreams: EventStreams;
 }
 
 /** A page of our own, with the policy that lets its own scripts and styles run and nothing else. */
@@ -42,6 +44,10 @@ export interface Call extends Surroundings {
   readonly principal: Principal;
   /** Aborted when the client went away or the gateway stops. For questions; never for what changes something. */
   readonly signal: AbortSignal;
+  /** A header of the request, by its name in lower case. */
+  readonly header: (name: string) => string | undefined;
+  /** Rejects when the credential is worth nothing any more: for answers that take long. */
+  readonly recheck: () => Promise<unknown>;
 }
 
 /** The checked parts of a request. */
@@ -51,13 +57,15 @@ export interface Input<Q, B> {
   readonly query: Q;
   readonly body: B;
   readonly idempotencyKey: string | undefined;
+  /** Those that the route's description names, as they stand there. */
+  readonly headers: Readonly<Record<string, string | undefined>>;
 }
 
 export type Content =
   | { readonly json: unknown }
   | { readonly text: string; readonly contentType: string }
   | { readonly bytes: Uint8Array; readonly contentType: string }
-  | { readonly stream: AsyncIterableIterator<Uint8Array>; readonly contentType: string };
+  | { readonly stream: AsyncIterableIterator<Uint8Array>; readonly contentType: string; readonly stalledAfterMs?: number };
 
 export interface Answer {
   readonly status: number;
@@ -103,6 +111,8 @@ export interface ResponseSpec {
   readonly schema?: z.ZodType;
   readonly contentType?: string;
   readonly example?: unknown;
+  /** The same in another form, for who asks for it. */
+  readonly otherForm?: { readonly contentType: string; readonly example: string };
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -124,6 +134,8 @@ export interface RouteSpec<Q extends z.ZodType, B> extends Described {
   readonly params?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
   readonly query?: Q;
   readonly body?: BodySpec<B> | OwnBodySpec<B>;
+  /** Headers that it takes beside those that every operation does. */
+  readonly headers?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
   /** Takes the header Idempotency-Key. */
   readonly idempotent?: boolean;
   /** What it can answer beyond what every operation can. */

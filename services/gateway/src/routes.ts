@@ -5,6 +5,7 @@ import { deleteMessagesId } from './routes/delete-messages-id.ts';
 import { getApiKeys } from './routes/get-api-keys.ts';
 import { getDocs } from './routes/get-docs.ts';
 import { getDocsErrors } from './routes/get-docs-errors.ts';
+import { getEvents } from './routes/get-events.ts';
 import { getHealthz } from './routes/get-healthz.ts';
 import { getInbox } from './routes/get-inbox.ts';
 import { getMessages } from './routes/get-messages.ts';
@@ -29,6 +30,7 @@ export const routes: readonly Route[] = [
   getMessagesIdTimeline,
   getMessagesIdContent,
   deleteMessagesId,
+  getEvents,
   getUserSettingsDomains,
   postUserSettingsDomains,
   postUserSettingsDomainsVerify,

@@ -12,6 +12,7 @@ const allowed: Record<string, string[]> = {
   'GET /v1/messages/:id/timeline': ['send', 'read'],
   'GET /v1/messages/:id/content': ['send', 'read'],
   'DELETE /v1/messages/:id': [],
+  'GET /v1/events': ['read'],
   'GET /v1/user-settings/domains': ['read'],
   'POST /v1/user-settings/domains': [],
   'POST /v1/user-settings/domains/:domain/verify': [],

@@ -121,6 +121,7 @@ export function createFeed(pool: pg.Pool): Feed {
         batchId: row.batchId === null ? '' : uuidToId('bat', row.batchId),
         tags: row.tags,
         metadata: row.metadata,
+        recordedAt: timeOfPosition(shown[row.number]!.seq),
       }));
       return { events, next: shown.at(-1)?.seq ?? after, more: behind.length > shown.length };
     },
