@@ -59,6 +59,10 @@ export interface House extends AsyncDisposable {
   tenantId: string;
   /** What messaging answers to ReadContents. */
   contents: Map<string, Buffer>;
+  /** What messaging answers for ids that aren't there. */
+  contentOf: ((id: string) => Buffer) | undefined;
+  /** How many recipients were delivered to. */
+  readonly delivered: number;
   /** Messaging answers UNAVAILABLE while true. */
   contentsDown: boolean;
   /** Domains with a key; others answer DOMAIN_NOT_VERIFIED like domain-provisioning. */
@@ -100,11 +104,11 @@ export interface DeliveryProcess extends AsyncDisposable {
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
-export async function openHouse(): Promise<House> {
+export async function openHouse(options: { logs?: boolean } = {}): Promise<House> {
   await using opening = new AsyncDisposableStack();
   const testDatabase = opening.use(await createTestDatabase());
   const logs = captureLogs();
-  const logger = createLogger({ service: 'test', level: 'debug', destination: logs.destination });
+  const logger = createLogger({ service: 'test', level: options.logs === false ? 'warn' : 'debug', destination: logs.destination });
   await migrate({ url: testDatabase.url, schema: 'messaging', migrations: [outboxMigrations], logger });
   const messagingDatabase = opening.use(
     openDatabase({ url: testDatabase.url, schema: 'messaging', maxConnections: 3, applicationName: 'test' }),
@@ -120,7 +124,9 @@ export async function openHouse(): Promise<House> {
   const calls = { getSigningKey: 0, readContents: 0 };
   const sent = new Map<string, MessageAcceptedEvent>();
   const events: AttemptRecordedEvent[] = [];
-  const state = { contentsDown: false };
+  const state: { contentsDown: boolean; delivered: number; contentOf: ((id: string) => Buffer) | undefined } = {
+    ...{ contentsDown: false, delivered: 0, contentOf: undefined },
+  };
   const refuse = () => {
     throw rpcErrors.UNIMPLEMENTED({ message: 'not played here' });
   };
@@ -146,7 +152,7 @@ export async function openHouse(): Promise<House> {
               calls.readContents++;
               if (state.contentsDown) throw rpcErrors.UNAVAILABLE({ message: 'down' });
               for (const id of request.ids) {
-                const content = contents.get(id);
+                const content = contents.get(id) ?? state.contentOf?.(id);
                 if (content === undefined) yield { id, data: Buffer.alloc(0), last: true, missing: true };
                 else {
                   // Two frames, so that putting them together is exercised.
@@ -197,7 +203,11 @@ export async function openHouse(): Promise<House> {
     group: 'test',
     maxBatch: 100,
     async handle(records) {
-      for (const record of records) events.push(record.event);
+      for (const { event } of records) {
+        if (event.outcome === Outcome.OUTCOME_DELIVERED) state.delivered++;
+        // A measurement has no use for a hundred thousand of them.
+        if (state.contentOf === undefined) events.push(event);
+      }
     },
   });
 
@@ -258,6 +268,15 @@ export async function openHouse(): Promise<House> {
     contents,
     get contentsDown() {
       return state.contentsDown;
+    },
+    get contentOf() {
+      return state.contentOf;
+    },
+    set contentOf(contentOf) {
+      state.contentOf = contentOf;
+    },
+    get delivered() {
+      return state.delivered;
     },
     set contentsDown(down) {
       state.contentsDown = down;
