@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
+import { watchDatabase } from '@maildoot/db/watch';
 import { outboxMigrations } from '@maildoot/events/migrations';
 import { createPostgresLog } from '@maildoot/events/postgres-log';
 import { startSequencer } from '@maildoot/events/sequencer';
@@ -40,8 +41,6 @@ import { createTelemetry } from './telemetry.ts';
 const name = 'messaging';
 export const schema = 'messaging';
 export const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), dbMigrations, outboxMigrations];
-// A caller waits at most a second for a database that isn't there.
-const connectTimeoutMs = 800;
 
 export interface Running extends AsyncDisposable {
   /** `host:port` of the RPC door. */
@@ -58,7 +57,8 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
 
   const { databaseUrl: url, databaseConnections: maxConnections } = config;
   if (config.migrateAtStart) await migrate({ url, schema, migrations, logger });
-  const database = starting.use(openDatabase({ url, schema, maxConnections, applicationName: name, logger, connectTimeoutMs }));
+  const database = starting.use(openDatabase({ url, schema, maxConnections, applicationName: name, logger }));
+  starting.use(watchDatabase({ database, url, health, applicationName: name, logger }));
   starting.use(await startPartitions({ ...config, database, clock, logger, telemetry }));
   starting.use(startIdempotencyExpiry({ database, clock, telemetry }));
   const messages = starting.use(createMessageStore(database));
