@@ -4,6 +4,7 @@ import { openDatabase } from '@maildoot/db/database';
 import { GroupCommit } from '@maildoot/db/group-commit';
 import { migrate } from '@maildoot/db/migrate';
 import { keepPartitions } from '@maildoot/db/partitions';
+import { watchDatabase } from '@maildoot/db/watch';
 import { createEventLog } from '@maildoot/events/event-log';
 import { outboxMigrations } from '@maildoot/events/migrations';
 import { startSequencer } from '@maildoot/events/sequencer';
@@ -102,6 +103,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const { databaseUrl: url } = config;
   if (config.migrateAtStart) await migrate({ url, schema, migrations, logger });
   const database = starting.use(openDatabase({ url, schema, maxConnections: config.databaseConnections, applicationName: name, logger }));
+  starting.use(watchDatabase({ database, url, health, applicationName: name, logger }));
   const prisma = new PrismaClient({ adapter: database.prismaAdapter() });
   starting.defer(() => prisma.$disconnect());
   // Partitions follow the database's days and not a test's clock: rows are kept by when they are written.
