@@ -16,9 +16,11 @@ import { newUuid } from '@maildoot/runtime/ids';
 import { backOff } from './back-off.ts';
 import type { SubscribeOptions, Subscription } from './log.ts';
 import { decodeNews, listenHere, type News, newsChannel } from './news.ts';
+import { ParkedStore } from './parked-store.ts';
 import type { LogConnections } from './postgres-log.ts';
 import { defaultRetry, type Processing, processBatch, type RawRecord } from './process-batch.ts';
 import { aliveHere, knownDead, thisProcess } from './process-identity.ts';
+import { replayParked } from './replay.ts';
 import { type Assignment, membersChannel, type PartitionPosition, SubscriptionStore } from './subscription-store.ts';
 import { type ConsumerTelemetry, consumerTelemetry } from './telemetry.ts';
 import { schemaOf, type Topic } from './topics.ts';
@@ -27,8 +29,6 @@ const DEFAULT_CONCURRENCY = 4;
 const COMMIT_EVERY_MS = 20;
 // News can be missed: the connection that listens was lost, a sequencer died between its commit and its NOTIFY.
 const POLL_MS = 500;
-// Parked records between two batches. Each may have a megabyte, and the partition's own records wait.
-const REPLAY_BATCH = 10;
 
 /** A partition while it is ours. Losing it and getting it again makes another one. */
 interface Term {
@@ -54,6 +54,7 @@ export class PostgresSubscription<E> implements Subscription {
   readonly #topic: Topic<E>;
   readonly #options: SubscribeOptions<E>;
   readonly #store: SubscriptionStore;
+  readonly #parked: ParkedStore;
   readonly #telemetry: ConsumerTelemetry;
   readonly #onEnd: () => void;
   readonly #terms = new Map<number, Term>();
@@ -81,6 +82,7 @@ export class PostgresSubscription<E> implements Subscription {
     this.#options = options;
     this.#onEnd = onEnd;
     this.#store = new SubscriptionStore(log.pool, topic, options.group);
+    this.#parked = new ParkedStore(log.pool, topic.name, options.group);
     this.#telemetry = consumerTelemetry(log.logger, topic.name, options.group);
   }
 
@@ -257,7 +259,7 @@ export class PostgresSubscription<E> implements Subscription {
 
   async #lookForReplays(): Promise<void> {
     if (this.#terms.size === 0) return;
-    for (const partition of await this.#store.partitionsToReplay()) {
+    for (const partition of await this.#parked.partitionsToReplay()) {
       const term = this.#terms.get(partition);
       if (term !== undefined) term.replay = true;
     }
@@ -360,39 +362,12 @@ export class PostgresSubscription<E> implements Subscription {
   async #replay(term: Term): Promise<void> {
     term.replay = false;
     try {
-      const records = await this.#store.toReplay(term.partition, REPLAY_BATCH);
-      let done = 0;
-      while (done < records.length && (await this.#replayOne(term, records[done]!))) done++;
-      term.replay = done === REPLAY_BATCH;
+      term.replay = await replayParked(this.#parked, term.partition, this.#processing(term));
     } catch (error) {
       this.#telemetry.interrupted(error);
       await backOff(5, term.ending.signal);
     }
     this.#release(term);
-  }
-
-  /** False: neither handled nor parked again. It is looked for again later, for what waits behind it must not wait for ever. */
-  async #replayOne(term: Term, record: RawRecord): Promise<boolean> {
-    const processing = this.#processing(term);
-    const store = this.#store;
-    let parkedAgain = false;
-    let goes = 0;
-    const done = await processBatch([record], {
-      ...processing,
-      // One call of the handler, and parking.
-      retry: { ...processing.retry, attempts: 1 },
-      mayGoOn: () => goes++ < 2 && processing.mayGoOn(),
-      async park(parking) {
-        await store.parkAgain(parking);
-        parkedAgain = true;
-      },
-    });
-    if (done === 0) return false;
-    if (!parkedAgain) {
-      await this.#store.unpark(record);
-      this.#telemetry.replayed(record);
-    }
-    return true;
   }
 
   #release(term: Term): void {
@@ -416,7 +391,7 @@ export class PostgresSubscription<E> implements Subscription {
       handle,
       ...(isTransient !== undefined && { isTransient }),
       retry: { ...defaultRetry, ...retry },
-      park: (parking) => this.#store.park(parking),
+      park: (parking) => this.#parked.park(parking),
       telemetry: this.#telemetry,
       mayGoOn: () => this.#mayGoOn(term),
       signal: term.ending.signal,

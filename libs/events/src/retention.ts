@@ -4,8 +4,7 @@ import pg from 'pg';
 /** Asked inside the dropping transaction, with the partition locked against writers. */
 export async function isReadByAll(client: pg.PoolClient, partition: string): Promise<boolean> {
   const rows = pg.escapeIdentifier(partition);
-  const waiting = await client.query(`SELECT FROM ${rows} WHERE position IS NULL LIMIT 1`);
-  if (waiting.rowCount !== 0) return false;
+  if (!(await isSequenced(client, rows))) return false;
   const log = await client.query<{ there: boolean }>("SELECT to_regclass('event_log.subscription') IS NOT NULL AS there");
   if (log.rows[0]?.there !== true) return true;
   const unread = await client.query(
@@ -14,4 +13,21 @@ export async function isReadByAll(client: pg.PoolClient, partition: string): Pro
      LIMIT 1`,
   );
   return unread.rowCount === 0;
+}
+
+/** The same where events go through Kafka: it has acknowledged every row, or refused it for good. How far its readers are is its own matter. */
+export async function isPublished(client: pg.PoolClient, partition: string): Promise<boolean> {
+  const rows = pg.escapeIdentifier(partition);
+  if (!(await isSequenced(client, rows))) return false;
+  const unpublished = await client.query(
+    `SELECT FROM (SELECT topic, shard, max(position) AS position FROM ${rows} GROUP BY topic, shard) AS o
+     LEFT JOIN outbox_published AS p USING (topic, shard)
+     WHERE o.position > coalesce(p.position, 0) LIMIT 1`,
+  );
+  return unpublished.rowCount === 0;
+}
+
+async function isSequenced(client: pg.PoolClient, rows: string): Promise<boolean> {
+  const waiting = await client.query(`SELECT FROM ${rows} WHERE position IS NULL LIMIT 1`);
+  return waiting.rowCount === 0;
 }

@@ -23,8 +23,10 @@ import type { Logger } from '@maildoot/runtime/logger';
 import pg from 'pg';
 import { backOff } from './back-off.ts';
 import { announceHere, encodeNews, type News, newsChannelOf, wakeChannelOf } from './news.ts';
+import { openSession } from './outbox-session.ts';
 import { aliveHere, knownDead, thisProcess } from './process-identity.ts';
-import { isReadByAll } from './retention.ts';
+import { Publisher } from './publisher.ts';
+import { isPublished, isReadByAll } from './retention.ts';
 import { type SequencerTelemetry, sequencerTelemetry } from './telemetry.ts';
 import { PARTITIONS } from './topics.ts';
 
@@ -34,8 +36,12 @@ export interface SequencerOptions {
   logger: Logger;
   /** How long the shards of a holder that has gone silent stay with it. Default 10 s. */
   leaseMs?: number;
-  /** How long sequenced rows are kept; longer where a group of consumers has not come so far. Default 7. */
+  /** How long sequenced rows are kept; longer where a group of consumers, or Kafka, has not come so far. Default 7. */
   retentionDays?: number;
+  /** Setting KAFKA_BROKERS: the holder of a shard also publishes its rows there. */
+  kafkaBrokers?: readonly string[] | undefined;
+  /** Before the names of topics, where several platforms share a Kafka. Default none. */
+  topicPrefix?: string;
 }
 
 export interface Sequencer extends AsyncDisposable {
@@ -83,6 +89,9 @@ class LeasedSequencer implements Sequencer {
   #heads = new Map<string, bigint>();
   #unsavedHeads = new Set<string>();
   #leaseUntilMs = 0;
+  // Counts the times that a shard may have come or gone.
+  #term = 0;
+  readonly #publisher: Publisher | undefined;
   #renewAtMs = 0;
   #maintainAtMs = 0;
   #maintenance: Promise<void> = Promise.resolve();
@@ -92,12 +101,16 @@ class LeasedSequencer implements Sequencer {
   #wokenHere = false;
   #wakeUp: () => void = () => {};
 
-  constructor({ database, logger, leaseMs = 10_000, retentionDays = 7 }: SequencerOptions) {
+  constructor({ database, logger, leaseMs = 10_000, retentionDays = 7, kafkaBrokers, topicPrefix = '' }: SequencerOptions) {
     this.#database = database;
     this.#telemetry = sequencerTelemetry(logger, database.schema);
     this.#leaseMs = leaseMs;
     this.#retentionDays = retentionDays;
     this.#outbox = pg.escapeIdentifier(database.schema);
+    if (kafkaBrokers !== undefined) {
+      const lease = () => ({ shards: this.#heldShards, untilMs: this.#leaseUntilMs, term: this.#term });
+      this.#publisher = new Publisher({ database, brokers: kafkaBrokers, topicPrefix, logger, lease });
+    }
     this.ready = this.#ready.promise;
     this.ready.catch(() => {});
   }
@@ -108,6 +121,7 @@ class LeasedSequencer implements Sequencer {
 
   start(): void {
     this.#running = this.#run();
+    this.#publisher?.start();
   }
 
   wake(): void {
@@ -116,6 +130,8 @@ class LeasedSequencer implements Sequencer {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    // Before its shards are given back.
+    await this.#publisher?.[Symbol.asyncDispose]();
     this.#stopping.abort();
     this.#rouse();
     await this.#running;
@@ -246,6 +262,7 @@ class LeasedSequencer implements Sequencer {
     }
     for (const [topic, count] of perTopic) this.#telemetry.sequenced(topic, count);
     announceHere(this.#database.schema, news);
+    this.#publisher?.wake(news);
     await client.query('SELECT pg_notify($1, $2)', [newsChannelOf(this.#database.schema), encodeNews(news)]);
   }
 
@@ -284,22 +301,29 @@ class LeasedSequencer implements Sequencer {
     const now = taken.rows.map(({ shard }) => shard).sort((a, b) => a - b);
     // Not by memory alone: a shard that another holder had in between may have come back to us unnoticed.
     const kept = taken.rows.every((row) => row.kept && this.#heldShards.includes(row.shard));
-    if (!kept) await this.#readHeads(client, now);
-    else await this.#saveHeads(client);
+    if (!kept) {
+      await this.#readHeads(client, now);
+      this.#term++;
+    } else await this.#saveHeads(client);
     const xid = taken.rows[0]?.xid;
     if (xid !== undefined) this.#nextBound ??= { serial: BigInt(sequence.rows[0]!.last), xid: BigInt(xid) };
     this.#setHeld(now);
     this.#leaseUntilMs = sentAtMs + this.#leaseMs * 0.8;
     this.#renewAtMs = sentAtMs + this.#leaseMs * 0.3;
+    if (!kept) this.#publisher?.wake({});
   }
 
   #setHeld(shards: number[]): void {
-    if (shards.length !== this.#heldShards.length) this.#telemetry.leases(shards.length);
+    if (shards.length !== this.#heldShards.length) {
+      this.#telemetry.leases(shards.length);
+      this.#term++;
+    }
     this.#heldShards = shards;
   }
 
   #forgetLeases(): void {
     this.#heldShards = [];
+    this.#term++;
     this.#renewAtMs = 0;
     this.#forgetHeads();
   }
@@ -385,7 +409,8 @@ class LeasedSequencer implements Sequencer {
       table: 'outbox',
       retentionDays: this.#retentionDays,
       mayDrop: async (client, partition) => {
-        if (!(await isReadByAll(client, partition))) {
+        const isDone = this.#publisher === undefined ? isReadByAll : isPublished;
+        if (!(await isDone(client, partition))) {
           this.#telemetry.keptBack(partition);
           return false;
         }
@@ -426,25 +451,15 @@ class LeasedSequencer implements Sequencer {
     this.#wakeUp = () => {};
   }
 
-  async #connect(): Promise<{ client: pg.Client } & AsyncDisposable> {
-    const client = new pg.Client(this.#database.pool.options);
-    client.on('error', () => this.#rouse());
-    client.on('end', () => this.#rouse());
-    client.on('notification', ({ payload }) => {
-      if (payload === 'leases') this.#renewAtMs = 0;
-      this.#rouse();
+  #connect(): Promise<{ client: pg.Client } & AsyncDisposable> {
+    return openSession(this.#database, (client) => {
+      client.on('error', () => this.#rouse());
+      client.on('end', () => this.#rouse());
+      client.on('notification', ({ payload }) => {
+        if (payload === 'leases') this.#renewAtMs = 0;
+        this.#rouse();
+      });
+      return client.query(`LISTEN ${pg.escapeIdentifier(wakeChannelOf(this.#database.schema))}`);
     });
-    const session = { client, [Symbol.asyncDispose]: () => client.end().catch(() => {}) };
-    try {
-      await client.connect();
-      await client.query(`LISTEN ${pg.escapeIdentifier(wakeChannelOf(this.#database.schema))}`);
-      // The statements are prepared while the tables may still be empty; the plan must fit full ones.
-      for (const kind of ['seqscan', 'bitmapscan', 'sort', 'hashjoin', 'mergejoin']) await client.query(`SET enable_${kind} = off`);
-      await client.query('SET plan_cache_mode = force_generic_plan; SET jit = off');
-      return session;
-    } catch (error) {
-      await session[Symbol.asyncDispose]();
-      throw error;
-    }
   }
 }

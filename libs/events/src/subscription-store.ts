@@ -1,10 +1,8 @@
 /** Every statement that a consumer of the PostgreSQL log sends: who is a member, who reads which partition, how far, and the records. */
-
 import { sqlState } from '@maildoot/db/errors';
-import { uuidTime } from '@maildoot/runtime/ids';
-import { maskCredentials } from '@maildoot/runtime/logger';
 import pg from 'pg';
-import type { Parking, RawRecord } from './process-batch.ts';
+import { type RecordRow, rawRecord } from './parked-store.ts';
+import type { RawRecord } from './process-batch.ts';
 import type { ProcessIdentity } from './process-identity.ts';
 import { schemaOf, type TopicFacts } from './topics.ts';
 
@@ -28,18 +26,8 @@ export interface PartitionPosition {
 
 // The payload of a partition's records in one fetch; a single record may be as large as it is.
 const FETCH_BYTES = 1_000_000;
-const LONGEST_ERROR = 1_000;
 
 const UNDEFINED_TABLE = '42P01';
-
-interface FetchedRow {
-  partition: number;
-  id: string;
-  key: string;
-  position: string;
-  payload: Buffer;
-  traceparent: string;
-}
 
 export class SubscriptionStore {
   readonly #pool: pg.Pool;
@@ -165,71 +153,12 @@ export class SubscriptionStore {
    */
   async fetch(after: PartitionPosition[], limit: number): Promise<RawRecord[]> {
     const { rows } = await this.#pool
-      .query<FetchedRow>({ ...this.#fetch, values: [this.#topic.name, ...columns(after), limit, FETCH_BYTES] })
+      .query<RecordRow>({ ...this.#fetch, values: [this.#topic.name, ...columns(after), limit, FETCH_BYTES] })
       .catch((error: unknown) => {
         if (sqlState(error) === UNDEFINED_TABLE) return { rows: [] };
         throw error;
       });
     return rows.map(rawRecord);
-  }
-
-  async park({ record, reason, error, attempts }: Parking): Promise<void> {
-    await this.#pool.query(
-      `INSERT INTO parked (group_name, topic, partition, position, event_id, key, payload, traceparent, reason, error, attempts)
-       VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) ON CONFLICT DO NOTHING`,
-      [
-        this.#group,
-        this.#topic.name,
-        record.partition,
-        String(record.position),
-        record.id,
-        record.key,
-        record.payload,
-        record.traceparent,
-        reason,
-        wordsOf(error),
-        attempts,
-      ],
-    );
-  }
-
-  /** The partitions with parked records that are to be handled once more. */
-  async partitionsToReplay(): Promise<number[]> {
-    const { rows } = await this.#pool.query<{ partition: number }>({
-      name: 'partitions-to-replay',
-      text: `SELECT DISTINCT partition FROM parked WHERE group_name = $1 AND topic = $2 AND replay_requested_at IS NOT NULL`,
-      values: [this.#group, this.#topic.name],
-    });
-    return rows.map(({ partition }) => partition);
-  }
-
-  /** In the order of the log. */
-  async toReplay(partition: number, limit: number): Promise<RawRecord[]> {
-    const { rows } = await this.#pool.query<FetchedRow>(
-      `SELECT partition, event_id::text AS id, key, position::text, payload, traceparent FROM parked
-       WHERE group_name = $1 AND topic = $2 AND partition = $3 AND replay_requested_at IS NOT NULL ORDER BY parked.position LIMIT $4`,
-      [this.#group, this.#topic.name, partition, limit],
-    );
-    return rows.map(rawRecord);
-  }
-
-  /** It was handled. */
-  async unpark({ partition, position }: RawRecord): Promise<void> {
-    await this.#pool.query('DELETE FROM parked WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4', [
-      this.#group,
-      this.#topic.name,
-      partition,
-      String(position),
-    ]);
-  }
-
-  /** It failed once more, and is not tried again until somebody asks. */
-  async parkAgain({ record, reason, error, attempts }: Parking): Promise<void> {
-    await this.#pool.query(
-      `UPDATE parked SET reason = $5, error = $6, attempts = attempts + $7, parked_at = now(), replay_requested_at = NULL
-       WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4`,
-      [this.#group, this.#topic.name, record.partition, String(record.position), reason, wordsOf(error), attempts],
-    );
   }
 
   async #tellMembers(): Promise<void> {
@@ -256,16 +185,6 @@ function fetchFrom(schema: string): string {
     ORDER BY p.partition, r.position`;
 }
 
-function rawRecord(row: FetchedRow): RawRecord {
-  return { ...row, position: BigInt(row.position), publishedAt: uuidTime(row.id) };
-}
-
 function columns(positions: PartitionPosition[]): [number[], string[]] {
   return [positions.map(({ partition }) => partition), positions.map(({ position }) => String(position))];
-}
-
-function wordsOf(error: unknown): string {
-  const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  // A text of PostgreSQL can't hold NUL.
-  return maskCredentials(words).replaceAll('\0', '').slice(0, LONGEST_ERROR);
 }

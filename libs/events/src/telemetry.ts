@@ -16,6 +16,16 @@ const failures = counter(service, 'maildoot_events_failures_total', {
 });
 const parkedRecords = counter(service, 'maildoot_events_parked_total', { description: 'Records kept aside. Alarm: somebody has to look' });
 const replayedRecords = counter(service, 'maildoot_events_replayed_total', { description: 'Parked records that were handled after all' });
+const repeatedRecords = counter(service, 'maildoot_events_repeated_total', {
+  description: 'Records that came once more after a publisher had lost its answer, and were left out',
+});
+const published = counter(service, 'maildoot_events_published_total', { description: 'Outbox rows that Kafka has acknowledged' });
+const refused = counter(service, 'maildoot_events_refused_total', {
+  description: 'Outbox rows that Kafka refused for good. Alarm: somebody has to look',
+});
+const publishFailures = counter(service, 'maildoot_events_publish_failures_total', {
+  description: 'Batches that Kafka did not acknowledge. Alarm when it goes on: consumers get nothing new',
+});
 const interruptions = counter(service, 'maildoot_events_interruptions_total', {
   description: 'Times a sequencer or consumer lost its database',
 });
@@ -57,6 +67,9 @@ export interface ConsumerTelemetry {
   replayed(record: RawRecord): void;
   interrupted(error: unknown): void;
   partitions(owned: readonly number[]): void;
+  /** The same events once more, left out. */
+  repeated(records: number): void;
+  outOfRange(partition: number, position: bigint, oldest: bigint): void;
 }
 
 export function consumerTelemetry(logger: Logger, topic: string, group: string): ConsumerTelemetry {
@@ -99,6 +112,44 @@ export function consumerTelemetry(logger: Logger, topic: string, group: string):
     partitions(owned) {
       log.info({ partitions: owned.length }, 'events: partitions were shared out');
     },
+    repeated(records) {
+      repeatedRecords.add(records, labels);
+    },
+    outOfRange(partition, position, oldest) {
+      const fields = { partition, position, oldest };
+      log.error(fields, 'events: Kafka no longer has the records of this position, going on with the oldest that it has');
+    },
+  };
+}
+
+export interface PublisherTelemetry {
+  published(topic: string, rows: number): void;
+  refused(row: { topic: string; shard: number; position: bigint; id: string }, error: unknown): void;
+  /** In a row, this one included. */
+  failed(error: unknown, failures: number): void;
+  recovered(failures: number): void;
+  interrupted(error: unknown): void;
+}
+
+export function publisherTelemetry(logger: Logger, schema: string): PublisherTelemetry {
+  const log = logger.child({ outbox: schema });
+  return {
+    published: (topic, rows) => published.add(rows, { topic }),
+    refused({ topic, shard, position, id }, error) {
+      refused.add(1, { topic });
+      log.error({ err: error, topic, shard, position, event: id }, 'outbox: Kafka refused a row for good, it was kept aside');
+    },
+    failed(error, failures) {
+      publishFailures.add(1, { outbox: schema });
+      // The pauses between them grow to a second: the first, and then about one a minute.
+      if (failures === 1) log.warn({ err: error }, 'outbox: Kafka takes no events, trying again; what is told waits in the outbox');
+      else if (failures % 60 === 0) log.error({ err: error, failures }, 'outbox: Kafka still takes no events');
+    },
+    recovered: (failures) => log.info({ failures }, 'outbox: Kafka takes events again'),
+    interrupted(error) {
+      interruptions.add(1, { outbox: schema });
+      log.warn({ err: error }, 'outbox: the publisher lost the database, connecting again');
+    },
   };
 }
 
@@ -120,7 +171,10 @@ export function sequencerTelemetry(logger: Logger, schema: string): SequencerTel
     },
     leases: (held) => log.info({ shards: held }, 'outbox: leases'),
     keptBack: (partition) =>
-      log.error({ partition }, 'outbox: rows past their retention are kept: not sequenced, or a group of consumers has not read them'),
+      log.error(
+        { partition },
+        'outbox: rows past their retention are kept: not sequenced, not published, or not read by a group of consumers',
+      ),
     maintenanceFailed: (error) => log.error({ err: error }, 'outbox: partitions could not be maintained'),
   };
 }

@@ -1,4 +1,7 @@
 // What the tests of this library share: events with a number in them, and a producer's database with its outbox.
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { fileURLToPath } from 'node:url';
 import { type Database, openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
@@ -41,4 +44,32 @@ export function tell(database: Database, ...events: MessageAcceptedEvent[]): Pro
 
 export function range(count: number): number[] {
   return Array.from({ length: count }, (_, index) => index);
+}
+
+/** hanging-consumer.ts in a process of its own. */
+export async function spawnHangingConsumer(group: string, env: Record<string, string>) {
+  const child = spawn(process.execPath, [fileURLToPath(new URL('./hanging-consumer.ts', import.meta.url)), group], {
+    env: { ...process.env, ...env },
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  const exited = once(child, 'exit');
+  let text = '';
+  child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
+    text += chunk;
+  });
+  return {
+    lines: () => text.split('\n'),
+    async kill() {
+      child.kill('SIGKILL');
+      await exited;
+    },
+  };
+}
+
+export async function parkedOf(database: Database, group: string): Promise<{ id: string; reason: string; error: string }[]> {
+  const { rows } = await database.pool.query<{ id: string; reason: string; error: string }>(
+    `SELECT event_id AS id, reason, error FROM event_log.parked WHERE group_name = $1 ORDER BY partition, parked.position`,
+    [group],
+  );
+  return rows;
 }

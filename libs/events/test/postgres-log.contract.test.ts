@@ -1,12 +1,9 @@
 // The PostgreSQL log keeps the contract.
-import { spawn } from 'node:child_process';
-import { once } from 'node:events';
-import { fileURLToPath } from 'node:url';
 import { createTestDatabase } from '@maildoot/testkit/database';
 import { createPostgresLog } from '../src/postgres-log.ts';
 import { startSequencer } from '../src/sequencer.ts';
 import { eventLogContract, type LogHarness } from './contract.ts';
-import { openProducer, silent } from './fixtures.ts';
+import { openProducer, parkedOf, silent, spawnHangingConsumer } from './fixtures.ts';
 
 eventLogContract('PostgreSQL', openHarness);
 
@@ -21,31 +18,8 @@ async function openHarness(): Promise<LogHarness> {
     database,
     wake: () => sequencer.wake(),
     openLog: () => createPostgresLog({ url, logger: silent }),
-    async startHangingConsumer(group) {
-      const child = spawn(process.execPath, [fileURLToPath(new URL('./hanging-consumer.ts', import.meta.url)), group], {
-        env: { ...process.env, DATABASE_URL: url },
-        stdio: ['ignore', 'pipe', 'inherit'],
-      });
-      const exited = once(child, 'exit');
-      let text = '';
-      child.stdout.setEncoding('utf8').on('data', (chunk: string) => {
-        text += chunk;
-      });
-      return {
-        lines: () => text.split('\n'),
-        async kill() {
-          child.kill('SIGKILL');
-          await exited;
-        },
-      };
-    },
-    async parked(group) {
-      const { rows } = await database.pool.query<{ id: string; reason: string; error: string }>(
-        'SELECT event_id AS id, reason, error FROM event_log.parked WHERE group_name = $1 ORDER BY partition, position',
-        [group],
-      );
-      return rows;
-    },
+    startHangingConsumer: (group) => spawnHangingConsumer(group, { DATABASE_URL: url }),
+    parked: (group) => parkedOf(database, group),
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }

@@ -1,11 +1,12 @@
 // The settings of this service, each described once; main.ts, the README table and the tests for bad values read them here.
-import { databaseSettings, observabilitySettings, peerSettings, rpcSettings } from '@maildoot/runtime/common-settings';
+import { databaseSettings, eventSettings, observabilitySettings, peerSettings, rpcSettings } from '@maildoot/runtime/common-settings';
 import { boolean, type ConfigOf, defineSettings, integer } from '@maildoot/runtime/config';
 
 export const settings = defineSettings({
   ...databaseSettings,
   ...rpcSettings,
   ...observabilitySettings,
+  ...eventSettings,
   domainAddress: peerSettings.domainAddress,
   deliveryAddress: peerSettings.deliveryAddress,
   capture: boolean('CAPTURE', {

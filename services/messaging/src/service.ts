@@ -4,8 +4,8 @@ import { openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
 import { watchDatabase } from '@maildoot/db/watch';
+import { createEventLog } from '@maildoot/events/event-log';
 import { outboxMigrations } from '@maildoot/events/migrations';
-import { createPostgresLog } from '@maildoot/events/postgres-log';
 import { startSequencer } from '@maildoot/events/sequencer';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
@@ -70,13 +70,13 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     createRpcClient(DeliveryServiceService, { ...peer, address: config.deliveryAddress, defaultDeadlineMs: 4_000 }),
   );
 
-  const log = starting.use(createPostgresLog({ url, logger }));
+  const log = starting.use(createEventLog({ url, kafkaBrokers: config.kafkaBrokers, logger, clientId: name }));
   const news = starting.use(startFeedNews({ pool: database.pool, telemetry }));
   const feed = starting.use(startFeedSequencer({ database, clock, telemetry, onGrown: (tenantIds) => news.announce(tenantIds) }));
   const wakeFeed = () => feed.wake();
   starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, concurrency: 2, wakeFeed }));
   starting.use(consumeMessageAccepted({ database, log, concurrency: 1, wakeFeed }));
-  const sequencer = starting.use(startSequencer({ database, logger }));
+  const sequencer = starting.use(startSequencer({ database, logger, kafkaBrokers: config.kafkaBrokers }));
   await sequencer.ready;
 
   const mime = starting.use(createMimeFreezer());
