@@ -5,6 +5,10 @@
 //   2. claim, in the transaction: whoever holds the advisory lock of a key is the one that runs; nobody waits for it.
 //   3. store, in the same transaction.
 //
+// Whoever has the answer ready before the claim may do it all in the one statement that has the effect: take `lockOf` with
+// pg_try_advisory_xact_lock, insert the record ON CONFLICT DO NOTHING, and have the effect only where the record was inserted. The lock
+// keeps away those who would have to be waited for, and the conflict sees what was committed after the statement's snapshot.
+//
 // Batches throughout: a group commit claims and stores the keys of many requests in one statement each.
 import { createHash } from 'node:crypto';
 import type pg from 'pg';
@@ -78,7 +82,7 @@ export async function findRecord(on: Queryable, request: IdempotencyRequest, now
  */
 export async function claim(client: pg.PoolClient, requests: IdempotencyRequest[], now = new Date()): Promise<IdempotencyClaim[]> {
   if (requests.length === 0) return [];
-  const lockKeys = requests.map(lockKey);
+  const lockKeys = requests.map((request) => lockOf(request).toString());
   const wanted = [...new Set(lockKeys)].sort();
   const { rows } = await client.query<{ key: string; had: boolean }>(
     'SELECT key::text, pg_try_advisory_xact_lock(key) AS had FROM unnest($1::bigint[]) AS key',
@@ -141,9 +145,12 @@ function columns(requests: IdempotencyRequest[]): [string[], string[], string[]]
   return [requests.map((one) => one.tenantId), requests.map((one) => one.operation), requests.map((one) => one.key)];
 }
 
-/** 64 bits of a hash as the signed number that PostgreSQL takes; the operation keeps the services apart, which share one lock space. */
-function lockKey({ tenantId, operation, key }: IdempotencyRequest): string {
-  return requestHash('idempotency', tenantId.toLowerCase(), operation, key).readBigInt64BE().toString();
+/**
+ * The advisory lock of a key: 64 bits of a hash as the signed number that PostgreSQL takes; the operation keeps the services apart, which
+ * share one lock space.
+ */
+export function lockOf({ tenantId, operation, key }: Omit<IdempotencyRequest, 'requestHash'>): bigint {
+  return requestHash('idempotency', tenantId.toLowerCase(), operation, key).readBigInt64BE();
 }
 
 function compare(a: string, b: string): number {

@@ -38,6 +38,44 @@ export function outboxEvent<E>(event: OutboxEvent<E>): OutboxEvent<unknown> {
   return event as OutboxEvent<unknown>;
 }
 
+/** The columns of the rows that an append writes, in the order of its events. */
+export interface OutboxRows {
+  readonly ids: string[];
+  readonly topics: string[];
+  readonly shards: number[];
+  readonly keys: string[];
+  readonly payloads: Uint8Array[];
+  readonly traceparents: string[];
+}
+
+/**
+ * The rows that tell these events, for an owner that writes them in one statement together with what they tell; everybody else takes
+ * `appendOutbox`. Ends the producer spans. Throws RecordTooLargeError.
+ */
+export function outboxRows<E>(events: readonly OutboxEvent<E>[]): OutboxRows {
+  const rows: OutboxRows = { ids: [], topics: [], shards: [], keys: [], payloads: [], traceparents: [] };
+  for (const { topic, event } of events) {
+    if (topic.owner !== events[0]?.topic.owner)
+      throw new TypeError(`one append can't tell events of ${events[0]?.topic.owner} and of ${topic.owner}`);
+    const key = topic.key(event);
+    const payload = topic.codec.encode(event).finish();
+    const sizeBytes = payload.byteLength + Buffer.byteLength(key);
+    if (sizeBytes > RECORD_LIMIT_BYTES) throw new RecordTooLargeError(topic.name, sizeBytes);
+    rows.ids.push(newUuid());
+    rows.topics.push(topic.name);
+    rows.shards.push(partitionOf(key, topic.partitions));
+    rows.keys.push(key);
+    rows.payloads.push(payload);
+  }
+  for (const [index, { topic, traceparent }] of events.entries()) {
+    const parent = traceparent === undefined ? undefined : contextFrom(traceparent);
+    const span = publishSpan(topic, rows.ids[index]!, parent);
+    span.end();
+    rows.traceparents.push(traceparentOf(span) ?? '');
+  }
+  return rows;
+}
+
 /**
  * Adds events to the owner's outbox: one statement on the caller's connection, inside the caller's transaction, in the order given.
  * Append after the row locks that order two transactions about the same key, so that their events are in that order too.
@@ -46,37 +84,13 @@ export function outboxEvent<E>(event: OutboxEvent<E>): OutboxEvent<unknown> {
 export async function appendOutbox<E>(client: Pick<ClientBase, 'query'>, events: readonly OutboxEvent<E>[]): Promise<void> {
   const [first] = events;
   if (first === undefined) return;
-  const { owner } = first.topic;
-  const ids: string[] = [];
-  const names: string[] = [];
-  const shards: number[] = [];
-  const keys: string[] = [];
-  const payloads: Uint8Array[] = [];
-  const sizes: number[] = [];
-  for (const { topic, event } of events) {
-    if (topic.owner !== owner) throw new TypeError(`one append can't tell events of ${owner} and of ${topic.owner}`);
-    const key = topic.key(event);
-    const payload = topic.codec.encode(event).finish();
-    const sizeBytes = payload.byteLength + Buffer.byteLength(key);
-    if (sizeBytes > RECORD_LIMIT_BYTES) throw new RecordTooLargeError(topic.name, sizeBytes);
-    ids.push(newUuid());
-    names.push(topic.name);
-    shards.push(partitionOf(key, topic.partitions));
-    keys.push(key);
-    payloads.push(payload);
-    sizes.push(payload.byteLength);
-  }
-  const traceparents = events.map(({ topic, traceparent }, index) => {
-    const parent = traceparent === undefined ? undefined : contextFrom(traceparent);
-    const span = publishSpan(topic, ids[index]!, parent);
-    span.end();
-    return traceparentOf(span) ?? '';
-  });
+  const { ids, topics, shards, keys, payloads, traceparents } = outboxRows(events);
+  const sizes = payloads.map((payload) => payload.byteLength);
   const schema = schemaOf(first.topic);
   await client.query({
     name: `outbox-append-${schema}`,
     text: appendTo(schema),
-    values: [ids, names, shards, keys, Buffer.concat(payloads), sizes, traceparents],
+    values: [ids, topics, shards, keys, Buffer.concat(payloads), sizes, traceparents],
   });
 }
 

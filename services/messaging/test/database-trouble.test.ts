@@ -22,7 +22,7 @@ after(async () => {
   await proxy[Symbol.asyncDispose]();
 });
 
-describe('a connection lost during COMMIT', () => {
+describe('a connection lost during the commit', () => {
   it('after the server has committed: the message is found, and accepted', async () => {
     proxy.breakNextCommit('after');
     const message = outgoing();
@@ -45,14 +45,41 @@ describe('a connection lost during COMMIT', () => {
     assert.equal((await world.outboxOf(message.id)).length, 1);
   });
 
-  it('with an idempotency key: asking again gives the answer, once', async () => {
-    proxy.breakNextCommit('after');
-    const message = outgoing();
-    const key = { idempotencyKey: 'k1', requestSha256: hashOf('x') };
-    const first = await world.accept(message, key);
-    assert.deepEqual(await world.accept(message, key), first);
-    assert.equal((await world.accept(outgoing(), key)).replayed, true);
+  it('while the server is at it: the message is found as soon as it is there', async () => {
+    const brokenBefore = proxy.broken;
+    const lock = await world.database.pool.connect();
+    try {
+      await lock.query('BEGIN');
+      await lock.query('LOCK TABLE content IN EXCLUSIVE MODE');
+      proxy.breakNextCommit('during');
+      const message = outgoing();
+      const answer = world.acceptOne(message);
+      await waitFor(() => (proxy.broken > brokenBefore ? true : undefined), { what: 'the connection to be broken' });
+      assert.equal((await world.outboxOf(message.id)).length, 0);
+      await lock.query('ROLLBACK');
+      assert.equal((await answer).id, message.id);
+      assert.equal((await world.outboxOf(message.id)).length, 1);
+    } finally {
+      lock.release(true);
+    }
   });
+
+  for (const [keys, item] of [
+    ['an idempotency key', {}],
+    ['several idempotency keys', { idempotencyKey: 'k1-item', requestSha256: hashOf('item') }],
+  ] as const) {
+    it(`with ${keys}: asking again gives the answer, once`, async () => {
+      const brokenBefore = proxy.broken;
+      proxy.breakNextCommit('after');
+      const message = { ...outgoing(), ...item };
+      const key = { idempotencyKey: `k1 ${keys}`, requestSha256: hashOf('x') };
+      const first = await world.accept(message, key);
+      assert.equal(proxy.broken, brokenBefore + 1);
+      assert.deepEqual(await world.accept(message, key), first);
+      assert.equal((await world.accept({ ...outgoing(), ...item }, key)).replayed, true);
+      assert.equal((await world.outboxOf(message.id)).length, 1);
+    });
+  }
 
   it('of many requests together: each is answered by what is there', async () => {
     for (const when of ['after', 'before'] as const) {

@@ -1,5 +1,6 @@
-// A TCP proxy in front of PostgreSQL that can go away, or break a connection at its COMMIT: before the server hears it, or after the server
-// has done it and before the client hears of it. Only transactions that accept messages are broken, so that the rest goes on.
+// A TCP proxy in front of PostgreSQL that can go away, or break a connection at its commit: before the server hears of it, while the server
+// does it, or after the server has done it and before the client hears of it. Broken are connections that accept messages, so that the
+// rest goes on. They commit by the one statement that writes messages, or, with several idempotency keys, by COMMIT.
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net';
 
@@ -7,7 +8,7 @@ export interface PostgresProxy extends AsyncDisposable {
   /** The given URL through the proxy. */
   url: string;
   /** Breaks the next connection that commits messages. */
-  breakNextCommit(when: 'before' | 'after'): void;
+  breakNextCommit(when: 'before' | 'during' | 'after'): void;
   /** How many were broken so. */
   readonly broken: number;
   /** Refuses connections and breaks those there are, until `up`. */
@@ -16,18 +17,23 @@ export interface PostgresProxy extends AsyncDisposable {
 }
 
 // A simple query: type, length of what follows, text.
+const beginMessage = Buffer.from('Q\0\0\0\x0aBEGIN\0', 'latin1');
 const commitMessage = Buffer.from('Q\0\0\0\x0bCOMMIT\0', 'latin1');
-const commitAnswer = Buffer.from('C\0\0\0\x0bCOMMIT\0', 'latin1');
+// The name of the prepared statement, as its Bind has it.
+const statementName = Buffer.from('\0accept-messages\0', 'latin1');
+// Ready for the next query, and in no transaction.
+const committed = Buffer.from('Z\0\0\0\x05I', 'latin1');
 
 export async function startPostgresProxy(databaseUrl: string): Promise<PostgresProxy> {
   const target = new URL(databaseUrl);
   const sockets = new Set<Socket>();
-  let armed: 'before' | 'after' | undefined;
+  let armed: 'before' | 'during' | 'after' | undefined;
   let broken = 0;
 
   const server = createServer((client) => {
     const upstream = connect(Number(target.port), target.hostname);
     let accepts = false;
+    let inTransaction = false;
     let breakAtAnswer = false;
     const end = () => {
       client.destroy();
@@ -35,26 +41,30 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     };
     for (const socket of [client, upstream]) {
       sockets.add(socket);
-      socket.on('error', end).on('close', () => {
-        sockets.delete(socket);
-        end();
-      });
+      socket
+        .on('error', end)
+        .on('close', () => sockets.delete(socket))
+        .on('close', end);
     }
     client.on('data', (data) => {
-      accepts ||= data.includes('accept-messages');
-      if (data.includes(commitMessage)) {
-        if (accepts && armed !== undefined) {
-          broken++;
-          breakAtAnswer = armed === 'after';
-          armed = undefined;
-          if (!breakAtAnswer) return end();
-        }
-        accepts = false;
+      const writes = data.includes(statementName);
+      accepts ||= writes;
+      if (data.includes(beginMessage)) inTransaction = true;
+      const commits = inTransaction ? data.includes(commitMessage) : writes;
+      if (accepts && armed !== undefined && commits) {
+        broken++;
+        const when = armed;
+        armed = undefined;
+        if (when === 'before') return end();
+        breakAtAnswer = true;
+        // The server's end stays until it has answered: it works on and doesn't know yet that nobody listens.
+        if (when === 'during') client.off('close', end).destroy();
       }
+      if (data.includes(commitMessage)) inTransaction = false;
       upstream.write(data);
     });
     upstream.on('data', (data) => {
-      if (breakAtAnswer && data.includes(commitAnswer)) return end();
+      if (breakAtAnswer && data.includes(committed)) return end();
       client.write(data);
     });
   });

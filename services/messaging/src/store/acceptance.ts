@@ -1,12 +1,24 @@
-// Writes accepted messages: the one transaction that several requests share. Whatever the number of messages it is one statement for
-// messages, recipients and content, one for the outbox, and two for idempotency keys where there are any.
+// Writes accepted messages, those of several requests in one transaction. Whatever their number, messages, recipients, content and events
+// are one statement. A request of at most one idempotency key needs no other: its record is part of the statement, and if the key can't
+// be had, nothing of the request is written. Who holds what of several keys has to be known first, in a transaction of more steps.
 import type { Database } from '@maildoot/db/database';
-import { claim, type IdempotencyClaim, type IdempotencyRequest, store } from '@maildoot/db/idempotency';
-import { appendOutbox } from '@maildoot/events/outbox';
-import { messageAccepted } from '@maildoot/events/topics';
+import { claim, type IdempotencyClaim, type IdempotencyRequest, idempotencyLifetimeMs, lockOf, store } from '@maildoot/db/idempotency';
+import { runStatement } from '@maildoot/db/statement';
+import { outboxRows } from '@maildoot/events/outbox';
+import { messageAccepted, schemaOf } from '@maildoot/events/topics';
 import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
-import type pg from 'pg';
-import { booleanArray, byteaArray, integerArray, jsonbArray, smallintArray, textArray, timestampArray, uuidArray } from './binary-array.ts';
+import pg from 'pg';
+import {
+  bigintArray,
+  booleanArray,
+  byteaArray,
+  integerArray,
+  jsonbArray,
+  smallintArray,
+  textArray,
+  timestampArray,
+  uuidArray,
+} from './binary-array.ts';
 
 export interface NewRecipient {
   number: number;
@@ -41,9 +53,9 @@ export interface NewMessage {
 
 /** What one request wants written. */
 export interface Acceptance<Answer> {
-  /** The idempotency keys it runs under; none is usual. */
+  /** The idempotency keys it runs under: none, one of the request, or those of its items too. */
   keys: readonly IdempotencyRequest[];
-  /** Called in the transaction, when it is known what became of the keys. An Error concerns this request alone. */
+  /** What is written and answered, when it is known what became of the keys. An Error concerns this request alone. */
   decide(claims: readonly IdempotencyClaim[]): Decision<Answer> | Error;
 }
 
@@ -54,8 +66,38 @@ export interface Decision<Answer> {
   answer: Answer;
 }
 
-/** Commits a group of requests in one transaction; an answer or an Error for each, in order. */
-export async function commitAcceptances<Answer>(
+/** The key of the request is another's: held at this moment, or with a record already. Nothing of the request was written. */
+export const keyTaken = Symbol('the idempotency key is taken');
+
+/**
+ * Commits a group of requests of at most one key each, no key twice, as one statement. What is taken for granted, that each gets its key,
+ * is checked by the statement itself; those that don't get theirs are answered `keyTaken`, and `commitWithClaims` finds out why.
+ */
+export async function commitAtOnce<Answer>(
+  database: Database,
+  group: readonly Acceptance<Answer>[],
+  now: Date,
+): Promise<(Answer | typeof keyTaken | Error)[]> {
+  const decisions = group.map((one) => one.decide(one.keys.map(() => ({ outcome: 'claimed' }))));
+  const keyed: Keyed[] = [];
+  const messages: Written[] = [];
+  for (const [request, decision] of decisions.entries()) {
+    if (decision instanceof Error) continue;
+    const [answer] = decision.answers;
+    if (answer !== undefined) keyed.push({ request, ...answer });
+    for (const message of decision.messages) messages.push({ ...message, condition: answer === undefined ? always : request });
+  }
+  const { rows } = await runStatement<{ request: number }>(database.pool, writing(messages, keyed, now));
+  const held = new Set(rows.map((row) => row.request));
+  const refused = new Set(keyed.map(({ request }) => request).filter((request) => !held.has(request)));
+  return decisions.map((decision, request) => {
+    if (decision instanceof Error) return decision;
+    return refused.has(request) ? keyTaken : decision.answer;
+  });
+}
+
+/** Commits a group of requests in one transaction, after what became of their keys; an answer or an Error for each, in order. */
+export async function commitWithClaims<Answer>(
   database: Database,
   group: readonly Acceptance<Answer>[],
   now: Date,
@@ -66,24 +108,19 @@ export async function commitAcceptances<Answer>(
       group.flatMap((one) => one.keys),
       now,
     );
-    let taken = 0;
+    let used = 0;
     const decisions = group.map((one) => {
-      const own = claims.slice(taken, taken + one.keys.length);
-      taken += own.length;
+      const own = claims.slice(used, used + one.keys.length);
+      used += own.length;
       return one.decide(own);
     });
     const agreed = decisions.filter((decision): decision is Decision<Answer> => !(decision instanceof Error));
-    // Two replicas that retry the same ids in opposite order would deadlock.
-    const messages = agreed.flatMap((decision) => decision.messages).sort((a, b) => (a.id < b.id ? -1 : 1));
-    await insertMessages(client, messages);
+    const messages = agreed.flatMap((decision) => decision.messages.map((message) => ({ ...message, condition: always })));
+    if (messages.length > 0) await client.query(writing(messages, [], now));
     await store(
       client,
       agreed.flatMap((decision) => decision.answers),
       now,
-    );
-    await appendOutbox(
-      client,
-      messages.map(({ event, traceparent }) => ({ topic: messageAccepted, event, traceparent })),
     );
     return decisions.map((decision) => (decision instanceof Error ? decision : decision.answer));
   });
@@ -98,16 +135,36 @@ export async function findAccepted(pool: pg.Pool, tenantId: string, ids: readonl
   return new Set(rows.map((row) => row.id));
 }
 
-async function insertMessages(client: pg.PoolClient, messages: readonly NewMessage[]): Promise<void> {
-  if (messages.length === 0) return;
-  const column = <T>(of: (message: NewMessage) => T) => messages.map(of);
+/** A record to be made for the only key of a request; `request` is its place in the group. */
+type Keyed = IdempotencyRequest & { request: number; response: Uint8Array };
+
+/** A message, and the request whose key has to be had for it to be written. */
+type Written = NewMessage & { condition: number };
+const always = -1;
+
+/** The statement that writes messages with all that belongs to them, and returns which requests got their key. */
+function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Date): pg.QueryConfig {
+  // Two replicas that retry the same ids in opposite order would deadlock.
+  const messages = unsorted.toSorted((a, b) => (a.id < b.id ? -1 : 1));
+  const column = <T>(of: (message: Written) => T) => messages.map(of);
   const recipients = messages.flatMap((message) => message.recipients.map((recipient) => ({ message, recipient })));
   const chunks = messages.flatMap((message) => message.chunks.map((data, chunk) => ({ message, chunk, data })));
-  await client.query({
-    // Prepared once per connection: PostgreSQL plans it 0.3 ms at a time otherwise.
+  const events = outboxRows(messages.map(({ event, traceparent }) => ({ topic: messageAccepted, event, traceparent })));
+  return {
+    // Prepared once per connection: PostgreSQL plans it half a millisecond at a time otherwise.
     name: 'accept-messages',
-    text: insertSql,
+    text: writingSql,
     values: [
+      smallintArray(keyed.map((one) => one.request)),
+      bigintArray(keyed.map(lockOf)),
+      uuidArray(keyed.map((one) => one.tenantId)),
+      textArray(keyed.map((one) => one.operation)),
+      textArray(keyed.map((one) => one.key)),
+      byteaArray(keyed.map((one) => one.requestHash)),
+      byteaArray(keyed.map((one) => one.response)),
+      now,
+      new Date(now.getTime() + idempotencyLifetimeMs),
+      smallintArray(column((one) => one.condition)),
       uuidArray(column((one) => one.id)),
       uuidArray(column((one) => one.tenantId)),
       uuidArray(column((one) => one.batchId)),
@@ -123,6 +180,7 @@ async function insertMessages(client: pg.PoolClient, messages: readonly NewMessa
       timestampArray(column((one) => one.sendAt)),
       integerArray(column((one) => one.sizeBytes)),
       booleanArray(column((one) => one.captured)),
+      smallintArray(recipients.map(({ message }) => message.condition)),
       uuidArray(recipients.map(({ message }) => message.id)),
       smallintArray(recipients.map(({ recipient }) => recipient.number)),
       uuidArray(recipients.map(({ message }) => message.tenantId)),
@@ -130,31 +188,64 @@ async function insertMessages(client: pg.PoolClient, messages: readonly NewMessa
       textArray(recipients.map(({ recipient }) => recipient.email)),
       textArray(recipients.map(({ recipient }) => recipient.name)),
       smallintArray(recipients.map(({ message }) => message.recipientStatus)),
+      smallintArray(chunks.map(({ message }) => message.condition)),
       uuidArray(chunks.map(({ message }) => message.id)),
       smallintArray(chunks.map(({ chunk }) => chunk)),
       uuidArray(chunks.map(({ message }) => message.tenantId)),
       booleanArray(chunks.map(({ message, chunk }) => chunk === message.chunks.length - 1)),
       byteaArray(chunks.map(({ data }) => data)),
+      uuidArray(events.ids),
+      textArray(events.topics),
+      smallintArray(events.shards),
+      textArray(events.keys),
+      byteaArray(events.payloads),
+      textArray(events.traceparents),
     ],
-  });
+  };
 }
 
-const insertSql = `
-  WITH messages AS (
+// Columns that stand for another row's condition are compared with the requests that got their key. `kept` sees records that were committed
+// after this statement's snapshot, as every ON CONFLICT does, and waits for nobody: whoever is inserting the same key has the lock.
+const writingSql = `
+  WITH locked AS MATERIALIZED (
+    SELECT request, tenant_id, operation, key, request_hash, response
+    FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
+      AS asked (request, lock, tenant_id, operation, key, request_hash, response)
+    WHERE pg_try_advisory_xact_lock(lock)
+  ), kept AS (
+    INSERT INTO idempotency_record (tenant_id, operation, key, request_hash, response, created_at, expires_at)
+    SELECT tenant_id, operation, key, request_hash, response, $8::timestamptz, $9::timestamptz FROM locked
+    ON CONFLICT (tenant_id, operation, key) DO NOTHING
+    RETURNING tenant_id, operation, key
+  ), held AS MATERIALIZED (
+    SELECT request FROM locked JOIN kept USING (tenant_id, operation, key)
+  ), messages AS (
     INSERT INTO message (id, tenant_id, batch_id, status, status_counts, from_email, from_name, reply_to, subject, tags, metadata, send_at,
                          size_bytes, captured)
     SELECT id, tenant_id, batch_id, status, status_counts::smallint[], from_email, from_name, reply_to, subject, tags, metadata, send_at,
            size_bytes, captured
-    FROM unnest($1::uuid[], $2::uuid[], $3::uuid[], $4::smallint[], $5::text[], $6::text[], $7::text[], $8::jsonb[], $9::text[],
-                $10::jsonb[], $11::jsonb[], $12::timestamptz[], $13::integer[], $14::boolean[])
-      AS new (id, tenant_id, batch_id, status, status_counts, from_email, from_name, reply_to, subject, tags, metadata, send_at,
+    FROM unnest($10::smallint[], $11::uuid[], $12::uuid[], $13::uuid[], $14::smallint[], $15::text[], $16::text[], $17::text[],
+                $18::jsonb[], $19::text[], $20::jsonb[], $21::jsonb[], $22::timestamptz[], $23::integer[], $24::boolean[])
+      AS new (condition, id, tenant_id, batch_id, status, status_counts, from_email, from_name, reply_to, subject, tags, metadata, send_at,
               size_bytes, captured)
+    WHERE condition = ${always} OR condition IN (SELECT request FROM held)
   ), recipients AS (
     INSERT INTO recipient (message_id, number, tenant_id, kind, email, name, status, attempts)
     SELECT message_id, number, tenant_id, kind, email, name, status, 0
-    FROM unnest($15::uuid[], $16::smallint[], $17::uuid[], $18::smallint[], $19::text[], $20::text[], $21::smallint[])
-      AS new (message_id, number, tenant_id, kind, email, name, status)
+    FROM unnest($25::smallint[], $26::uuid[], $27::smallint[], $28::uuid[], $29::smallint[], $30::text[], $31::text[], $32::smallint[])
+      AS new (condition, message_id, number, tenant_id, kind, email, name, status)
+    WHERE condition = ${always} OR condition IN (SELECT request FROM held)
+  ), contents AS (
+    INSERT INTO content (message_id, chunk, tenant_id, last, data)
+    SELECT message_id, chunk, tenant_id, last, data
+    FROM unnest($33::smallint[], $34::uuid[], $35::smallint[], $36::uuid[], $37::boolean[], $38::bytea[])
+      AS new (condition, message_id, chunk, tenant_id, last, data)
+    WHERE condition = ${always} OR condition IN (SELECT request FROM held)
+  ), events AS (
+    INSERT INTO ${pg.escapeIdentifier(schemaOf(messageAccepted))}.outbox (id, topic, shard, key, payload, traceparent)
+    SELECT id, topic, shard, key, payload, traceparent
+    FROM unnest($10::smallint[], $39::uuid[], $40::text[], $41::smallint[], $42::text[], $43::bytea[], $44::text[])
+      AS new (condition, id, topic, shard, key, payload, traceparent)
+    WHERE condition = ${always} OR condition IN (SELECT request FROM held)
   )
-  INSERT INTO content (message_id, chunk, tenant_id, last, data)
-  SELECT message_id, chunk, tenant_id, last, data
-  FROM unnest($22::uuid[], $23::smallint[], $24::uuid[], $25::boolean[], $26::bytea[]) AS new (message_id, chunk, tenant_id, last, data)`;
+  SELECT request FROM held`;

@@ -62,6 +62,12 @@ export const smallintArray = arrayOf<number>({ oid: 21, size: () => 2, write: (b
 
 export const integerArray = arrayOf<number>({ oid: 23, size: () => 4, write: (buffer, at, value) => void buffer.writeInt32BE(value, at) });
 
+export const bigintArray = arrayOf<bigint>({
+  oid: 20,
+  size: () => 8,
+  write: (buffer, at, value) => void buffer.writeBigInt64BE(value, at),
+});
+
 export const booleanArray = arrayOf<boolean>({
   oid: 16,
   size: () => 1,

@@ -1,0 +1,52 @@
+// The idempotency keys of AcceptMessages: one of the request as a whole, one of each item; and what a key that was used before makes of them.
+import type { IdempotencyClaim, IdempotencyFinding, IdempotencyRequest } from '@maildoot/db/idempotency';
+import { type AcceptMessagesRequest, AcceptResult, type OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { RpcError } from '@maildoot/rpc/errors';
+import { errors } from './errors.ts';
+
+export const maxKeyChars = 255;
+
+export function isBadKey(key: string): boolean {
+  return key !== '' && (key.length > maxKeyChars || /\p{Cc}/u.test(key));
+}
+
+/** None or one. */
+export function requestKeys(request: AcceptMessagesRequest, tenantId: string): IdempotencyRequest[] {
+  if (request.idempotencyKey === '') return [];
+  return [{ tenantId, operation: 'messages', key: request.idempotencyKey, requestHash: request.requestSha256 }];
+}
+
+export function itemKey(
+  { idempotencyKey: key, requestSha256: requestHash }: OutgoingMessage,
+  tenantId: string,
+): IdempotencyRequest | undefined {
+  return key === '' ? undefined : { tenantId, operation: 'messages.item', key, requestHash };
+}
+
+/** What an item's key makes of it; undefined = it is to be worked on. */
+export function settledBy(found: IdempotencyFinding | IdempotencyClaim): AcceptResult | undefined {
+  switch (found.outcome) {
+    case 'replay':
+      return AcceptResult.decode(found.response);
+    case 'mismatch':
+      return { result: { $case: 'error', value: mismatch().detail } };
+    case 'in_progress':
+      return { result: { $case: 'error', value: inProgress().detail } };
+    case 'absent':
+    case 'claimed':
+      return undefined;
+    default:
+      return found satisfies never;
+  }
+}
+
+export function mismatch(): RpcError {
+  return errors.IDEMPOTENCY_MISMATCH({ message: 'This idempotency key was used with another request. Use a new key for a new request.' });
+}
+
+export function inProgress(): RpcError {
+  return errors.IDEMPOTENCY_IN_PROGRESS({
+    message: 'The first request with this idempotency key is still running. Try again shortly.',
+    retryAfterMs: 1000,
+  });
+}
