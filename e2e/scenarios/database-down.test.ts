@@ -1,0 +1,262 @@
+/**
+ * PostgreSQL is killed under load, and later stands still without a word. Each time: every operation of the API answers 503 with Retry-After
+ * within a second, /healthz names the database while /readyz stays, all is well again by itself when it is back, what was acknowledged
+ * is delivered, and what was answered 503 happened wholly or not at all.
+ *
+ * OUTAGE_SECONDS says how long it is away each time; 5 by default.
+ */
+import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { type TestContext, test } from 'node:test';
+import { setTimeout as delay } from 'node:timers/promises';
+import { type EmbeddedPostgres, startEmbeddedPostgres } from '@maildoot/db/embedded-postgres';
+import { waitFor } from '@maildoot/testkit/wait';
+import { type Call, type Platform, startPlatform } from '../platform.ts';
+
+const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 5) * 1000;
+const ANSWERED_WITHIN_MS = 1000;
+/** Of a server that hangs, the first who ask are told after the 750 ms that it takes to know, the tick of a busy machine and their own way. */
+const FIRST_ANSWERED_WITHIN_MS = 2000;
+const BACK_WITHIN_MS = 15_000;
+
+interface Operation {
+  method: string;
+  path: string;
+  body?: unknown;
+}
+
+test(`a database that is killed, and one that hangs, for ${OUTAGE_MS / 1000} s each`, async (t) => {
+  const directory = await mkdtemp(join(tmpdir(), 'maildoot-outage-'));
+  let postgres = await startEmbeddedPostgres({ directory, maxConnections: 300 });
+  const port = Number(new URL(postgres.url).port);
+  const platform = await startPlatform({ env: { DATABASE_URL: postgres.url, RETRY_SCHEDULE: '1,1,1,2,2,2,5,5,5' } });
+  try {
+    const operations = await everyOperation(platform.call);
+
+    await t.test('killed', async (t) => {
+      const load = startLoad(platform.call, 'killed');
+      await load.until(20);
+      process.kill(postgres.pid, 'SIGKILL');
+      await postgres.exited;
+      await outage(platform, operations, t, ANSWERED_WITHIN_MS);
+      await postgres[Symbol.asyncDispose]();
+      postgres = await startEmbeddedPostgres({ directory, maxConnections: 300, port });
+      await back(platform, operations, t);
+      await reconcile(platform.call, await load.stop(), t);
+    });
+
+    await t.test('hanging', async (t) => {
+      const load = startLoad(platform.call, 'hanging');
+      await load.until(20);
+      const pids = processesOf(postgres);
+      for (const pid of pids) signal(pid, 'SIGSTOP');
+      try {
+        await outage(platform, operations, t, FIRST_ANSWERED_WITHIN_MS);
+      } finally {
+        for (const pid of pids) signal(pid, 'SIGCONT');
+      }
+      await back(platform, operations, t);
+      await reconcile(platform.call, await load.stop(), t);
+    });
+  } finally {
+    await platform[Symbol.asyncDispose]();
+    await postgres[Symbol.asyncDispose]();
+    await rm(directory, { recursive: true, force: true });
+  }
+});
+
+/** All operations that need the database, one call each; a new one on a new kind of thing fails here until it is given one. */
+async function everyOperation(call: Call): Promise<Operation[]> {
+  const message = { from: 'a@down.example', to: 'b@example.org', subject: 'Before', text: 'Hello' };
+  const sent = await call<{ id: string }>('POST', '/v1/messages', message);
+  assert.equal(sent.status, 202, JSON.stringify(sent.body));
+  const mail = await call<{ data: { id: string }[] }>('GET', `/v1/test/inbox?message_id=${sent.body.id}&wait=20`);
+  const domain = await call('POST', '/v1/user-settings/domains', { domain: 'down.example' });
+  assert.equal(domain.status, 201, JSON.stringify(domain.body));
+  const key = await call<{ id: string }>('POST', '/v1/api-keys', { name: 'to be revoked', scope: 'read' });
+  const things: Record<string, string | undefined> = {
+    '/v1/messages/{id}': sent.body.id,
+    '/v1/api-keys/{id}': key.body.id,
+    '/v1/user-settings/domains/{domain}': 'down.example',
+    '/v1/test/inbox/{id}': mail.body.data[0]?.id,
+  };
+  const bodies: Record<string, unknown> = {
+    '/v1/messages': { ...message, subject: 'From the rounds' },
+    '/v1/api-keys': { name: 'from the rounds', scope: 'read' },
+    '/v1/user-settings/domains': { domain: 'another.example' },
+  };
+  const { body } = await call<{ paths: Record<string, Record<string, { security?: unknown[] }>> }>('GET', '/v1/openapi.json');
+  const operations = Object.entries(body.paths).flatMap(([path, item]) =>
+    Object.entries(item)
+      .filter(([, { security }]) => security === undefined || security.length > 0)
+      .map(([method]): Operation => {
+        const full = path.startsWith('/v1') ? path : `/v1${path}`;
+        const [prefix, id] = Object.entries(things).find(([start]) => full.startsWith(start)) ?? [];
+        const asked = prefix === undefined ? full : full.replace(prefix, prefix.replace(/\{[^}]+\}/, id ?? ''));
+        assert.doesNotMatch(asked, /[{}]/, `${path}: this scenario knows no such thing yet; add one to its table`);
+        const sends = method === 'post' ? bodies[full] : undefined;
+        return { method: method.toUpperCase(), path: asked, ...(sends === undefined ? {} : { body: sends }) };
+      }),
+  );
+  assert.ok(operations.length >= 14, `only ${operations.length} operations`);
+  return operations;
+}
+
+/** Rounds through all operations until the time is over. The key was checked a moment ago at first, and hasn't been for long at the end. */
+async function outage(platform: Platform, operations: Operation[], t: TestContext, firstWithinMs: number): Promise<void> {
+  const endAt = performance.now() + OUTAGE_MS;
+  let rounds = 0;
+  let longestMs = 0;
+  let firstMs = 0;
+  do {
+    const withinMs = rounds === 0 ? firstWithinMs : ANSWERED_WITHIN_MS;
+    await Promise.all(
+      operations.map(async ({ method, path, body }) => {
+        const askedAt = performance.now();
+        const answer = await platform.call<{ error: { code: string } }>(method, path, body);
+        const tookMs = performance.now() - askedAt;
+        const what = `${method} ${path}, round ${rounds}: ${answer.status} after ${Math.round(tookMs)} ms, ${JSON.stringify(answer.body).slice(0, 300)}`;
+        assert.equal(answer.status, 503, what);
+        assert.equal(answer.body.error.code, 'UNAVAILABLE', what);
+        assert.match(answer.headers.get('retry-after') ?? '', /^[1-9]\d*$/, what);
+        assert.ok(tookMs < withinMs, what);
+        if (rounds === 0) firstMs = Math.max(firstMs, tookMs);
+        else longestMs = Math.max(longestMs, tookMs);
+      }),
+    );
+    for (const service of ['auth', 'messaging', 'delivery', 'domain-provisioning']) {
+      await waitFor(async () => (await healthOf(platform))[`${service}.database`]?.ok === false, { what: `/healthz to name ${service}’s` });
+    }
+    assert.equal((await platform.call('GET', '/readyz')).status, 200);
+    rounds++;
+    await delay(Math.max(0, Math.min(500, endAt - performance.now())));
+  } while (performance.now() < endAt);
+  t.diagnostic(
+    `${operations.length} operations, ${rounds} rounds: 503 within ${Math.round(firstMs)} ms in the first, ${Math.round(longestMs)} ms in the others`,
+  );
+}
+
+async function healthOf({ call }: Platform) {
+  return (await call<{ dependencies: Record<string, { ok: boolean; detail: string | null }> }>('GET', '/healthz')).body.dependencies;
+}
+
+/** Nobody does anything but wait. */
+async function back(platform: Platform, operations: Operation[], t: TestContext): Promise<void> {
+  const startedAt = performance.now();
+  const failing = new Set(operations);
+  while (failing.size > 0) {
+    for (const operation of failing) {
+      const { status } = await platform.call(operation.method, operation.path, operation.body);
+      if (status < 500) failing.delete(operation);
+    }
+    assert.ok(
+      performance.now() - startedAt < BACK_WITHIN_MS,
+      `still failing: ${[...failing].map(({ method, path }) => `${method} ${path}`)}`,
+    );
+    if (failing.size > 0) await delay(50);
+  }
+  t.diagnostic(`every operation answered again ${Math.round(performance.now() - startedAt)} ms after the database was back`);
+  await waitFor(async () => Object.values(await healthOf(platform)).every(({ ok }) => ok), {
+    what: '/healthz to be well',
+    intervalMs: 100,
+  });
+}
+
+interface Sent {
+  subject: string;
+  /** Of the request. */
+  key: string;
+  status: number;
+  id: string | undefined;
+}
+
+/** Four senders that write down what they were told. Each message has a subject of its own; what is refused isn't sent again here. */
+function startLoad(call: Call, name: string) {
+  const sent: Sent[] = [];
+  let running = true;
+  let number = 0;
+  const sender = async () => {
+    while (running) {
+      const subject = `${name} ${number++}`;
+      const answer = await send(call, subject, subject);
+      sent.push({ subject, key: subject, status: answer.status, id: answer.body.id });
+      await delay(answer.status === 202 ? 20 : 150);
+    }
+  };
+  const senders = Array.from({ length: 4 }, sender);
+  return {
+    until: (count: number) => waitFor(() => sent.filter(({ status }) => status === 202).length >= count, { what: `${count} messages` }),
+    async stop() {
+      await waitFor(() => sent.at(-1)?.status === 202, { what: 'sending to work again' });
+      running = false;
+      await Promise.all(senders);
+      return sent;
+    },
+  };
+}
+
+const send = (call: Call, subject: string, key: string) =>
+  call<{ id?: string }>(
+    'POST',
+    '/v1/messages',
+    { from: 'a@down.example', to: 'b@example.org', subject, text: subject },
+    { 'idempotency-key': key },
+  );
+
+async function reconcile(call: Call, sent: Sent[], t: TestContext): Promise<void> {
+  const acknowledged = sent.filter(({ status }) => status === 202);
+  const refused = sent.filter(({ status }) => status === 503);
+  assert.deepEqual(
+    sent.filter((one) => one.status !== 202 && one.status !== 503),
+    [],
+  );
+  assert.ok(refused.length > 0, 'somebody sent while the database was away');
+  // Every other one is asked for again, as the answer said: that gives one message, whatever had become of the first request.
+  const again = refused.filter((_, index) => index % 2 === 0);
+  for (const one of again) {
+    const answer = await send(call, one.subject, one.key);
+    assert.equal(answer.status, 202, one.subject);
+    one.id = answer.body.id;
+  }
+  let kept = 0;
+  for (const one of [...acknowledged, ...again]) await delivered(call, one);
+  for (const { subject } of refused) {
+    const found = (await messagesOf(call, subject)).filter((message) => message.subject === subject);
+    assert.ok(found.length <= 1, `${subject}: there are ${found.length}`);
+    // Wholly or not at all: who is there is delivered.
+    for (const { id } of found) await delivered(call, { subject, id });
+    kept += found.length;
+  }
+  t.diagnostic(
+    `acknowledged ${acknowledged.length}, all delivered; 503 ${refused.length}, of which ${again.length} were sent again, and ${kept - again.length} of the others had been kept`,
+  );
+}
+
+const messagesOf = async (call: Call, subject: string) =>
+  (await call<{ data: { id: string; subject: string }[] }>('GET', `/v1/messages?subject=${encodeURIComponent(subject)}&limit=100`)).body
+    .data;
+
+async function delivered(call: Call, { subject, id }: { subject: string; id: string | undefined }): Promise<void> {
+  await waitFor(async () => (await call<{ status: string }>('GET', `/v1/messages/${id}`)).body.status === 'delivered', {
+    what: `${subject} (${id}) to be delivered`,
+    timeoutMs: 60_000,
+    intervalMs: 50,
+  });
+}
+
+/** The postmaster and everything it has forked. */
+function processesOf({ pid }: EmbeddedPostgres): number[] {
+  const children = execFileSync('ps', ['-o', 'pid=', '--ppid', String(pid)], { encoding: 'utf8' });
+  return [pid, ...children.split('\n').filter(Boolean).map(Number)];
+}
+
+function signal(pid: number, name: NodeJS.Signals): void {
+  try {
+    process.kill(pid, name);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ESRCH') throw error;
+  }
+}
