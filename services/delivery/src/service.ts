@@ -63,6 +63,9 @@ const name = 'delivery';
 export const schema = 'delivery';
 export const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), outboxMigrations];
 
+// Statements are prepared while the tables may still be empty; the plan must fit full ones.
+const planSettings = ['enable_seqscan=off', 'enable_hashjoin=off', 'enable_mergejoin=off', 'plan_cache_mode=force_generic_plan', 'jit=off'];
+
 // Rows held in all lanes together: what memory and the reconciliation are for, beside the limits of each lane.
 const maxHeld = 1_000;
 const contentCacheBytes = 128 << 20;
@@ -102,7 +105,9 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   // ── database ──
   const { databaseUrl: url } = config;
   if (config.migrateAtStart) await migrate({ url, schema, migrations, logger });
-  const database = starting.use(openDatabase({ url, schema, maxConnections: config.databaseConnections, applicationName: name, logger }));
+  const database = starting.use(
+    openDatabase({ url: planned(url), schema, maxConnections: config.databaseConnections, applicationName: name, logger }),
+  );
   starting.use(watchDatabase({ database, url, health, applicationName: name, logger }));
   const prisma = new PrismaClient({ adapter: database.prismaAdapter() });
   starting.defer(() => prisma.$disconnect());
@@ -360,6 +365,15 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   function failing(doing: string): (error: unknown) => void {
     return (error) => telemetry.failed(doing, error);
   }
+}
+
+function planned(url: string): string {
+  const parsed = new URL(url);
+  parsed.searchParams.set(
+    'options',
+    [parsed.searchParams.get('options') ?? '', ...planSettings.map((one) => `-c ${one}`)].join(' ').trim(),
+  );
+  return parsed.href;
 }
 
 /** A ledger partition must stay while a recipient of its messages is still in the queue. */

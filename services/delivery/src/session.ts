@@ -2,12 +2,13 @@
 // what an MTA needs around it: a time limit per phase (RFC 5321 section 4.5.3.2), the stage at which something broke, and the one fact
 // that decides about duplicates: whether the final dot may have left.
 import type { Socket } from 'node:net';
-import { Readable } from 'node:stream';
+import type { Readable } from 'node:stream';
 import { TLSSocket } from 'node:tls';
 import { parseReply, type SmtpReply } from '@maildoot/mail/reply';
 import SMTPConnection, { type SMTPConnectionEnvelope } from 'nodemailer/lib/smtp-connection';
 import type { Stage, Trouble } from './classify.ts';
 import type { TlsPolicy } from './tls-policy.ts';
+import { WireForm } from './wire-form.ts';
 
 /** What `open` needs. The connection is made by the caller: who may be connected to is not decided here. */
 export interface SessionOptions {
@@ -146,6 +147,27 @@ export async function openSession(options: SessionOptions): Promise<Session> {
   return new Session(connection, facts, limits);
 }
 
+// What nodemailer declares no type for. Its version is pinned.
+interface Inside {
+  _socket: Socket;
+  _responseActions: ((reply: string) => void)[];
+  _actionSMTPStream(reply: string, callback: (error: Error | null, reply?: string) => void): void;
+  _createSendStream(callback: (error: Error | null, reply?: string) => void): { outByteCount: number };
+}
+
+function socketOf(connection: SMTPConnection): Socket {
+  return (connection as unknown as Inside)._socket;
+}
+
+/** In place of the streams that would write the message: only the answer to the dot is waited for, MessageWriter writes. */
+function writeItself(connection: SMTPConnection): void {
+  const inside = connection as unknown as Inside;
+  inside._createSendStream = (callback) => {
+    inside._responseActions.push((reply) => inside._actionSMTPStream(reply, callback));
+    return { outByteCount: 0 };
+  };
+}
+
 export class Session {
   readonly facts: SessionFacts;
   /** Transactions made in it. */
@@ -166,6 +188,7 @@ export class Session {
     this.facts = facts;
     // nodemailer says this nowhere else, and sends such addresses bare where the server can't take them.
     this.hasSmtpUtf8 = (connection as unknown as { _supportedExtensions: string[] })._supportedExtensions.includes('SMTPUTF8');
+    writeItself(connection);
     connection.on('error', () => {
       this.#broken = true;
     });
@@ -245,7 +268,7 @@ export class Session {
         const stage = progress.stage === 'envelope' ? 'mail' : progress.stage;
         ended.resolve({ kind: 'failed', trouble: { kind: 'lost', stage, detail: `the connection to ${this.facts.host} was lost` } });
       });
-    const message = new MessageStream(transaction, {
+    const message = new MessageWriter(transaction, socketOf(this.#connection), {
       body: () => {
         progress.stage = 'body';
         timer.start('body', this.#limits.blockMs);
@@ -260,7 +283,7 @@ export class Session {
         this.destroy();
       },
     });
-    this.#connection.send(envelope, message, (error, info) => {
+    this.#connection.send(envelope, message as unknown as Readable, (error, info) => {
       // A reply that came while the message was still on its way (nobody may answer before the dot, some do): the rest of it would be
       // taken for commands.
       if (progress.stage === 'body') this.destroy();
@@ -280,7 +303,7 @@ export class Session {
     timer.stop();
     this.#abandon = undefined;
     this.#onEnd = undefined;
-    if (!message.destroyed) message.destroy();
+    message.destroy();
     const books = envelope as Partial<SMTPConnectionEnvelope>;
     const refused = refusals(transaction.recipients, books);
     const answered = (books.accepted?.length ?? 0) + (books.rejected?.length ?? 0) > 0;
@@ -315,54 +338,82 @@ export class Session {
   }
 }
 
-/** The message as nodemailer reads it. It asks for the first piece when the server has said 354, and for the end when all is written. */
-class MessageStream extends Readable {
-  readonly #pieces: Iterator<Buffer>;
+/**
+ * The message as nodemailer takes it: something with pipe(), which it calls when the server has said 354. Its own way from there is two
+ * streams that look at every byte twice and write the dot by itself; this writes to the socket, the usual message and its dot at once.
+ */
+class MessageWriter {
   readonly #transaction: Transaction;
+  readonly #socket: Socket;
   readonly #phases: { body(): void; dot(): void; withheld(): void };
-  #begun = false;
+  #over = false;
 
-  constructor(transaction: Transaction, phases: { body(): void; dot(): void; withheld(): void }) {
-    super({ highWaterMark: 1 });
+  constructor(transaction: Transaction, socket: Socket, phases: { body(): void; dot(): void; withheld(): void }) {
     this.#transaction = transaction;
+    this.#socket = socket;
     this.#phases = phases;
-    this.#pieces = pieces(transaction.content);
   }
 
-  override _read(): void {
-    if (this.#begun) {
-      this.#next();
+  pipe(): void {
+    this.#write().catch(() => this.#phases.withheld());
+  }
+
+  /** Errors are the connection's; there is nothing here to listen to. */
+  on(): void {}
+
+  removeListener(): void {}
+
+  /** Nothing more is written. */
+  destroy(): void {
+    this.#over = true;
+  }
+
+  async #write(): Promise<void> {
+    if (!(await this.#transaction.mayHandOver())) {
+      this.#phases.withheld();
       return;
     }
-    this.#begun = true;
-    this.#transaction.mayHandOver().then(
-      (may) => (may ? this.#next() : this.#phases.withheld()),
-      () => this.#phases.withheld(),
-    );
+    const wire = new WireForm();
+    for (const piece of pieces(this.#transaction.content)) {
+      if (this.#over) return;
+      this.#phases.body();
+      this.#socket.cork();
+      const goesOn = this.#socket.write(wire.of(piece.bytes));
+      if (piece.last) {
+        // From here on the dot may leave at any time.
+        this.#phases.dot();
+        this.#socket.write(wire.end());
+      }
+      this.#socket.uncork();
+      if (!goesOn && !piece.last && !(await this.#drained())) return;
+    }
   }
 
-  #next(): void {
-    if (this.destroyed) return;
-    const next = this.#pieces.next();
-    if (next.done) {
-      // From here on the dot may leave at any time.
-      this.#phases.dot();
-      this.push(null);
-    } else {
-      this.#phases.body();
-      this.push(next.value);
-    }
+  /** False: the connection is gone. */
+  async #drained(): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>();
+    const drained = (): void => resolve(true);
+    const gone = (): void => resolve(false);
+    this.#socket.once('drain', drained).once('close', gone);
+    if (this.#socket.destroyed) gone();
+    const goesOn = await promise;
+    this.#socket.off('drain', drained).off('close', gone);
+    return goesOn;
   }
 }
 
-function* pieces(content: readonly Buffer[]): Generator<Buffer> {
+function* pieces(parts: readonly Buffer[]): Generator<{ bytes: Buffer; last: boolean }> {
+  const content = parts.filter((part) => part.length > 0);
   // One write, one TLS record and one system call less for the usual message: a copy costs less than those.
   if (content.reduce((sum, part) => sum + part.length, 0) <= pieceBytes) {
-    yield content.length === 1 && content[0] !== undefined ? content[0] : Buffer.concat(content);
+    yield { bytes: content.length === 1 && content[0] !== undefined ? content[0] : Buffer.concat(content), last: true };
     return;
   }
-  for (const part of content) {
-    for (let at = 0; at < part.length; at += pieceBytes) yield part.subarray(at, at + pieceBytes);
+  for (const [index, part] of content.entries()) {
+    for (let at = 0; at < part.length; at += pieceBytes) {
+      const last = index === content.length - 1 && at + pieceBytes >= part.length;
+      yield { bytes: part.subarray(at, at + pieceBytes), last };
+    }
   }
 }
 

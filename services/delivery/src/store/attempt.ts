@@ -1,6 +1,6 @@
 // Recorded attempts: what an SMTP session ended in, written together with the event that tells others and with the row's next state.
 import type { Database } from '@maildoot/db/database';
-import { appendOutbox } from '@maildoot/events/outbox';
+import { appendOutbox, outboxRows } from '@maildoot/events/outbox';
 import { attemptRecorded } from '@maildoot/events/topics';
 import type { AttemptRecordedEvent } from '@maildoot/proto/maildoot/delivery/v1/events';
 import type { PoolClient } from 'pg';
@@ -18,49 +18,94 @@ export interface AttemptEnd extends Held {
 /** What became of the record. `late`: others had declared this pod dead, so the row isn't ours; the event was published as a possible duplicate. */
 export type Recorded = 'recorded' | 'late' | 'again';
 
+// One statement for what nearly all ends are: of rows that are still ours. Everything else in it hangs on what the fenced writes return.
+const recordOurs = `
+  WITH ended AS (
+    SELECT e.*, sum(size) OVER (ORDER BY number) AS payload_end
+    FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[], $5::timestamptz[], $6::text[], $7::bool[], $8::uuid[], $9::int[], $10::smallint[],
+                $11::timestamptz[], $12::timestamptz[], $13::text[], $14::int[], $15::text[], $16::text[], $17::bool[], $18::uuid[], $19::text[],
+                $20::smallint[], $21::text[], $22::int[], $23::text[])
+      WITH ORDINALITY
+      AS e(message_id, recipient_number, incarnation, claims, next_due_at, destination, again_duplicate, tenant_id, attempt, outcome,
+           started_at, finished_at, host, reply_code, enhanced_code, reply, possible_duplicate, event_id, topic,
+           shard, key, size, traceparent, number)
+  ), final AS (
+    DELETE FROM due d USING ended e
+    WHERE e.next_due_at IS NULL AND d.message_id = e.message_id AND d.recipient_number = e.recipient_number
+      AND d.incarnation = e.incarnation AND d.claims = e.claims
+    RETURNING e.number
+  ), freed AS (
+    UPDATE due d SET incarnation = NULL, claimed_at = NULL, next_due_at = e.next_due_at, destination = e.destination,
+           possible_duplicate = e.again_duplicate
+    FROM ended e
+    WHERE e.next_due_at IS NOT NULL AND d.message_id = e.message_id AND d.recipient_number = e.recipient_number
+      AND d.incarnation = e.incarnation AND d.claims = e.claims
+    RETURNING e.number, d.destination, d.tenant_id, d.next_due_at
+  ), woken AS (${upsertReady}), ours AS (
+    SELECT e.* FROM ended e JOIN (SELECT number FROM final UNION ALL SELECT number FROM freed) f USING (number)
+  ), noted AS (
+    INSERT INTO attempt (message_id, recipient_number, tenant_id, attempt, incarnation, outcome, started_at, finished_at, host, reply_code,
+                         enhanced_code, reply, possible_duplicate, late)
+    SELECT message_id, recipient_number, tenant_id, attempt, incarnation, outcome, started_at, finished_at, host, reply_code,
+           enhanced_code, reply, possible_duplicate, false
+    FROM ours
+  ), told AS (
+    INSERT INTO outbox (id, topic, shard, key, payload, traceparent)
+    SELECT event_id, topic, shard, key, substring($24::bytea FROM (payload_end - size + 1)::int FOR size), traceparent FROM ours ORDER BY number
+  )
+  SELECT number::int AS number FROM ours`;
+
 /**
- * Records many ends in one transaction. A write for a row that another incarnation or claim owns by now changes nothing in the queue and
+ * Records many ends, all or nothing of them. A write for a row that another incarnation or claim owns by now changes nothing in the queue and
  * is kept as an attempt with possible_duplicate; the same end once more (the answer to a COMMIT was lost) changes nothing at all.
  */
 export async function recordEnds(database: Database, ends: readonly AttemptEnd[]): Promise<Recorded[]> {
+  const events = ends.map((end) => end.event);
+  const told = outboxRows(ends.map((end) => ({ topic: attemptRecorded, event: end.event, traceparent: end.traceparent })));
+  const recorded = await database.pool.query<{ number: number }>({
+    name: 'record-ends',
+    text: recordOurs,
+    values: [
+      ...fence(ends),
+      ends.map((end) => end.next?.dueAt ?? null),
+      ends.map((end) => end.next?.destination ?? null),
+      ends.map((end) => end.next?.possibleDuplicate ?? null),
+      ends.map((end) => end.tenantId),
+      events.map((event) => event.attempt),
+      events.map((event) => event.outcome),
+      events.map((event) => event.startedAt ?? null),
+      events.map((event) => event.finishedAt ?? null),
+      events.map((event) => event.session?.host ?? ''),
+      events.map((event) => event.session?.replyCode ?? 0),
+      events.map((event) => event.session?.enhancedCode ?? ''),
+      events.map((event) => replyOf(event)),
+      events.map((event) => event.possibleDuplicate),
+      told.ids,
+      told.topics,
+      told.shards,
+      told.keys,
+      told.payloads.map((payload) => payload.byteLength),
+      told.traceparents,
+      Buffer.concat(told.payloads),
+    ],
+  });
+  if (recorded.rows.length === ends.length) return ends.map(() => 'recorded');
+  const ours = new Set(recorded.rows.map((row) => row.number));
+  const others = ends.filter((_, index) => !ours.has(index + 1));
+  const results = new Map(others.map((end, index) => [end, index]));
+  const answers = await recordOthers(database, others);
+  return ends.map((end) => answers[results.get(end) ?? -1] ?? 'recorded');
+}
+
+/** Ends of rows that aren't ours any more, or that are on record already. */
+async function recordOthers(database: Database, ends: readonly AttemptEnd[]): Promise<Recorded[]> {
   return await database.transaction(async (client) => {
-    const fenced = await client.query<{ message_id: string; recipient_number: number }>(
-      `WITH ended AS (
-         SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[], $5::timestamptz[], $6::text[], $7::bool[])
-           AS e(message_id, recipient_number, incarnation, claims, next_due_at, destination, possible_duplicate)
-       ), final AS (
-         DELETE FROM due d USING ended e
-         WHERE e.next_due_at IS NULL AND d.message_id = e.message_id AND d.recipient_number = e.recipient_number
-           AND d.incarnation = e.incarnation AND d.claims = e.claims
-         RETURNING d.message_id, d.recipient_number
-       ), freed AS (
-         UPDATE due d SET incarnation = NULL, claimed_at = NULL, next_due_at = e.next_due_at, destination = e.destination,
-                possible_duplicate = e.possible_duplicate
-         FROM ended e
-         WHERE e.next_due_at IS NOT NULL AND d.message_id = e.message_id AND d.recipient_number = e.recipient_number
-           AND d.incarnation = e.incarnation AND d.claims = e.claims
-         RETURNING d.message_id, d.recipient_number, d.destination, d.tenant_id, d.next_due_at
-       ), woken AS (${upsertReady})
-       SELECT message_id, recipient_number FROM final UNION ALL SELECT message_id, recipient_number FROM freed`,
-      [
-        ...fence(ends),
-        ends.map((end) => end.next?.dueAt ?? null),
-        ends.map((end) => end.next?.destination ?? null),
-        ends.map((end) => end.next?.possibleDuplicate ?? null),
-      ],
-    );
-    const ours = new Set(fenced.rows.map((row) => `${row.message_id}/${row.recipient_number}`));
-    const late = ends.filter((end) => !ours.has(`${end.messageId}/${end.recipientNumber}`));
-    const known = late.length === 0 ? new Set<string>() : await alreadyRecorded(client, late);
-    const results = ends.map((end): Recorded => {
-      if (ours.has(`${end.messageId}/${end.recipientNumber}`)) return 'recorded';
-      return known.has(endKey(end)) ? 'again' : 'late';
-    });
+    const known = await alreadyRecorded(client, ends);
+    const results = ends.map((end): Recorded => (known.has(endKey(end)) ? 'again' : 'late'));
     const written = ends.flatMap((end, index) => {
       if (results[index] === 'again') return [];
-      const isLate = results[index] === 'late';
-      const event = isLate ? { ...end.event, possibleDuplicate: true } : end.event;
-      return [{ end, event, row: { messageId: end.messageId, tenantId: end.tenantId, incarnation: end.incarnation, late: isLate, event } }];
+      const event = { ...end.event, possibleDuplicate: true };
+      return [{ end, event, row: { messageId: end.messageId, tenantId: end.tenantId, incarnation: end.incarnation, late: true, event } }];
     });
     await insertAttempts(
       client,
@@ -112,6 +157,10 @@ export interface AttemptRow {
   event: AttemptRecordedEvent;
 }
 
+function replyOf(event: AttemptRecordedEvent): string {
+  return event.session?.reply || (event.bounce?.diagnostic ?? '');
+}
+
 export async function insertAttempts(client: PoolClient, rows: readonly AttemptRow[]): Promise<void> {
   if (rows.length === 0) return;
   await client.query(
@@ -131,7 +180,7 @@ export async function insertAttempts(client: PoolClient, rows: readonly AttemptR
       rows.map((row) => row.event.session?.host ?? ''),
       rows.map((row) => row.event.session?.replyCode ?? 0),
       rows.map((row) => row.event.session?.enhancedCode ?? ''),
-      rows.map((row) => row.event.session?.reply || (row.event.bounce?.diagnostic ?? '')),
+      rows.map((row) => replyOf(row.event)),
       rows.map((row) => row.event.possibleDuplicate),
       rows.map((row) => row.late),
     ],

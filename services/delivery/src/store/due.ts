@@ -66,8 +66,9 @@ export const upsertReady = `
 /** Enqueues what the ledger has not seen. Answers how many rows were new. */
 export async function enqueue(database: Database, rows: readonly NewDueRow[], now: Date): Promise<number> {
   if (rows.length === 0) return 0;
-  const result = await database.pool.query<{ count: number }>(
-    `WITH incoming AS (
+  const result = await database.pool.query<{ count: number }>({
+    name: 'enqueue',
+    text: `WITH incoming AS (
        SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::bigint[],
                             $11::timestamptz[], $12::timestamptz[], $13::text[])
          AS t(message_id, recipient_number, tenant_id, address, domain, fixed_destination, mail_from, signing_domain, captured, size_bytes,
@@ -87,7 +88,7 @@ export async function enqueue(database: Database, rows: readonly NewDueRow[], no
        RETURNING destination, tenant_id, next_due_at
      ), woken AS (${upsertReady})
      SELECT count(*)::int AS count FROM freed`,
-    [
+    values: [
       rows.map((row) => row.messageId),
       rows.map((row) => row.recipientNumber),
       rows.map((row) => row.tenantId),
@@ -104,7 +105,7 @@ export async function enqueue(database: Database, rows: readonly NewDueRow[], no
       unresolvedPrefix,
       now,
     ],
-  );
+  });
   return result.rows[0]?.count ?? 0;
 }
 
@@ -137,25 +138,28 @@ const pairsPerClaim = 64;
 export async function claim(database: Database, options: ClaimOptions): Promise<DueRow[]> {
   return await database.transaction(async (client) => {
     // Locked against being declared dead until this claim is committed: rows must never belong to an incarnation that is gone.
-    const alive = await client.query(
-      `SELECT 1 FROM incarnation WHERE id = $1 AND heartbeat_at > now() - interval '10 seconds' FOR KEY SHARE`,
-      [options.incarnation],
-    );
+    const alive = await client.query({
+      name: 'claim-alive',
+      text: `SELECT 1 FROM incarnation WHERE id = $1 AND heartbeat_at > now() - interval '10 seconds' FOR KEY SHARE`,
+      values: [options.incarnation],
+    });
     if (alive.rowCount === 0) return [];
-    const pairs = await client.query<{ destination: string; tenant_id: string; deficit: number }>(
-      `SELECT r.destination, r.tenant_id, r.deficit FROM ready r
+    const pairs = await client.query<{ destination: string; tenant_id: string; deficit: number }>({
+      name: 'claim-pairs',
+      text: `SELECT r.destination, r.tenant_id, r.deficit FROM ready r
        WHERE r.next_due_at <= $1 AND r.destination < $2 AND r.destination <> ALL ($3::text[])
          AND NOT EXISTS (SELECT 1 FROM destination d WHERE d.name = r.destination AND d.back_off_until > $1)
        ORDER BY r.deficit DESC, r.last_claimed_at LIMIT ${pairsPerClaim} FOR UPDATE OF r SKIP LOCKED`,
-      [options.now, unresolvedPrefix, options.full],
-    );
+      values: [options.now, unresolvedPrefix, options.full],
+    });
     if (pairs.rows.length === 0) return [];
     const shares = options.share(
       pairs.rows.map((row) => ({ destination: row.destination, tenantId: row.tenant_id, deficit: row.deficit })),
     );
     const taken = shares.filter((share) => share.take > 0);
-    const claimed = await client.query<RawDueRow>(
-      `WITH pick AS (
+    const claimed = await client.query<RawDueRow>({
+      name: 'claim-rows',
+      text: `WITH pick AS (
          SELECT d.message_id, d.recipient_number
          FROM unnest($1::text[], $2::uuid[], $3::int[]) AS p(destination, tenant_id, take)
          CROSS JOIN LATERAL (
@@ -167,32 +171,33 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
        UPDATE due SET incarnation = $5, claimed_at = now(), attempt = attempt + 1, claims = claims + 1
        FROM pick WHERE due.message_id = pick.message_id AND due.recipient_number = pick.recipient_number
        RETURNING due.*`,
-      [
+      values: [
         taken.map((share) => share.destination),
         taken.map((share) => share.tenantId),
         taken.map((share) => share.take),
         options.now,
         options.incarnation,
       ],
-    );
+    });
     const rows = claimed.rows.map(dueRow);
     // Deficit round robin: who emptied its queue keeps no credit, who was cut short by the budget keeps what was not served.
     const served = new Map<string, number>();
     for (const row of rows) served.set(pairKey(row), (served.get(pairKey(row)) ?? 0) + 1);
-    await client.query(
-      `UPDATE ready r SET deficit = CASE WHEN p.served < p.take THEN 0 ELSE p.credit - p.served END,
+    await client.query({
+      name: 'claim-ready',
+      text: `UPDATE ready r SET deficit = CASE WHEN p.served < p.take THEN 0 ELSE p.credit - p.served END,
               last_claimed_at = CASE WHEN p.take > 0 THEN clock_timestamp() ELSE r.last_claimed_at END,
               next_due_at = COALESCE((SELECT min(d.next_due_at) FROM due d WHERE d.destination = r.destination AND d.tenant_id = r.tenant_id AND d.incarnation IS NULL), 'infinity')
        FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[], $5::int[]) AS p(destination, tenant_id, take, credit, served)
        WHERE r.destination = p.destination AND r.tenant_id = p.tenant_id`,
-      [
+      values: [
         shares.map((share) => share.destination),
         shares.map((share) => share.tenantId),
         shares.map((share) => share.take),
         shares.map((share) => share.credit),
         shares.map((share) => served.get(pairKey(share)) ?? 0),
       ],
-    );
+    });
     return rows.sort(byMessage);
   });
 }
