@@ -1,6 +1,6 @@
 /**
  * PostgreSQL is killed under load, and later stands still without a word. Each time: every operation of the API answers 503 with Retry-After
- * within a second, /healthz names the database while /readyz stays, all is well again by itself when it is back, what was acknowledged
+ * within a second (when it hangs: once that is known), /healthz names the database while /readyz stays, all is well again by itself when it is back, what was acknowledged
  * is delivered, and what was answered 503 happened wholly or not at all.
  *
  * OUTAGE_SECONDS says how long it is away each time; 5 by default.
@@ -18,8 +18,8 @@ import { type Call, type Platform, startPlatform } from '../platform.ts';
 
 const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 5) * 1000;
 const ANSWERED_WITHIN_MS = 1000;
-/** Of a server that hangs, the first who ask are told after the 750 ms that it takes to know, the tick of a busy machine and their own way. */
-const FIRST_ANSWERED_WITHIN_MS = 2000;
+/** Whoever had asked a server before it was known to hang is told when that is certain, after two seconds; see libs/db/src/watch.ts. */
+const FIRST_ANSWERED_WITHIN_MS = 3500;
 const BACK_WITHIN_MS = 15_000;
 
 interface Operation {

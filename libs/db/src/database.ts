@@ -30,11 +30,10 @@ export interface Database extends AsyncDisposable {
    * Throws CommitOutcomeUnknown when the connection was lost during COMMIT.
    */
   transaction<T>(work: (client: pg.PoolClient) => Promise<T>, options?: TransactionOptions): Promise<T>;
-  /**
-   * Breaks every connection, and refuses new ones with this error until it is called with undefined. For a server that doesn't answer
-   * at all: see watch.ts, which knows.
-   */
+  /** Gives no connections, but this error, to those who wait for one and to all who come until it is called with undefined; see watch.ts. */
   refuse(error: Error | undefined): void;
+  /** Those in use too: what was asked on them fails. */
+  breakConnections(): void;
 }
 
 export interface TransactionOptions {
@@ -63,6 +62,9 @@ export function openDatabase(options: DatabaseOptions): Database {
   // Without a listener either event would end the process. The pool's is for idle clients, the client's for those in use.
   pool.on('error', lost);
   pool.on('connect', (client) => client.on('error', ignore));
+  const connected = new Set<pg.PoolClient>();
+  pool.on('connect', (client) => connected.add(client));
+  pool.on('remove', (client) => connected.delete(client));
   const refuse = refusing(pool);
 
   let ended: Promise<void> | undefined;
@@ -72,6 +74,9 @@ export function openDatabase(options: DatabaseOptions): Database {
     prismaAdapter: () => new PrismaPg(pool, { schema }),
     transaction: (work, transactionOptions) => transaction(pool, work, transactionOptions),
     refuse,
+    breakConnections() {
+      for (const { connection } of connected) connection.stream.destroy();
+    },
     [Symbol.asyncDispose]: () => (ended ??= pool.end()),
   };
 }
@@ -93,9 +98,6 @@ type Connected = (error: Error | undefined, client: pg.PoolClient | undefined, d
 
 /** Everything that asks the pool for a connection, Prisma and `pool.query` too, comes through `connect`. */
 function refusing(pool: pg.Pool): (error: Error | undefined) => void {
-  const connected = new Set<pg.PoolClient>();
-  pool.on('connect', (client) => connected.add(client));
-  pool.on('remove', (client) => connected.delete(client));
   const waiting = new Set<(error: Error) => void>();
   const connect = pool.connect.bind(pool);
   let refusal: Error | undefined;
@@ -111,7 +113,7 @@ function refusing(pool: pg.Pool): (error: Error | undefined) => void {
     connect((error, client, done) => {
       if (waiting.delete(giveUp)) answer(error, client, done);
       // It was told meanwhile that there is none.
-      else if (client !== undefined) done(true);
+      else if (client !== undefined) done();
     });
   };
   const asked = (callback?: Connected): Promise<pg.PoolClient> | undefined => {
@@ -125,7 +127,6 @@ function refusing(pool: pg.Pool): (error: Error | undefined) => void {
     if (error === undefined) return;
     for (const giveUp of waiting) giveUp(error);
     waiting.clear();
-    for (const { connection } of connected) connection.stream.destroy();
   };
 }
 

@@ -2,9 +2,10 @@
 //
 // How the database is. A server that refuses or breaks connections says so by itself, at once. One that hangs, or that the network lost,
 // doesn't: a statement sent to it would wait for its own limit, which is long because statements may be. So a small question goes this
-// way every second, and sooner while the pool works. When it isn't answered within 750 ms, no statement will be either: the pool's
-// connections are broken, and nothing more is asked until this one answers again. What a statement may take says nothing about that: a
-// slow one is left alone as long as the server answers others.
+// way every second, and sooner while the pool works. When it isn't answered for a second, nothing more is asked until it is; after two,
+// what was asked before is given up as well, by breaking the pool's connections. (Refusing costs nothing when it was only a busy moment;
+// connections have to be made again.) How long a statement takes says nothing: a slow one is left alone as long as the server answers
+// others.
 //
 // What others NOTIFY.
 import { systemClock } from '@maildoot/runtime/clock';
@@ -16,10 +17,11 @@ import { DatabaseSilent } from './errors.ts';
 import { type Log, silentLog } from './log.ts';
 
 const tickMs = 250;
-/** So many ticks without an answer; a tick that comes late doesn't count, because then it is us who stood still. */
-const ticksToSilence = 3;
+// In ticks without an answer. One that comes late doesn't count, because then it is us who stood still.
+// After giving up, another connection may have more luck: the network may have forgotten this one. To connect is work for both sides, and
+// takes a busy machine longer than a question does.
+const patience = { question: { refuse: 4, break: 8, giveUp: 40 }, connection: { refuse: 12, break: 16, giveUp: 40 } } as const;
 const askEveryMs = 1000;
-const connectTimeoutMs = 1000;
 const firstPauseMs = 50;
 const longestPauseMs = 500;
 
@@ -102,7 +104,6 @@ class Watch {
     const client = new pg.Client({
       ...connectionTo(url, { search_path: database.schema }),
       application_name: `${applicationName} watch`,
-      connectionTimeoutMillis: connectTimeoutMs,
       keepAlive: true,
     });
     // The question that is under way fails by itself; a pause has to be told.
@@ -113,20 +114,20 @@ class Watch {
     signal.addEventListener('abort', close);
     let answered = false;
     try {
-      await client.connect();
+      await this.#answer(client.connect(), patience.connection);
       if (listen !== undefined) {
-        await this.#ask(client, `LISTEN ${pg.escapeIdentifier(listen.channel)}`);
+        await this.#answer(client.query(`LISTEN ${pg.escapeIdentifier(listen.channel)}`));
         listen.heard(undefined);
       }
       while (!signal.aborted) {
-        await this.#ask(client, 'SELECT 1');
+        await this.#answer(client.query('SELECT 1'));
+        this.#is('up');
         answered = true;
         await this.#pause();
       }
     } catch (error) {
       // A connection that was lost after an answer says little: the next one will tell.
-      const state = error instanceof DatabaseSilent || isTimeout(error) ? 'silent' : answered ? undefined : 'unreachable';
-      if (state !== undefined && !signal.aborted) this.#is(state, error);
+      if (!answered && !signal.aborted) this.#is(error instanceof DatabaseSilent ? 'silent' : 'unreachable', error);
     } finally {
       signal.removeEventListener('abort', close);
       close();
@@ -134,10 +135,30 @@ class Watch {
     return answered;
   }
 
-  async #ask(client: pg.Client, sql: string): Promise<void> {
-    using silence = silenceOf();
-    await Promise.race([client.query(sql), silence.promise]);
-    this.#is('up');
+  /** Waits for what was asked of the server, and draws the conclusions when nothing comes. */
+  async #answer(asked: Promise<unknown>, until: (typeof patience)[keyof typeof patience] = patience.question): Promise<void> {
+    const { promise: silence, reject } = Promise.withResolvers<never>();
+    let ticks = 0;
+    let lastMs = performance.now();
+    const conclude = (): void => {
+      if (ticks === until.refuse) this.#is('silent');
+      else if (ticks === until.break) this.#options.database.breakConnections();
+      else if (ticks >= until.giveUp) reject(new DatabaseSilent());
+    };
+    let pending: NodeJS.Immediate | undefined;
+    const timer = setInterval(() => {
+      const nowMs = performance.now();
+      ticks = nowMs - lastMs > 2 * tickMs ? 0 : ticks + 1;
+      lastMs = nowMs;
+      // Not before what has come meanwhile is read.
+      pending = setImmediate(conclude);
+    }, tickMs);
+    try {
+      await Promise.race([asked, silence]);
+    } finally {
+      clearInterval(timer);
+      clearImmediate(pending);
+    }
   }
 
   #is(state: State, cause?: unknown): void {
@@ -173,23 +194,5 @@ class Watch {
 
 /** Safe to show to everybody. */
 const details = { silent: 'does not answer', unreachable: 'cannot be reached' } as const;
-
-/** Rejects when so many ticks have passed. Before that counts, what came while we stood still is read. */
-function silenceOf(): Disposable & { promise: Promise<never> } {
-  const { promise, reject } = Promise.withResolvers<never>();
-  let ticks = 0;
-  let lastMs = performance.now();
-  const timer = setInterval(() => {
-    const nowMs = performance.now();
-    ticks = nowMs - lastMs > 2 * tickMs ? 0 : ticks + 1;
-    lastMs = nowMs;
-    if (ticks >= ticksToSilence) setImmediate(() => reject(new DatabaseSilent()));
-  }, tickMs);
-  return { promise, [Symbol.dispose]: () => clearInterval(timer) };
-}
-
-function isTimeout(error: unknown): boolean {
-  return error instanceof Error && error.message === 'timeout expired';
-}
 
 function ignore(): void {}

@@ -1,4 +1,4 @@
-// The watch: a server that hangs is noticed within a second and everything that waits for it fails then; a slow statement is none of it.
+// The watch: a server that hangs is noticed within a second and everything that waits for it fails after two; a slow statement is none of it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createHealth } from '@maildoot/runtime/health';
@@ -74,7 +74,7 @@ async function failsWithin(ms: number, what: Promise<unknown>): Promise<unknown>
 
 const one = (database: Database) => database.pool.query('SELECT 1 AS one').then(({ rows }) => rows[0]?.one);
 
-test('a server that hangs: what it was asked fails in about a second, what comes after at once; then it answers, and all is well', async (t) => {
+test('a server that hangs: what it was asked fails in about two seconds, what comes after at once; then it answers, and all is well', async (t) => {
   await using service = await watched({ maxConnections: 2 });
   const { database, line } = service;
   await Promise.all([one(database), one(database)]);
@@ -82,7 +82,7 @@ test('a server that hangs: what it was asked fails in about a second, what comes
     const startedAt = performance.now();
     // Two on connections that exist, two in the queue for one, and a transaction.
     const asked = [one(database), one(database), one(database), one(database), database.transaction((client) => client.query('SELECT 1'))];
-    await Promise.all(asked.map((each) => failsWithin(2500, each)));
+    await Promise.all(asked.map((each) => failsWithin(4000, each)));
     t.diagnostic(`the first were told after ${Math.round(performance.now() - startedAt)} ms`);
     await waitFor('the line', () => line()?.ok === false);
     assert.equal(line()?.detail, 'does not answer');
@@ -114,7 +114,7 @@ test('we ourselves standing still is not taken for a server that does', async ()
   const { database, line } = service;
   const asked = one(database);
   // Longer than any silence, with a question under way.
-  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 2000);
+  Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 3000);
   assert.equal(await asked, 1);
   assert.equal(line()?.ok, true);
 });
