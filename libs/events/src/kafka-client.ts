@@ -173,3 +173,13 @@ export function errorType(error: unknown): string | undefined {
   }
   return undefined;
 }
+
+/** What a broker says that doesn't lead a partition, or not yet. */
+export const notLeading: ReadonlySet<string> = new Set([
+  'LEADER_NOT_AVAILABLE',
+  'NOT_LEADER_FOR_PARTITION',
+  'FENCED_LEADER_EPOCH',
+  'UNKNOWN_LEADER_EPOCH',
+  'UNKNOWN_TOPIC_OR_PARTITION',
+  'REPLICA_NOT_AVAILABLE',
+]);

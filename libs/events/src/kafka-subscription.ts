@@ -16,7 +16,7 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Logger } from '@maildoot/runtime/logger';
 import { backOff } from './back-off.ts';
-import { type Cluster, errorType, type FetchedMessage, type KafkaClient, openKafka } from './kafka-client.ts';
+import { type Cluster, errorType, type FetchedMessage, type KafkaClient, notLeading, openKafka } from './kafka-client.ts';
 import { KafkaGroup, type Membership, standingOf } from './kafka-group.ts';
 import { rawRecordOf } from './kafka-record.ts';
 import { ensureTopics, kafkaTopic } from './kafka-topics.ts';
@@ -498,7 +498,7 @@ export class KafkaSubscription<E> implements Subscription {
       this.#begin(partition, oldest);
       return;
     }
-    if (type === undefined || !movedAway.has(type)) throw failure;
+    if (type === undefined || !notLeading.has(type)) throw failure;
     await delay(100);
     await ask(cluster.refreshMetadata());
   }
@@ -626,16 +626,6 @@ export class KafkaSubscription<E> implements Subscription {
     for (const [index, term] of next.entries()) term.committed = positions[index]!.position;
   }
 }
-
-// What a broker says that doesn't lead a partition, or not yet.
-const movedAway = new Set([
-  'LEADER_NOT_AVAILABLE',
-  'NOT_LEADER_FOR_PARTITION',
-  'FENCED_LEADER_EPOCH',
-  'UNKNOWN_LEADER_EPOCH',
-  'UNKNOWN_TOPIC_OR_PARTITION',
-  'REPLICA_NOT_AVAILABLE',
-]);
 
 /** Without those that were handled before, and without the second of two that are the same. */
 function unrepeated(batch: RawRecord[], recent: RecentIds): RawRecord[] {

@@ -1,7 +1,7 @@
 /** Kafka's topics follow the topic table: partitions, retention, the size of a record. They are made by whoever needs them first. */
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Admin } from 'kafkajs';
-import { errorType, type KafkaClient } from './kafka-client.ts';
+import { errorType, type KafkaClient, notLeading } from './kafka-client.ts';
 import { RECORD_LIMIT_BYTES } from './log.ts';
 import type { TopicFacts } from './topics.ts';
 
@@ -83,10 +83,21 @@ async function ready(admin: Admin, topics: readonly TopicFacts[], prefix: string
       if (partitions.length > 0 && partitions.length !== topic.partitions) {
         throw new TopicMismatchError(name, partitions.length, topic.partitions);
       }
-      if (led === topic.partitions) break;
+      if (led === topic.partitions && (await leadersKnowIt(admin, name))) break;
       if (performance.now() > deadline) throw new Error(`only ${led} of the ${topic.partitions} partitions of ${name} have a leader`);
       await delay(20);
     }
+  }
+}
+
+/** A broker may be named as a leader a moment before it has heard of it, and would then refuse a part of a batch. */
+async function leadersKnowIt(admin: Admin, topic: string): Promise<boolean> {
+  try {
+    await admin.fetchTopicOffsets(topic);
+    return true;
+  } catch (error) {
+    if (notLeading.has(errorType(error) ?? '')) return false;
+    throw error;
   }
 }
 
@@ -95,8 +106,7 @@ async function partitionsOf(admin: Admin, topic: string): Promise<{ leader: numb
     const { topics } = await admin.fetchTopicMetadata({ topics: [topic] });
     return topics[0]?.partitions ?? [];
   } catch (error) {
-    const type = errorType(error);
-    if (type === 'UNKNOWN_TOPIC_OR_PARTITION' || type === 'LEADER_NOT_AVAILABLE') return [];
+    if (notLeading.has(errorType(error) ?? '')) return [];
     throw error;
   }
 }
