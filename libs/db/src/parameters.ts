@@ -1,27 +1,81 @@
-// Arrays as query parameters in PostgreSQL's binary format. pg writes an array as text, bytea as hexadecimal digits with every
-// backslash escaped: for a 10 KB message that cost ten times the CPU of the server. A Buffer is sent as it is.
+// Arrays as query parameters in PostgreSQL's binary form, for multi-row statements (`unnest($1::uuid[], $2::text[], …)`). pg writes arrays as text, which
+// for 10 KB of content costs PostgreSQL ten times the CPU (0.84 ms against 0.08 ms per message); a Buffer parameter is sent as it is.
+// Layout: PostgreSQL's array_recv (src/backend/utils/adt/arrayfuncs.c): dimensions, has-null flag, element type, size, lower bound, elements.
 
-const byteaOid = 17;
+const headerBytes = 20;
+// 2000-01-01, PostgreSQL's epoch.
+const epochMs = 946_684_800_000;
 
-/** For `$1::bytea[]`, as in `INSERT … SELECT * FROM unnest($1::uuid[], $2::bytea[])`. */
-export function byteaArray(items: readonly (Uint8Array | null)[]): Buffer {
-  // src/backend/utils/adt/arrayfuncs.c, array_recv: dimensions, has nulls, element type, then per dimension length and lower bound,
-  // then per element its length (-1 is NULL) and bytes. An empty array has no dimensions.
-  if (items.length === 0) return header(0, false);
-  const parts: Uint8Array[] = [header(1, items.includes(null)), int32(items.length), int32(1)];
-  for (const item of items) {
-    parts.push(int32(item === null ? -1 : item.byteLength));
-    if (item !== null) parts.push(item);
-  }
-  return Buffer.concat(parts);
+type Writer<T> = { oid: number; size(value: T): number; write(buffer: Buffer, at: number, value: T, size: number): void };
+
+function arrayOf<T>({ oid, size, write }: Writer<T>): (values: readonly (T | null)[]) => Buffer {
+  return (values) => {
+    const sizes = values.map((value) => (value === null ? 0 : size(value)));
+    const total = sizes.reduce((sum, one) => sum + 4 + one, values.length === 0 ? 12 : headerBytes);
+    const buffer = Buffer.allocUnsafe(total);
+    buffer.writeInt32BE(values.length === 0 ? 0 : 1, 0);
+    buffer.writeInt32BE(values.includes(null) ? 1 : 0, 4);
+    buffer.writeInt32BE(oid, 8);
+    if (values.length === 0) return buffer;
+    buffer.writeInt32BE(values.length, 12);
+    buffer.writeInt32BE(1, 16);
+    let at = headerBytes;
+    for (const [index, value] of values.entries()) {
+      const bytes = sizes[index]!;
+      buffer.writeInt32BE(value === null ? -1 : bytes, at);
+      if (value !== null) write(buffer, at + 4, value, bytes);
+      at += 4 + bytes;
+    }
+    return buffer;
+  };
 }
 
-function header(dimensions: number, hasNulls: boolean): Buffer {
-  return Buffer.concat([int32(dimensions), int32(hasNulls ? 1 : 0), int32(byteaOid)]);
-}
+export const uuidArray = arrayOf<string>({
+  oid: 2950,
+  size: () => 16,
+  write: (buffer, at, value) => void buffer.write(value.replaceAll('-', ''), at, 16, 'hex'),
+});
 
-function int32(value: number): Buffer {
-  const bytes = Buffer.allocUnsafe(4);
-  bytes.writeInt32BE(value);
-  return bytes;
-}
+export const textArray = arrayOf<string>({
+  oid: 25,
+  size: (value) => Buffer.byteLength(value),
+  write: (buffer, at, value, size) => void buffer.write(value, at, size, 'utf8'),
+});
+
+export const jsonbArray = arrayOf<string>({
+  oid: 3802,
+  size: (value) => Buffer.byteLength(value) + 1,
+  write(buffer, at, value, size) {
+    // The version of jsonb's binary form.
+    buffer[at] = 1;
+    buffer.write(value, at + 1, size - 1, 'utf8');
+  },
+});
+
+export const byteaArray = arrayOf<Uint8Array>({
+  oid: 17,
+  size: (value) => value.length,
+  write: (buffer, at, value) => buffer.set(value, at),
+});
+
+export const smallintArray = arrayOf<number>({ oid: 21, size: () => 2, write: (buffer, at, value) => void buffer.writeInt16BE(value, at) });
+
+export const integerArray = arrayOf<number>({ oid: 23, size: () => 4, write: (buffer, at, value) => void buffer.writeInt32BE(value, at) });
+
+export const bigintArray = arrayOf<bigint>({
+  oid: 20,
+  size: () => 8,
+  write: (buffer, at, value) => void buffer.writeBigInt64BE(value, at),
+});
+
+export const booleanArray = arrayOf<boolean>({
+  oid: 16,
+  size: () => 1,
+  write: (buffer, at, value) => void buffer.writeInt8(value ? 1 : 0, at),
+});
+
+export const timestampArray = arrayOf<Date>({
+  oid: 1184,
+  size: () => 8,
+  write: (buffer, at, value) => void buffer.writeBigInt64BE(BigInt(value.getTime() - epochMs) * 1000n, at),
+});

@@ -4,7 +4,16 @@ import { after, before, test } from 'node:test';
 import type { Database } from '../src/database.ts';
 import { CommitOutcomeUnknown, isConnectionError, isUniqueViolation, TransactionAborted } from '../src/errors.ts';
 import { GroupCommit } from '../src/group-commit.ts';
-import { byteaArray } from '../src/parameters.ts';
+import {
+  booleanArray,
+  byteaArray,
+  integerArray,
+  jsonbArray,
+  smallintArray,
+  textArray,
+  timestampArray,
+  uuidArray,
+} from '../src/parameters.ts';
 import { startCommitCutter } from './fixtures/commit-cutter.ts';
 import { testDatabase, testServer, waitFor } from './support.ts';
 
@@ -214,6 +223,34 @@ test('a binary array of bytea arrives as it was', async () => {
   assert.deepEqual(await read(items), items);
   assert.deepEqual(await read([]), []);
 });
+
+const uuid = '01890a5d-ac96-774b-bcce-b302099a8057';
+for (const [type, parameter, items] of [
+  ['uuid', uuidArray([uuid, null]), [uuid, null]],
+  ['text', textArray(['', 'grüße 🙂', null, 'a "quoted" \\ {one}']), ['', 'grüße 🙂', null, 'a "quoted" \\ {one}']],
+  ['jsonb', jsonbArray(['{"ü": [1, null]}', null]), [{ ü: [1, null] }, null]],
+  ['smallint', smallintArray([-32768, 0, 32767, null]), [-32768, 0, 32767, null]],
+  ['int', integerArray([-(2 ** 31), 2 ** 31 - 1, null]), [-(2 ** 31), 2 ** 31 - 1, null]],
+  ['bool', booleanArray([true, false, null]), [true, false, null]],
+  [
+    'timestamptz',
+    timestampArray([new Date(0), new Date('2026-11-21T12:00:00.123Z'), null]),
+    [new Date(0), new Date('2026-11-21T12:00:00.123Z'), null],
+  ],
+  ['uuid', uuidArray([]), []],
+] as const) {
+  test(`a binary array of ${type} with ${items.length} elements arrives as it was`, async () => {
+    await using database = await testDatabase(server.url);
+    const { rows } = await database.pool.query<{ item: unknown }>(
+      `SELECT item FROM unnest($1::${type}[]) WITH ORDINALITY AS t(item, at) ORDER BY at`,
+      [parameter],
+    );
+    assert.deepEqual(
+      rows.map(({ item }) => item),
+      items,
+    );
+  });
+}
 
 test('a schema name that is no plain name is refused, for it becomes part of a setting', async () => {
   await assert.rejects(testDatabase(server.url, { schema: 'x -c fsync=off' }), TypeError);
