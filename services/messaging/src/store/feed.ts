@@ -1,8 +1,8 @@
 // The tables of the feed: telling which events there are, giving them positions, and reading along the positions.
 import type { Database } from '@maildoot/db/database';
+import { byteaArray, smallintArray, textArray, uuidArray } from '@maildoot/db/parameters';
 import type pg from 'pg';
 import type { EventKey } from '../feed.ts';
-import { byteaArray, smallintArray, textArray, uuidArray } from './binary-array.ts';
 
 /** Some events of one tenant, to be told. */
 export interface FeedRow {
