@@ -1,0 +1,165 @@
+/**
+ * (e) How fast a queue that was loaded beforehand drains, signed and with every outcome recorded, against Postfix that doesn't sign.
+ *
+ * Ours is loaded through the API with a `send_at`: every row is in the due queue, and at that moment all are due. Postfix's is loaded
+ * over SMTP on hold and then released. Both deliver to smtp-sink in the same number of sessions, without TLS, and take turns.
+ */
+import { setTimeout as delay } from 'node:timers/promises';
+import { waitFor } from '@maildoot/testkit/wait';
+import type { Arguments } from '../arguments.ts';
+import { runLoad } from '../load.ts';
+import { type Costs, cpuText, startMeter } from '../meter.ts';
+import { type Platform, startPlatform } from '../platform.ts';
+import { type Postfix, postfixMissing, startPostfix } from '../postfix.ts';
+import { cpuBetween, cpuOf } from '../processes.ts';
+import { startProfiling } from '../profile.ts';
+import { heading, note, type Report, rate } from '../report.ts';
+import { checkpoint, delivered } from '../settle.ts';
+import { type CountingSink, startCountingSink } from '../smtp-sink.ts';
+import { refuseFailures, requestTo } from '../stretch.ts';
+
+const messageBytes = 10_240;
+/** The default of MAX_SESSIONS_PER_DESTINATION, and of Postfix's smtp_destination_concurrency_limit. */
+const sessions = 20;
+const cpuTargetMs = 2;
+
+interface Drained {
+  who: 'maildoot' | 'postfix';
+  rate: number;
+  /** Until the sink had everything; the rate counts until every outcome was recorded. */
+  sinkRate: number;
+  cpuMsPerMessage: number;
+  costs?: Costs;
+}
+
+export async function measureDrain(args: Arguments, report: Report): Promise<void> {
+  heading(`(e) a queue of ${args.messages.toLocaleString('en')} messages of 10 KB drains: signed, against Postfix that doesn't sign`);
+  await using sink = await startCountingSink();
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port });
+  const missing = postfixMissing();
+  await using theirSink = missing === undefined ? await startCountingSink() : undefined;
+  await using postfix = theirSink === undefined ? undefined : await startPostfix({ sinkPort: theirSink.port, sessions });
+  note(
+    missing === undefined
+      ? `Postfix ${postfix?.version}, ${sessions} sessions, to ${theirSink?.name}; ours ${sessions} sessions, to ${sink.name}`
+      : `no comparison: ${missing}`,
+  );
+  await drainOurs(platform, sink, args, report, args.short ? 300 : 2000);
+  const rounds: Drained[] = [];
+  for (let number = 1; number <= args.rounds; number++) {
+    rounds.push(await drainOurs(platform, sink, args, report, args.messages, number === args.rounds ? 'drain' : undefined));
+    tell(rounds.at(-1));
+    if (postfix !== undefined && theirSink !== undefined) {
+      rounds.push(await drainPostfix(postfix, theirSink, args.messages));
+      tell(rounds.at(-1));
+    }
+  }
+  const mean = (who: Drained['who'], of: (one: Drained) => number) => {
+    const own = rounds.filter((round) => round.who === who);
+    return own.reduce((sum, one) => sum + of(one), 0) / own.length;
+  };
+  const ours = mean('maildoot', (one) => one.rate);
+  const theirs = mean('postfix', (one) => one.rate);
+  const cpu = mean('maildoot', (one) => one.cpuMsPerMessage);
+  report.lines.push(
+    {
+      id: '6e',
+      what: 'drain, 10 KB, DKIM RSA-2048',
+      figure: postfix === undefined ? rate(ours) : `${rate(ours)} (Postfix unsigned ${rate(theirs)})`,
+      ...(postfix === undefined ? {} : { ratio: `${(ours / theirs).toFixed(2)} × Postfix` }),
+      target: '≥ 1.2 × Postfix; aim 2.0',
+      passed: postfix === undefined ? undefined : ours / theirs >= 1.2,
+    },
+    {
+      id: '6e',
+      what: 'CPU per delivered message',
+      figure: `${cpu.toFixed(2)} ms${postfix === undefined ? '' : ` (Postfix ${mean('postfix', (one) => one.cpuMsPerMessage).toFixed(2)} ms)`}`,
+      target: '< 2.0 ms with PostgreSQL',
+      passed: cpu < cpuTargetMs,
+    },
+  );
+  report.details.drain = { rounds, missing };
+}
+
+function tell(drained: Drained | undefined): void {
+  if (drained === undefined) return;
+  note(
+    `${drained.who.padEnd(9)} ${rate(drained.rate).padStart(7)} recorded, ${rate(drained.sinkRate)} at the sink; CPU ms/message ${drained.cpuMsPerMessage.toFixed(2)}${
+      drained.costs === undefined
+        ? ''
+        : `: ${cpuText(drained.costs)}; WAL ${Math.round(drained.costs.walBytesPerMessage)} B, ${drained.costs.walFlushesPerMessage.toFixed(2)} flushes; machine ${Math.round(drained.costs.machineBusyShare * 100)} % busy`
+    }`,
+  );
+}
+
+async function drainOurs(
+  platform: Platform,
+  sink: CountingSink,
+  args: Arguments,
+  report: Report,
+  messages: number,
+  profile?: string,
+): Promise<Drained> {
+  const before = await sink.messages();
+  const batch = 50;
+  // Time to load, at a rate that even a slow machine reaches.
+  const dueAtMs = Date.now() + 8_000 + messages * (args.short ? 4 : 2.5);
+  const load = await runLoad({
+    mode: 'closed',
+    url: platform.api,
+    connections: 4,
+    warmUpSeconds: 0,
+    seconds: 600,
+    count: messages / batch,
+    request: requestTo(platform, { textBytes: messageBytes, batch, sendAt: new Date(dueAtMs).toISOString() }),
+  });
+  refuseFailures(report, 'maildoot', load);
+  const loaded = load.sent * batch;
+  await waitFor(async () => (await dueRows(platform)) === loaded, { what: 'the queue to be loaded', timeoutMs: 300_000, intervalMs: 200 });
+  await checkpoint(platform);
+  if (Date.now() > dueAtMs - 200)
+    throw new Error('the messages were due before they were all in the queue: the machine is too slow for this');
+  await delay(dueAtMs - Date.now() - 100);
+  const meter = await startMeter(platform.watched(), platform.database);
+  const profiling = await startProfiling(platform, profile ?? '', profile === undefined ? undefined : args.profiles);
+  await delay(Math.max(0, dueAtMs - Date.now()));
+  const startedAtMs = performance.now();
+  await waitFor(async () => (await sink.messages()) - before >= loaded, { what: 'the sink to have everything', timeoutMs: 600_000 });
+  const atSinkMs = performance.now() - startedAtMs;
+  await waitFor(async () => (await dueRows(platform)) === 0, { what: 'every outcome to be recorded', timeoutMs: 600_000 });
+  const recordedMs = performance.now() - startedAtMs;
+  // Telling messaging is part of the price, whenever it is done.
+  await delivered(platform);
+  const costs = await meter.stop(loaded);
+  await profiling.stop();
+  const got = (await sink.messages()) - before;
+  if (got !== loaded) report.faults.push(`drain: ${loaded} messages were loaded and the sink has ${got}`);
+  return {
+    who: 'maildoot',
+    rate: loaded / (recordedMs / 1000),
+    sinkRate: loaded / (atSinkMs / 1000),
+    cpuMsPerMessage: costs.cpuMsTotal,
+    costs,
+  };
+}
+
+async function drainPostfix(postfix: Postfix, sink: CountingSink, messages: number): Promise<Drained> {
+  const before = await sink.messages();
+  await postfix.load(messages, messageBytes, 10);
+  const watched = [{ name: 'postfix', pid: postfix.pid, tree: true }];
+  const cpu = cpuOf(watched);
+  await postfix.release();
+  // The release itself is not counted: it moves files that a queue in use would not have to move.
+  const startedAtMs = performance.now();
+  await waitFor(async () => (await sink.messages()) - before >= messages, { what: 'smtp-sink to have everything', timeoutMs: 600_000 });
+  const atSinkMs = performance.now() - startedAtMs;
+  await waitFor(async () => (await postfix.queued()) === 0, { what: 'Postfix’ queue to be empty', timeoutMs: 60_000 });
+  const recordedMs = performance.now() - startedAtMs;
+  const used = [...cpuBetween(cpu, cpuOf(watched)).values()][0] ?? 0;
+  return { who: 'postfix', rate: messages / (recordedMs / 1000), sinkRate: messages / (atSinkMs / 1000), cpuMsPerMessage: used / messages };
+}
+
+async function dueRows(platform: Platform): Promise<number> {
+  const { rows } = await platform.database.query<{ count: string }>('SELECT count(*) FROM delivery.due');
+  return Number(rows[0]?.count);
+}
