@@ -56,12 +56,18 @@ test('every operation on one thing answers a stranger like a thing that never ex
 
 test('lists show a stranger nothing, and a cursor of the owner’s leads nowhere', async () => {
   for (let more = 0; more < 2; more++) await owner('POST', '/v1/messages', { from: 'a@mine.example', to: 'b@example.org', text: 'More' });
-  for (const path of ['/v1/messages', '/v1/user-settings/domains', '/v1/test/inbox']) {
+  for (const path of ['/v1/messages', '/v1/events', '/v1/user-settings/domains', '/v1/test/inbox']) {
     assert.deepEqual((await stranger<{ data: unknown[] }>('GET', path)).body.data, [], path);
   }
   const { body } = await owner<{ next_cursor: string }>('GET', '/v1/messages?limit=1');
   const page = await stranger<{ data: unknown[] }>('GET', `/v1/messages?cursor=${encodeURIComponent(body.next_cursor)}`);
   assert.deepEqual(page.body.data, []);
+  const events = await owner<{ data: { seq: number }[] }>('GET', '/v1/events?limit=1');
+  const behind = await stranger<{ data: unknown[] }>(
+    'GET',
+    `/v1/events?after=${(events.body.data[0]?.seq ?? assert.fail('the owner has events')) - 1}`,
+  );
+  assert.deepEqual(behind.body.data, []);
   const keys = await stranger<{ data: { name: string }[] }>('GET', '/v1/api-keys');
   assert.ok(!keys.body.data.some((key) => key.name === 'mine'));
 });

@@ -28,6 +28,8 @@ export interface FeedSequencerParts {
 export interface FeedSequencer extends AsyncDisposable {
   /** Call it after a commit that told events. */
   wake(): void;
+  /** The serial up to which everything that was ever told has its place. */
+  readonly bound: bigint;
 }
 
 export function startFeedSequencer({ database, clock, telemetry, onGrown }: FeedSequencerParts): FeedSequencer {
@@ -87,6 +89,9 @@ export function startFeedSequencer({ database, clock, telemetry, onGrown }: Feed
 
   const running = run();
   return {
+    get bound() {
+      return bound;
+    },
     wake() {
       woken = true;
       wakeUp();

@@ -135,9 +135,9 @@ export async function readSegments(
     text: `
       SELECT last_seq::text, size, entries
       FROM (
-        SELECT first.*, sum(size) OVER (ORDER BY last_seq) - least(size, last_seq - $2) AS events_before
+        SELECT first.*, sum(behind) OVER (ORDER BY last_seq) - behind AS events_before
         FROM (
-          SELECT last_seq, size, entries FROM feed
+          SELECT last_seq, size, entries, least(size, last_seq - $2) AS behind FROM feed
           WHERE tenant_id = $1 AND last_seq > $2 AND at >= $3
           ORDER BY last_seq LIMIT $4
         ) AS first
