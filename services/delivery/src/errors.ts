@@ -1,5 +1,5 @@
 // Everything a call to delivery can fail with: a closed list.
-import { isTransientError } from '@maildoot/db/errors';
+import { answeringWith } from '@maildoot/db/answering';
 import { defineErrors } from '@maildoot/rpc/errors';
 
 export const errors = defineErrors({
@@ -11,16 +11,7 @@ export const errors = defineErrors({
   UNAVAILABLE: { status: 'UNAVAILABLE', retryable: true },
 });
 
-/** A handler whose trouble with the database is UNAVAILABLE, which callers try again, rather than a mistake of ours. */
-export function answering<Request, Call, Response>(
-  handle: (request: Request, call: Call) => Promise<Response>,
-): (request: Request, call: Call) => Promise<Response> {
-  return async (request, call) => {
-    try {
-      return await handle(request, call);
-    } catch (cause) {
-      if (!isTransientError(cause)) throw cause;
-      throw errors.UNAVAILABLE({ message: 'The queue can’t be reached at the moment. Try again shortly.', retryAfterMs: 1000, cause });
-    }
-  };
-}
+/** For every handler that asks the database. */
+export const answering = answeringWith((cause) =>
+  errors.UNAVAILABLE({ message: 'The queue can’t be reached at the moment. Try again shortly.', retryAfterMs: 1000, cause }),
+);

@@ -3,9 +3,9 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { AddressInfo, Socket } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { createCertificate } from '@maildoot/runtime/certificate';
 import { idToUuid, newUuid } from '@maildoot/runtime/ids';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
-import { createInboxCertificate } from './inbox-certificate.ts';
 import type { NewCapturedMail } from './store/captured-mail.ts';
 
 export interface InboxParts {
@@ -29,7 +29,8 @@ const maxMessageBytes = 64 << 20;
 const closeTimeoutMs = 2_000;
 
 export async function startInbox(parts: InboxParts): Promise<Inbox> {
-  const { key, cert } = createInboxCertificate(hostname);
+  // Delivery trusts this one and no other for the inbox, so that even on the loopback nobody can stand in between.
+  const { key, cert } = createCertificate({ names: [hostname] });
   // Anybody on this machine can connect; only this process knows the word.
   const password = randomBytes(32).toString('base64url');
   const tlsVersions = new WeakMap<SMTPServerSession, string>();

@@ -1,6 +1,6 @@
 // Not a test: how many signed 10 KB messages a second go from a queue that was loaded beforehand to a sink, and what each costs.
 //   node services/delivery/test/bench.ts [--messages 5000] [--queued 0] [--processes 1] [--profile directory] [--tls]
-// `queued`: so many more in the queue that are not due, to see whether the queue's length has a price. Delivery, PostgreSQL, the sink and what
+// `queued`: so many more that are due behind them, to see whether the queue's length has a price. Delivery, PostgreSQL, the sink and what
 // plays messaging are processes of their own, so that each one's CPU is known.
 import { spawn } from 'node:child_process';
 import { readdirSync, readFileSync } from 'node:fs';
@@ -38,11 +38,11 @@ house.contentOf = (id) => Buffer.concat([Buffer.from(head + id), body]);
 // The tables are made by the first start.
 await using first = await house.spawnDelivery({ DELIVERY: 'smarthost', SMARTHOST: address });
 await first[Symbol.asyncDispose]();
-await load(queued, new Date(Date.now() + 86_400_000));
-await load(messages, new Date(Date.now() - 1_000));
+await load(messages, new Date(Date.now() - 2_000));
+await load(queued, new Date(Date.now() - 1_000));
 await house.database.pool.query('CHECKPOINT');
 await house.database.pool.query('ANALYZE');
-console.log(`${messages} messages are due, ${queued} more are queued`);
+console.log(`${messages} messages are due, ${queued} more behind them`);
 
 const running = await Promise.all(
   Array.from({ length: processes }, () =>

@@ -1,9 +1,9 @@
 // Job: gives back rows that the database says this pod holds and that its memory doesn't know: the answer to a claim was lost on its way.
 // Nobody attempts them, so the attempt isn't counted and nothing is said about an interruption.
 import type { Database } from '@maildoot/db/database';
+import { repeat } from '@maildoot/runtime/repeat';
 import { giveBack, type Held, heldBy } from '../store/due.ts';
 import type { Telemetry } from '../telemetry.ts';
-import { repeat } from './repeat.ts';
 
 export interface ReconcileParts {
   database: Database;

@@ -1,9 +1,9 @@
 // Job: frees the rows of pods that died, a second after they are known to be dead. Every pod does it; row locks keep two from doing it twice.
 import type { Database } from '@maildoot/db/database';
 import type { Clock } from '@maildoot/runtime/clock';
+import { repeat } from '@maildoot/runtime/repeat';
 import { giveUpKnownDead, releaseExpired } from '../store/incarnation.ts';
 import type { Telemetry } from '../telemetry.ts';
-import { repeat } from './repeat.ts';
 
 export function startReleasingExpired(parts: {
   database: Database;

@@ -1,11 +1,11 @@
 // Job: forgets what serves nobody any more. Daily partitions are dropped by libs/db; this is the rest, all of it small.
 import type { Database } from '@maildoot/db/database';
 import type { Clock } from '@maildoot/runtime/clock';
+import { repeat } from '@maildoot/runtime/repeat';
 import { dropOldestMails } from '../store/captured-mail.ts';
 import { forgetIdlePairs } from '../store/due.ts';
 import { forgetOldRoutes } from '../store/route.ts';
 import type { Telemetry } from '../telemetry.ts';
-import { repeat } from './repeat.ts';
 
 export function startTidying(parts: {
   database: Database;
