@@ -18,14 +18,20 @@ function gate() {
   };
 }
 
-test('an idle group commits at once, without a timer', async () => {
+test('an idle group commits at the end of the turn, without a timer, and takes all that the turn brought', async () => {
   const { groups, commit } = gate();
-  const group = new GroupCommit<number, number>({ concurrency: 1, sizeOf: () => 1, commit });
-  const done = group.submit(7);
+  const group = new GroupCommit<number, number>({ concurrency: 3, sizeOf: () => 1, commit });
+  const done = [group.submit(7)];
+  // As requests come that were read from sockets in the same turn: each in a microtask of its own.
   await Promise.resolve();
-  assert.deepEqual(groups[0]?.items, [7], 'committing before this turn of the event loop is over');
+  done.push(group.submit(8));
+  await setImmediate();
+  assert.deepEqual(
+    groups.map(({ items }) => items),
+    [[7, 8]],
+  );
   groups[0]?.open();
-  assert.equal(await done, 7);
+  assert.deepEqual(await Promise.all(done), [7, 8]);
 });
 
 test('what arrives during a commit goes together with the next one, in order', async () => {
@@ -39,6 +45,8 @@ test('what arrives during a commit goes together with the next one, in order', a
   }
   assert.equal(groups.length, 1);
   groups[0]?.open();
+  // The commit ends in one turn, and the next one begins at the end of it.
+  await setImmediate();
   await setImmediate();
   assert.deepEqual(groups[1]?.items, [2, 3, 4]);
   groups[1]?.open();

@@ -62,11 +62,11 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
     if (this.#running > 0 || this.#queue.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
-  /** At the end of this turn rather than at once, so that what one caller submits in a loop goes together. */
+  /** At the end of this turn of the event loop rather than at once, so that the requests that one turn brings go together. */
   #wake(): void {
     if (this.#woken) return;
     this.#woken = true;
-    queueMicrotask(() => {
+    setImmediate(() => {
       this.#woken = false;
       while (this.#running < this.#concurrency && this.#queue.length > 0) void this.#run(this.#take());
     });

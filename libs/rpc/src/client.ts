@@ -6,8 +6,9 @@
 import { Client, credentials, Metadata, type ServiceError } from '@grpc/grpc-js';
 import { histogram, traceparentOf, tracer } from '@maildoot/runtime/telemetry';
 import { type Span, SpanKind, SpanStatusCode } from '@opentelemetry/api';
+import { Bundler, MAX_BUNDLED_BYTES } from './bundler.ts';
 import { CallerTokenSource } from './caller-token.ts';
-import { decodeError, type RpcError, rpcErrors } from './errors.ts';
+import { decodeError, RpcError, rpcErrors } from './errors.ts';
 import { MAX_MESSAGE_BYTES, METADATA, type RequestOf, type ResponseOf, type RpcCall, type RpcMethod, type RpcService } from './service.ts';
 
 export interface RpcClientOptions {
@@ -17,6 +18,8 @@ export interface RpcClientOptions {
   readonly self: string;
   readonly secret: string;
   readonly defaultDeadlineMs: number;
+  /** The RPCs that are called very often: their small calls of one moment go as one on the wire. */
+  readonly bundled?: readonly string[];
 }
 
 /** What belongs to one call. */
@@ -78,7 +81,7 @@ export function createRpcClient<D extends RpcService>(definition: D, options: Rp
     [Symbol.asyncDispose]: async () => channel.close(),
   };
   for (const [name, method] of Object.entries(definition)) {
-    const caller = new MethodCaller(channel, method, token, options);
+    const caller = new MethodCaller(channel, method, token, options, options.bundled?.includes(name) === true);
     calls[name] = method.responseStream ? caller.stream.bind(caller) : caller.unary.bind(caller);
   }
   return calls as RpcClient<D>;
@@ -101,8 +104,9 @@ class MethodCaller {
   readonly #self: string;
   readonly #name: string;
   readonly #spanAttributes: Record<string, string>;
+  readonly #bundler: Bundler | undefined;
 
-  constructor(channel: Client, method: RpcMethod, token: CallerTokenSource, options: RpcClientOptions) {
+  constructor(channel: Client, method: RpcMethod, token: CallerTokenSource, options: RpcClientOptions, bundled: boolean) {
     this.#channel = channel;
     this.#path = method.path;
     this.#serialize = method.requestSerialize as (value: unknown) => Buffer;
@@ -113,6 +117,7 @@ class MethodCaller {
     this.#name = method.path.slice(1);
     const [service = '', rpc = ''] = this.#name.split('/');
     this.#spanAttributes = { 'rpc.system': 'grpc', 'rpc.service': service, 'rpc.method': rpc };
+    if (bundled) this.#bundler = new Bundler(channel, method.path, (value) => this.#metadata(value, undefined, NO_OPTIONS));
   }
 
   async unary(request: unknown, options: RpcCallOptions = NO_OPTIONS): Promise<unknown> {
@@ -124,6 +129,23 @@ class MethodCaller {
     if (signal?.aborted) throw rpcErrors.CANCELLED({ message: 'The call was given up.', cause: signal.reason });
     const bytes = this.#encode(request);
     const span = this.#startSpan();
+    try {
+      const response =
+        this.#bundler !== undefined && signal === undefined && bytes.length <= MAX_BUNDLED_BYTES
+          ? await this.#together(this.#bundler, bytes, readyToken, deadline, span, options)
+          : await this.#alone(bytes, readyToken, deadline, span, options);
+      this.#ended(span, startedAt, undefined);
+      return response;
+    } catch (error) {
+      const failure = error instanceof RpcError ? error : decodeError(error as ServiceError, this.#path, signal?.aborted === true);
+      this.#ended(span, startedAt, failure);
+      throw failure;
+    }
+  }
+
+  /** A call of its own. Rejects with gRPC's error. */
+  #alone(bytes: Buffer, token: string, deadline: number, span: Span, options: RpcCallOptions): Promise<unknown> {
+    const { signal } = options;
     return new Promise((resolve, reject) => {
       const abort = signal ? (): void => call.cancel() : undefined;
       const call = this.#channel.makeUnaryRequest(
@@ -131,21 +153,39 @@ class MethodCaller {
         asItIs,
         this.#deserialize,
         bytes,
-        this.#metadata(readyToken, span, options),
+        this.#metadata(token, span, options),
         { deadline },
         (error: ServiceError | null, response?: unknown) => {
           if (abort) signal?.removeEventListener('abort', abort);
-          if (error) {
-            const failure = decodeError(error, this.#path, signal?.aborted === true);
-            this.#ended(span, startedAt, failure);
-            reject(failure);
-          } else {
-            this.#ended(span, startedAt, undefined);
-            resolve(response);
-          }
+          if (error) reject(error);
+          else resolve(response);
         },
       );
       if (abort) signal?.addEventListener('abort', abort, { once: true });
+    });
+  }
+
+  /** With the other calls of this moment. Rejects with the peer's error, or with gRPC's. */
+  #together(bundler: Bundler, bytes: Buffer, token: string, deadlineMs: number, span: Span, options: RpcCallOptions): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      bundler.add({
+        bytes,
+        tenantId: options.tenantId,
+        requestId: options.requestId,
+        traceparent: traceparentOf(span),
+        token,
+        deadlineMs,
+        timeoutMs: options.deadlineMs ?? this.#defaultDeadlineMs,
+        goAlone: () => void this.#alone(bytes, token, deadlineMs, span, options).then(resolve, reject),
+        resolve: (response) => {
+          try {
+            resolve(this.#deserialize(response));
+          } catch (error) {
+            reject(rpcErrors.INTERNAL_ERROR({ message: 'Something went wrong on our side.', cause: error }));
+          }
+        },
+        reject,
+      });
     });
   }
 
@@ -201,12 +241,12 @@ class MethodCaller {
     return Date.now() + Math.min(options.deadlineMs ?? this.#defaultDeadlineMs, MAX_DEADLINE_MS);
   }
 
-  #metadata(token: string, span: Span, options: RpcCallOptions): Metadata {
+  #metadata(token: string, span: Span | undefined, options: RpcCallOptions): Metadata {
     const metadata = new Metadata();
     metadata.set(METADATA.token, token);
     if (options.tenantId) metadata.set(METADATA.tenant, options.tenantId);
     if (options.requestId) metadata.set(METADATA.request, options.requestId);
-    const traceparent = traceparentOf(span);
+    const traceparent = span === undefined ? undefined : traceparentOf(span);
     if (traceparent !== undefined) metadata.set(METADATA.traceparent, traceparent);
     return metadata;
   }

@@ -182,6 +182,6 @@ function encodeDetail(detail: ErrorDetail): Buffer {
   return Buffer.from(ErrorDetail.encode(short).finish());
 }
 
-function statusName(code: grpcStatus): StatusName {
+export function statusName(code: grpcStatus): StatusName {
   return (grpcStatus[code] as StatusName | undefined) ?? 'UNKNOWN';
 }

@@ -3,10 +3,12 @@
  * the handler, inside a span that continues the caller's trace → the answer, or an error that tells nothing of its cause.
  */
 import { Server, ServerCredentials, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js';
+import type { CallRequest } from '@maildoot/proto/maildoot/rpc/v1/bundle';
 import type { Health } from '@maildoot/runtime/health';
 import type { Logger } from '@maildoot/runtime/logger';
 import { contextFrom, histogram, tracer } from '@maildoot/runtime/telemetry';
 import { context, type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
+import { type BundledMethod, bundleMethod, type Incoming, serveBundle } from './bundle-server.ts';
 import { CallerTokenVerifier } from './caller-token.ts';
 import { encodeError, RpcError, rpcErrors, toRpcError } from './errors.ts';
 import { healthReport } from './health-report.ts';
@@ -82,14 +84,20 @@ export async function startRpcServer(options: RpcServerOptions): Promise<RpcServ
   });
   const verifier = new CallerTokenVerifier(options.secret);
   const names: string[] = [];
+  const bundled = new Map<string, BundledMethod>();
   for (const { definition, methods } of [...options.implementations, healthReport(options.health)]) {
     for (const [key, method] of Object.entries(definition)) {
       const implementation = methods[key];
       if (!implementation) throw new TypeError(`${method.path} has no handler`);
-      register(server, new Method(method, implementation, options, verifier));
+      const served = new Method(method, implementation, options, verifier);
+      register(server, served);
+      if (!method.responseStream) bundled.set(method.path, served);
       names.push(method.path.split('/')[1] ?? '');
     }
   }
+  const serveBundleOf = (call: ServerWritableStream<CallRequest, Buffer>): void =>
+    serveBundle(call, bundled.get(call.request.method), tokenOf(call), deadlineMs(call));
+  server.register(bundleMethod.path, serveBundleOf, asItIs, bundleMethod.requestDeserialize, 'serverStream');
   const health = new HealthService(names, options.health ? options.health.state === 'ready' : true);
   server.addService(healthDefinition, health.implementation);
   const unsubscribe = options.health?.subscribe((state) => {
@@ -178,30 +186,41 @@ class Method {
   }
 
   async unary(call: ServerUnaryCall<unknown, Buffer>, callback: sendUnaryData<Buffer>): Promise<void> {
-    const running = new RunningCall(call, this.#logger);
-    const span = this.#startSpan(call);
+    let answer: Buffer;
     try {
-      const caller = this.#verifier.caller(tokenOf(call));
-      running.caller = this.#admit(call, typeof caller === 'object' ? await caller : caller);
-      const response = await context.with(trace.setSpan(context.active(), span), this.#handle, undefined, call.request, running);
-      const bytes = this.#serialize(response);
-      running.finish();
-      callback(null, bytes);
-      this.#ended(span, running, undefined);
+      answer = await this.answer(new OwnCall(call), tokenOf(call), () => call.request);
     } catch (error) {
-      const failure = running.failure(error);
+      callback(encodeError(toRpcError(error)));
+      return;
+    }
+    callback(null, answer);
+  }
+
+  async answer(incoming: Incoming, token: string, request: () => unknown): Promise<Buffer> {
+    const running = new RunningCall(incoming, this.#logger);
+    const span = this.#startSpan(incoming);
+    let failure: RpcError | undefined;
+    try {
+      const caller = this.#verifier.caller(token);
+      running.caller = this.#admit(incoming, typeof caller === 'object' ? await caller : caller);
+      const response = await context.with(trace.setSpan(context.active(), span), this.#handle, undefined, request(), running);
+      return this.#serialize(response);
+    } catch (error) {
+      failure = running.failure(error);
+      throw failure;
+    } finally {
       running.finish();
-      callback(encodeError(failure));
       this.#ended(span, running, failure);
     }
   }
 
   async stream(call: ServerWritableStream<unknown, Buffer>): Promise<void> {
-    const running = new RunningCall(call, this.#logger);
-    const span = this.#startSpan(call);
+    const incoming = new OwnCall(call);
+    const running = new RunningCall(incoming, this.#logger);
+    const span = this.#startSpan(incoming);
     try {
       const caller = this.#verifier.caller(tokenOf(call));
-      running.caller = this.#admit(call, typeof caller === 'object' ? await caller : caller);
+      running.caller = this.#admit(incoming, typeof caller === 'object' ? await caller : caller);
       await context.with(trace.setSpan(context.active(), span), this.#writeAll, this, call, running);
       running.finish();
       call.end();
@@ -229,15 +248,15 @@ class Method {
   }
 
   /** The caller's name, or the refusal. */
-  #admit(call: AnyCall, caller: string | undefined): string {
+  #admit(incoming: Incoming, caller: string | undefined): string {
     if (caller === undefined) throw rpcErrors.CALLER_UNKNOWN({ message: 'The caller’s token is missing, expired or not ours.' });
     if (!this.#allow.has(caller)) throw rpcErrors.CALLER_NOT_ALLOWED({ message: `${caller} may not call ${this.#name}.` });
-    if (deadlineMs(call) === Number.POSITIVE_INFINITY) throw rpcErrors.DEADLINE_REQUIRED({ message: 'A call needs a deadline.' });
+    if (incoming.deadlineMs === Number.POSITIVE_INFINITY) throw rpcErrors.DEADLINE_REQUIRED({ message: 'A call needs a deadline.' });
     return caller;
   }
 
-  #startSpan(call: AnyCall): Span {
-    const parent = contextFrom(text(call, METADATA.traceparent));
+  #startSpan(incoming: Incoming): Span {
+    const parent = contextFrom(incoming.traceparent);
     return tracer(this.#service).startSpan(this.#name, { kind: SpanKind.SERVER, attributes: this.#spanAttributes }, parent);
   }
 
@@ -258,26 +277,12 @@ class Method {
   }
 }
 
-/** What a handler sees of its call. The signal and the logger are made only for handlers that ask for them. */
-class RunningCall implements RpcCall {
-  caller = '';
-  readonly startedAt = performance.now();
+/** A call that came alone; what stands in its metadata is read only where somebody asks. */
+class OwnCall implements Incoming {
   readonly #call: AnyCall;
-  readonly #parentLogger: Logger;
-  #finished = false;
-  #controller: AbortController | undefined;
-  #logger: Logger | undefined;
-  #wakeWriter: (() => void) | undefined;
 
-  constructor(call: AnyCall, logger: Logger) {
+  constructor(call: AnyCall) {
     this.#call = call;
-    this.#parentLogger = logger;
-    // grpc-js emits `cancelled` at the end of every call, successful or not.
-    call.once('cancelled', () => {
-      if (this.#finished) return;
-      this.#controller?.abort(cancellation());
-      this.#wakeWriter?.();
-    });
   }
 
   get tenantId(): string {
@@ -288,18 +293,65 @@ class RunningCall implements RpcCall {
     return text(this.#call, METADATA.request) ?? '';
   }
 
-  get deadline(): Date {
-    return new Date(deadlineMs(this.#call));
+  get traceparent(): string | undefined {
+    return text(this.#call, METADATA.traceparent);
+  }
+
+  get deadlineMs(): number {
+    return deadlineMs(this.#call);
   }
 
   get cancelled(): boolean {
     return this.#call.cancelled;
   }
 
+  onCancelled(listener: () => void): void {
+    this.#call.once('cancelled', listener);
+  }
+}
+
+/** What a handler sees of its call. The signal and the logger are made only for handlers that ask for them. */
+class RunningCall implements RpcCall {
+  caller = '';
+  readonly startedAt = performance.now();
+  readonly #incoming: Incoming;
+  readonly #parentLogger: Logger;
+  #finished = false;
+  #controller: AbortController | undefined;
+  #logger: Logger | undefined;
+  #wakeWriter: (() => void) | undefined;
+
+  constructor(incoming: Incoming, logger: Logger) {
+    this.#incoming = incoming;
+    this.#parentLogger = logger;
+    // grpc-js emits `cancelled` at the end of every call, successful or not.
+    incoming.onCancelled(() => {
+      if (this.#finished) return;
+      this.#controller?.abort(cancellation());
+      this.#wakeWriter?.();
+    });
+  }
+
+  get tenantId(): string {
+    return this.#incoming.tenantId;
+  }
+
+  get requestId(): string {
+    return this.#incoming.requestId;
+  }
+
+  get deadline(): Date {
+    return new Date(this.#incoming.deadlineMs);
+  }
+
+  get cancelled(): boolean {
+    return this.#incoming.cancelled;
+  }
+
   get signal(): AbortSignal {
     if (!this.#controller) {
       this.#controller = new AbortController();
-      if (this.#call.cancelled && !this.#finished) this.#controller.abort(cancellation());
+      if (this.cancelled && !this.#finished) this.#controller.abort(cancellation());
     }
     return this.#controller.signal;
   }
@@ -320,7 +372,7 @@ class RunningCall implements RpcCall {
   /** What a handler's failure means. One that gave up because its caller did isn't a mistake of ours. */
   failure(error: unknown): RpcError {
     if (!this.cancelled || error instanceof RpcError) return toRpcError(error);
-    return Date.now() >= deadlineMs(this.#call)
+    return Date.now() >= this.#incoming.deadlineMs
       ? rpcErrors.TIMEOUT({ message: 'The deadline has passed.', cause: error })
       : rpcErrors.CANCELLED({ message: 'The caller gave up.', cause: error });
   }

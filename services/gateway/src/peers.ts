@@ -45,12 +45,17 @@ const checkAtMostEveryMs = 1000;
 export function connectPeers(config: Config, health: Health): Peers {
   const checks: (() => Promise<[string, DependencyHealth][]>)[] = [];
   const stack = new AsyncDisposableStack();
-  const connect = <D extends RpcService>(name: string, definition: D, address: string): RpcClient<D> => {
+  const connect = <D extends RpcService>(
+    name: string,
+    definition: D,
+    address: string,
+    bundled: (keyof D & string)[] = [],
+  ): RpcClient<D> => {
     // One connection for both: what is said of health is said by a process that answers the calls.
     const client = stack.use(
       createRpcClient<RpcService>(
         { ...definition, ...HealthServiceService },
-        { address, self: 'gateway', secret: config.rpcSecret, defaultDeadlineMs },
+        { address, self: 'gateway', secret: config.rpcSecret, defaultDeadlineMs, bundled },
       ),
     );
     const { getHealth } = client as unknown as RpcClient<typeof HealthServiceService>;
@@ -67,7 +72,7 @@ export function connectPeers(config: Config, health: Health): Peers {
     return client as unknown as RpcClient<D>;
   };
   const auth = connect('auth', AuthServiceService, config.authAddress);
-  const messaging = connect('messaging', messagingDefinition, config.messagingAddress);
+  const messaging = connect('messaging', messagingDefinition, config.messagingAddress, ['acceptMessages']);
   const delivery = connect('delivery', DeliveryServiceService, config.deliveryAddress);
   const domains = connect('domain-provisioning', DomainServiceService, config.domainAddress);
 
