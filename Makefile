@@ -1,8 +1,10 @@
 # What people type. Every target installs what it needs first; see tools/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: demo up test check dev gen migration tenant kafka chaos help setup
+.PHONY: demo up test check dev gen migration tenant cluster scenarios kafka chaos help setup bench
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
+# Not needed where KAFKA_BROKERS names one.
+KAFKA = $(if $(KAFKA_BROKERS),true,tools/kafka.sh install)
 
 setup:
 	@tools/setup.sh
@@ -12,6 +14,12 @@ demo: setup ## Start the platform, send a message, show its way to the receiving
 
 up: setup ## Run the platform until Ctrl-C; prints URLs, an API key and a curl line (SPLIT=1: one process per role)
 	@$(RUN) exec node services/standalone/src/up.ts $(if $(filter 1 true yes,$(SPLIT)),--split)
+
+cluster: setup ## The platform as in production, on this machine: two processes of every role, Kafka and PostgreSQL, until Ctrl-C
+	@$(RUN) $(KAFKA) && exec node services/standalone/src/up.ts --cluster
+
+scenarios: setup ## What the whole platform promises, on one process or, PLATFORM=cluster, on the cluster
+	@$(RUN) $(if $(filter cluster,$(PLATFORM)),$(KAFKA) &&) PLATFORM=$(PLATFORM) exec node tools/test.ts $(if $(filter cluster,$(PLATFORM)),--test-concurrency=1) 'e2e/scenarios/*.test.ts'
 
 test: setup ## Every check and every test
 	@$(RUN) tools/check.sh static && exec node tools/test.ts
@@ -36,6 +44,9 @@ kafka: setup ## A Kafka for developers on 127.0.0.1:9092, in the background; pri
 
 chaos: setup ## Kill, stop and cut the processes of a cluster under load and reconcile (MINUTES=10 SEED=7; OF=kafka|postgres SECONDS=60: an outage)
 	@$(RUN) tools/kafka.sh install && exec node e2e/chaos/$(if $(OF),outage.ts --of $(OF) $(if $(SECONDS),--seconds $(SECONDS)),main.ts --minutes $(or $(MINUTES),10)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
+
+bench: setup ## Measure the platform beside what it compares with (PART=accept…, SHORT=1, PROFILE=1, PLATFORM=cluster); see bench/README.md
+	@$(RUN) PROFILE=$(PROFILE) PLATFORM=$(PLATFORM) exec node bench/main.ts $(PART) $(if $(filter 1 true yes,$(SHORT)),--short)
 
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
