@@ -5,7 +5,7 @@ import { Contents, ContentUnavailable } from './contents.ts';
 
 describe('Contents', () => {
   it('reads the messages of a claim in one call, puts frames together and remembers', async () => {
-    const house = make({ capBytes: 1_000 });
+    const house = make({ capBytes: 1_000, keepBytes: 1_000 });
     const [a, b] = [house.message('first message'), house.message('second')];
     const pinned = house.contents.load([a, b]);
     assert.deepEqual(await Promise.all(pinned.map(async (one) => String(await one.content))), ['first message', 'second']);
@@ -15,7 +15,7 @@ describe('Contents', () => {
   });
 
   it('says missing, and tries again when messaging is away', async () => {
-    const house = make({ capBytes: 1_000 });
+    const house = make({ capBytes: 1_000, keepBytes: 1_000 });
     const gone = { messageId: idToUuid('msg', newId('msg')) ?? '', sizeBytes: 10 };
     const [missing] = house.contents.load([gone]);
     assert.equal(await missing?.content, 'missing');
@@ -33,7 +33,7 @@ describe('Contents', () => {
   });
 
   it('keeps within its bytes: what is needed stays, what is not goes, and more waits', async () => {
-    const house = make({ capBytes: 100 });
+    const house = make({ capBytes: 100, keepBytes: 100 });
     const [a, b, c] = [house.message('a'.repeat(60)), house.message('b'.repeat(30)), house.message('c'.repeat(60))];
     const [pinnedA] = house.contents.load([a]);
     const [pinnedB] = house.contents.load([b]);
@@ -54,14 +54,34 @@ describe('Contents', () => {
     assert.equal(house.calls.length, calls, 'what was pinned is still here');
   });
 
+  it('keeps only so much of what nobody needs, and nothing is left over of what was given up before it was read', async () => {
+    const house = make({ capBytes: 1_000, keepBytes: 100 });
+    const [a, b] = [house.message('a'.repeat(60)), house.message('b'.repeat(60))];
+    for (const message of [a, b]) {
+      const [pinned] = house.contents.load([message]);
+      await pinned?.content;
+      pinned?.release();
+    }
+    await house.contents.load([b])[0]?.content;
+    assert.equal(house.calls.length, 2, 'the last one is kept');
+    await house.contents.load([a])[0]?.content;
+    assert.equal(house.calls.length, 3, 'the one before is not');
+    for (let time = 0; time < 100; time++) {
+      const [given] = house.contents.load([house.message('c'.repeat(90))]);
+      given?.release();
+    }
+    const large = house.message('d'.repeat(800));
+    assert.equal(String(await house.contents.load([large])[0]?.content).length, 800);
+  });
+
   it('takes a message larger than all of it, alone', async () => {
-    const house = make({ capBytes: 10 });
+    const house = make({ capBytes: 10, keepBytes: 10 });
     const [large] = house.contents.load([house.message('x'.repeat(50))]);
     assert.equal(String(await large?.content).length, 50);
   });
 
   it('makes a signature once, and anew after a failure', async () => {
-    const house = make({ capBytes: 1_000 });
+    const house = make({ capBytes: 1_000, keepBytes: 1_000 });
     const [one] = house.contents.load([house.message('m')]);
     let made = 0;
     await assert.rejects(one?.signature(() => Promise.reject(new Error('no key'))) ?? Promise.resolve());
@@ -71,11 +91,12 @@ describe('Contents', () => {
   });
 });
 
-function make({ capBytes }: { capBytes: number }) {
+function make({ capBytes, keepBytes }: { capBytes: number; keepBytes: number }) {
   const bytes = new Map<string, string>();
   const state = { failures: 0, calls: [] as string[][] };
   const contents = new Contents({
     capBytes,
+    keepBytes,
     retryDelaysMs: [1, 1, 1],
     messaging: {
       async *readContents({ ids }) {

@@ -27,6 +27,8 @@ interface Entry {
   settle: { resolve(content: Content): void; reject(error: unknown): void };
   /** Announced until read, then real. */
   sizeBytes: number;
+  /** Whether its bytes are among those used: from the moment it is read. */
+  counted: boolean;
   pins: number;
   signature: Promise<Buffer> | undefined;
 }
@@ -35,15 +37,22 @@ export interface ContentsParts {
   messaging: Pick<RpcClient<typeof MessagingServiceService>, 'readContents'>;
   /** Bytes kept at most, pinned or not. One message that is larger by itself is read all the same, alone. */
   capBytes: number;
+  /** Of these, bytes that nobody needs at the moment: for more recipients of the same messages. */
+  keepBytes: number;
   /** Pauses between tries while messaging can't be reached. */
   retryDelaysMs: readonly number[];
 }
 
 // One call carries at most this much, so that the first messages of a claim are on their way before the last ones are read.
 const bytesPerCall = 16 << 20;
+// Messages that are kept at most; many are small, and one that is missing has no bytes.
+const maxIdle = 1_000;
 
 export class Contents {
   readonly #entries = new Map<string, Entry>();
+  // Those without a pin, the least recently used first.
+  readonly #idle = new Map<string, Entry>();
+  #idleBytes = 0;
   readonly #parts: ContentsParts;
   #usedBytes = 0;
   #reading: Promise<void> = Promise.resolve();
@@ -62,14 +71,13 @@ export class Contents {
         const { promise, resolve, reject } = Promise.withResolvers<Content>();
         // Whoever needs it will see the failure; nobody may need it any more.
         promise.catch(() => undefined);
-        entry = { content: promise, settle: { resolve, reject }, sizeBytes, pins: 0, signature: undefined };
+        entry = { content: promise, settle: { resolve, reject }, sizeBytes, counted: false, pins: 0, signature: undefined };
+        this.#entries.set(messageId, entry);
         wanted.push(messageId);
       }
       entry.pins++;
-      // The most recently used comes last.
-      this.#entries.delete(messageId);
-      this.#entries.set(messageId, entry);
-      return this.#pinned(entry);
+      if (this.#idle.delete(messageId)) this.#idleBytes -= entry.sizeBytes;
+      return this.#pinned(messageId, entry);
     });
     for (let from = 0; from < wanted.length; ) {
       let bytes = 0;
@@ -82,7 +90,7 @@ export class Contents {
     return pinned;
   }
 
-  #pinned(entry: Entry): PinnedContent {
+  #pinned(messageId: string, entry: Entry): PinnedContent {
     return {
       content: entry.content,
       async signature(make) {
@@ -96,7 +104,10 @@ export class Contents {
       },
       release: () => {
         entry.pins--;
-        if (entry.pins > 0) return;
+        // Its reading may have failed meanwhile, and another one have its place.
+        if (entry.pins > 0 || this.#entries.get(messageId) !== entry) return;
+        this.#idle.set(messageId, entry);
+        this.#idleBytes += entry.sizeBytes;
         this.#evict(0);
         this.#roomWanted?.();
       },
@@ -107,15 +118,21 @@ export class Contents {
     return messageId === undefined ? 0 : (this.#entries.get(messageId)?.sizeBytes ?? 0);
   }
 
-  async #read(messageIds: readonly string[], announcedBytes: number): Promise<void> {
+  async #read(wanted: readonly string[], announcedBytes: number): Promise<void> {
     while (!this.#evict(announcedBytes)) {
       const { promise, resolve } = Promise.withResolvers<void>();
       this.#roomWanted = resolve;
       await promise;
       this.#roomWanted = undefined;
     }
-    this.#usedBytes += announcedBytes;
-    const left = new Set(messageIds);
+    // Who wanted it may have given up by now.
+    const left = new Set(wanted.filter((messageId) => this.#entries.get(messageId)?.counted === false));
+    for (const messageId of left) {
+      const entry = this.#entries.get(messageId);
+      if (entry === undefined) continue;
+      entry.counted = true;
+      this.#usedBytes += entry.sizeBytes;
+    }
     for (let attempt = 0; left.size > 0; attempt++) {
       try {
         await this.#call(left);
@@ -155,6 +172,7 @@ export class Contents {
     if (entry === undefined) return;
     const realBytes = content === 'missing' ? 0 : content.length;
     this.#usedBytes += realBytes - entry.sizeBytes;
+    if (this.#idle.has(messageId)) this.#idleBytes += realBytes - entry.sizeBytes;
     entry.sizeBytes = realBytes;
     entry.settle.resolve(content);
   }
@@ -162,23 +180,26 @@ export class Contents {
   #fail(messageId: string, error: ContentUnavailable): void {
     const entry = this.#entries.get(messageId);
     if (entry === undefined) return;
-    this.#usedBytes -= entry.sizeBytes;
     // Forgotten, so that the next claim asks anew; who holds the entry sees the failure.
-    this.#entries.delete(messageId);
+    this.#forget(messageId, entry);
     entry.settle.reject(error);
     this.#roomWanted?.();
   }
 
   /** Drops what nobody needs, the least recently used first, until so many bytes have room. */
   #evict(neededBytes: number): boolean {
-    if (this.#usedBytes + neededBytes <= this.#parts.capBytes) return true;
-    for (const [messageId, entry] of this.#entries) {
-      if (entry.pins > 0) continue;
-      this.#entries.delete(messageId);
-      this.#usedBytes -= entry.sizeBytes;
-      if (this.#usedBytes + neededBytes <= this.#parts.capBytes) return true;
+    for (const [messageId, entry] of this.#idle) {
+      const kept = this.#idleBytes <= this.#parts.keepBytes && this.#idle.size <= maxIdle;
+      if (kept && this.#usedBytes + neededBytes <= this.#parts.capBytes) return true;
+      this.#forget(messageId, entry);
     }
     // A message larger than the cap has its turn when it is alone.
-    return this.#usedBytes === 0;
+    return this.#usedBytes === 0 || this.#usedBytes + neededBytes <= this.#parts.capBytes;
+  }
+
+  #forget(messageId: string, entry: Entry): void {
+    this.#entries.delete(messageId);
+    if (this.#idle.delete(messageId)) this.#idleBytes -= entry.sizeBytes;
+    if (entry.counted) this.#usedBytes -= entry.sizeBytes;
   }
 }

@@ -69,6 +69,7 @@ const planSettings = ['enable_seqscan=off', 'enable_hashjoin=off', 'enable_merge
 // Rows held in all lanes together: what memory and the reconciliation are for, beside the limits of each lane.
 const maxHeld = 1_000;
 const contentCacheBytes = 128 << 20;
+const contentKeptBytes = 8 << 20;
 const idleSessionMs = 5_000;
 const reserveTimeoutMs = 60_000;
 // Below the 25 s that runMain gives a service to stop: the doors, the sessions, the records and what is given back share one deadline, and
@@ -137,7 +138,12 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const domains = starting.use(createRpcClient(DomainServiceService, { ...peer, address: config.domainAddress, defaultDeadlineMs: 5_000 }));
   const resolver = createResolver(config.dnsServers);
   const keys = new DkimKeys({ domains, sealer: createSealer(config.sealKeys), clock });
-  const contents = new Contents({ messaging, capBytes: contentCacheBytes, retryDelaysMs: [100, 300, 1_000, 3_000] });
+  const contents = new Contents({
+    messaging,
+    capBytes: contentCacheBytes,
+    keepBytes: contentKeptBytes,
+    retryDelaysMs: [100, 300, 1_000, 3_000],
+  });
   const routes = new Routes({ resolver, clock, save: async (route) => await saveRoutes(database, [route]).catch(failing('save-route')) });
 
   // ── the inbox ──
@@ -411,6 +417,7 @@ class Reachability {
   failed(destination: string): boolean {
     const reachedAtMs = this.#reachedAtMs.get(destination);
     if (reachedAtMs !== undefined && this.#nowMs() - reachedAtMs < reachedLatelyMs) return false;
+    if (this.#backingOff.size > 10_000) this.#backingOff.clear();
     this.#backingOff.add(destination);
     return true;
   }

@@ -41,7 +41,7 @@ await first[Symbol.asyncDispose]();
 await load(messages, new Date(Date.now() - 2_000));
 await load(queued, new Date(Date.now() - 1_000));
 await house.database.pool.query('CHECKPOINT');
-await house.database.pool.query('ANALYZE');
+await house.database.pool.query('VACUUM ANALYZE');
 console.log(`${messages} messages are due, ${queued} more behind them`);
 
 const running = await Promise.all(

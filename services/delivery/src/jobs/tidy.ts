@@ -3,6 +3,7 @@ import type { Database } from '@maildoot/db/database';
 import type { Clock } from '@maildoot/runtime/clock';
 import { repeat } from '@maildoot/runtime/repeat';
 import { dropOldestMails } from '../store/captured-mail.ts';
+import { forgetOldBackOffs } from '../store/destination.ts';
 import { forgetIdlePairs } from '../store/due.ts';
 import { forgetOldRoutes } from '../store/route.ts';
 import type { Telemetry } from '../telemetry.ts';
@@ -17,6 +18,7 @@ export function startTidying(parts: {
     everyMs: 60_000,
     async run() {
       await forgetIdlePairs(parts.database);
+      await forgetOldBackOffs(parts.database, parts.clock.now());
       await forgetOldRoutes(parts.database, parts.clock.now());
       while ((await dropOldestMails(parts.database, parts.capturedMailLimit)) === 1_000);
     },

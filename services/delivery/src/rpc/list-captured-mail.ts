@@ -22,13 +22,13 @@ export function listCapturedMail(parts: { prisma: PrismaClient; arrivals: Arriva
     const until = Math.min(Date.now() + Math.min(request.waitMs, maxWaitMs), call.deadline.getTime() - marginMs);
     for (;;) {
       // Subscribed before looking: a mail that comes in between is not missed.
-      const arrival = parts.arrivals.next(filter.tenantId);
+      using arrival = parts.arrivals.next(filter.tenantId);
       const rows = await listCapturedMails(parts.prisma, filter);
       const leftMs = until - Date.now();
       if (rows.length > 0 || leftMs <= 0 || call.signal.aborted || parts.arrivals.closed) {
         return { mails: rows.slice(0, filter.limit).map(capturedMailView), hasMore: rows.length > filter.limit };
       }
-      await Promise.race([arrival, delay(Math.min(pollMs, leftMs), undefined, { signal: call.signal }).catch(() => undefined)]);
+      await Promise.race([arrival.promise, delay(Math.min(pollMs, leftMs), undefined, { signal: call.signal }).catch(() => undefined)]);
     }
   };
 }
@@ -50,7 +50,7 @@ function filterOf(request: ListCapturedMailRequest, call: RpcCall): CapturedMail
 
 /** Tells those who wait that a tenant's inbox has something new. */
 export class Arrivals {
-  readonly #waiting = new Map<string, { promise: Promise<void>; resolve(): void }>();
+  readonly #waiting = new Map<string, Set<() => void>>();
 
   #closed = false;
 
@@ -70,19 +70,23 @@ export class Arrivals {
     for (const tenantId of [...this.#waiting.keys()]) this.announce(tenantId);
   }
 
-  /** Resolves at the tenant's next mail. */
-  next(tenantId: string): Promise<void> {
-    if (this.#closed) return Promise.resolve();
-    let waiting = this.#waiting.get(tenantId);
-    if (waiting === undefined) {
-      waiting = Promise.withResolvers<void>();
-      this.#waiting.set(tenantId, waiting);
-    }
-    return waiting.promise;
+  /** Resolves at the tenant's next mail; disposed of when nobody waits for it any more. */
+  next(tenantId: string): { promise: Promise<void> } & Disposable {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    if (this.#closed) resolve();
+    const waiting = this.#waiting.get(tenantId) ?? new Set();
+    this.#waiting.set(tenantId, waiting.add(resolve));
+    return {
+      promise,
+      [Symbol.dispose]: () => {
+        waiting.delete(resolve);
+        if (waiting.size === 0 && this.#waiting.get(tenantId) === waiting) this.#waiting.delete(tenantId);
+      },
+    };
   }
 
   announce(tenantId: string): void {
-    this.#waiting.get(tenantId)?.resolve();
+    for (const resolve of this.#waiting.get(tenantId) ?? []) resolve();
     this.#waiting.delete(tenantId);
   }
 }

@@ -16,3 +16,8 @@ export async function backOff(database: Database, name: string, now: Date): Prom
 export async function endBackOff(database: Database, name: string): Promise<void> {
   await database.pool.query('DELETE FROM destination WHERE name = $1', [name]);
 }
+
+/** One whose back-off ended long ago and that was not reached since: nothing was sent to it, or by another process. */
+export async function forgetOldBackOffs(database: Database, now: Date): Promise<void> {
+  await database.pool.query('DELETE FROM destination WHERE back_off_until < $1', [new Date(now.getTime() - 86_400_000)]);
+}
