@@ -7,6 +7,7 @@ import { type Dependency, HealthServiceService } from '@maildoot/proto/maildoot/
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
 import type { RpcService } from '@maildoot/rpc/service';
 import type { DependencyHealth, Health } from '@maildoot/runtime/health';
+import { rereading } from './ask-again.ts';
 import type { Config } from './config.ts';
 import { apiErrorFrom } from './errors.ts';
 
@@ -79,10 +80,10 @@ export function connectPeers(config: Config, health: Health): Peers {
   let checkedAtMs = Number.NEGATIVE_INFINITY;
   let checking: ReturnType<Peers['check']> = Promise.resolve({});
   return {
-    auth,
-    messaging,
-    delivery,
-    domains,
+    auth: rereading(auth, ['authenticate', 'listApiKeys'], defaultDeadlineMs),
+    messaging: rereading(messaging, ['listMessages', 'getMessage', 'getTimeline', 'listEvents'], defaultDeadlineMs),
+    delivery: rereading(delivery, ['listCapturedMail', 'getCapturedMail'], defaultDeadlineMs),
+    domains: rereading(domains, ['listDomains'], defaultDeadlineMs),
     check() {
       if (performance.now() - checkedAtMs >= checkAtMostEveryMs) {
         checkedAtMs = performance.now();

@@ -397,7 +397,9 @@ test('when messaging stays away, 503 says when to come back', async () => {
   const response = await gateway.call('POST', '/v1/messages', { key: tenant.keys.full, body: message, expectFailure: true });
   assert.equal(response.status, 503);
   assert.equal(response.headers['retry-after'], '3');
-  assert.equal(services.requestsOf('acceptMessages').length, 2);
+  const requests = services.requestsOf<AcceptMessagesRequest>('acceptMessages');
+  assert.ok(requests.length >= 3, `asked ${requests.length} times`);
+  assert.equal(new Set(requests.map(({ messages }) => messages[0]?.id)).size, 1);
 });
 
 test('a timeout is 504 and is not tried again: the first try may have worked', async () => {

@@ -1,8 +1,8 @@
 // POST /v1/messages: a message or many. 202 is said only after messaging's commit.
 import type { Accepted, AcceptMessagesResponse, AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { ErrorDetail } from '@maildoot/proto/maildoot/rpc/v1/error';
-import { RpcError } from '@maildoot/rpc/errors';
 import { z } from 'zod';
+import { askAgain } from '../ask-again.ts';
 import { errorSchema } from '../error-json.ts';
 import { ApiError, apiErrorFrom, errorBody, errorTable, internalError, knownCode } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
@@ -134,17 +134,14 @@ function refusal(problem: ItemProblem): { issues: ItemProblem['issues'] } {
   return { issues: problem.issues };
 }
 
-/** Asks once more after a lost connection: messaging knows the ids, so the same request can't be accepted twice. */
-async function accept({ request }: Outgoing, call: Call): Promise<AcceptMessagesResponse> {
+/** Asks again while messaging can't be reached: it knows the ids, so the same request can't be accepted twice. */
+function accept({ request }: Outgoing, call: Call): Promise<AcceptMessagesResponse> {
   // No signal: who hung up has still sent.
-  const options = { tenantId: call.principal.tenantId, requestId: call.requestId, deadlineMs: acceptDeadlineMs };
-  try {
-    return await call.peers.messaging.acceptMessages(request, options);
-  } catch (error) {
-    if (!(error instanceof RpcError && error.code === 'UNAVAILABLE')) throw error;
-    telemetry.acceptRetried(call.logger, call.requestId);
-    return call.peers.messaging.acceptMessages(request, options);
-  }
+  const options = { tenantId: call.principal.tenantId, requestId: call.requestId };
+  return askAgain((deadlineMs) => call.peers.messaging.acceptMessages(request, { ...options, deadlineMs }), {
+    deadlineMs: acceptDeadlineMs,
+    again: () => telemetry.acceptRetried(call.logger, call.requestId),
+  });
 }
 
 function singleAnswer({ results }: AcceptMessagesResponse, call: Call): z.input<typeof acceptedSchema> {
