@@ -15,7 +15,7 @@ log.subscribe(messageAccepted, {
   group,
   maxBatch: 10,
   async handle(records) {
-    for (const record of records) process.stdout.write(`${numberOf(record)}\n`);
+    for (const record of records) process.stdout.write(`${numberOf(record)} ${record.id}\n`);
     await new Promise(() => {});
   },
 });

@@ -20,6 +20,8 @@ async function openHarness(): Promise<LogHarness> {
     openLog: () => createPostgresLog({ url, logger: silent }),
     startHangingConsumer: (group) => spawnHangingConsumer(group, { DATABASE_URL: url }),
     parked: (group) => parkedOf(database, group),
+    // There is one place for an event, the outbox, and a position is given once.
+    tellAgain: async () => {},
     [Symbol.asyncDispose]: () => owned.disposeAsync(),
   };
 }
