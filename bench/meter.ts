@@ -11,6 +11,8 @@ export interface Costs {
   cpuMsTotal: number;
   walBytesPerMessage: number;
   walFlushesPerMessage: number;
+  /** Committed in PostgreSQL, reading ones included. */
+  transactionsPerMessage: number;
   /** Of the machine's CPU time, everything that runs on it. */
   machineBusyShare: number;
 }
@@ -38,18 +40,20 @@ export async function startMeter(watched: readonly Watched[], database: pg.Clien
         cpuMsTotal: Object.values(each).reduce((sum, ms) => sum + ms, 0),
         walBytesPerMessage: (walNow.bytes - wal.bytes) / messages,
         walFlushesPerMessage: (walNow.flushes - wal.flushes) / messages,
+        transactionsPerMessage: (walNow.transactions - wal.transactions) / messages,
         machineBusyShare: (machineNow.busy - machine.busy) / (machineNow.all - machine.all),
       };
     },
   };
 }
 
-async function walOf(database: pg.Client): Promise<{ bytes: number; flushes: number }> {
-  const { rows } = await database.query<{ bytes: string; flushes: string | null }>(
+async function walOf(database: pg.Client): Promise<{ bytes: number; flushes: number; transactions: number }> {
+  const { rows } = await database.query<{ bytes: string; flushes: string | null; transactions: string }>(
     `SELECT pg_wal_lsn_diff(pg_current_wal_lsn(), '0/0') AS bytes,
-            (SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal') AS flushes`,
+            (SELECT sum(fsyncs) FROM pg_stat_io WHERE object = 'wal') AS flushes,
+            (SELECT xact_commit FROM pg_stat_database WHERE datname = current_database()) AS transactions`,
   );
-  return { bytes: Number(rows[0]?.bytes), flushes: Number(rows[0]?.flushes ?? 0) };
+  return { bytes: Number(rows[0]?.bytes), flushes: Number(rows[0]?.flushes ?? 0), transactions: Number(rows[0]?.transactions) };
 }
 
 /** `auth 0.01 · gateway 0.31 · …`, the dearest first. */
@@ -59,4 +63,9 @@ export function cpuText(costs: Costs): string {
     .filter(([, ms]) => ms >= 0.0005)
     .map(([name, ms]) => `${name} ${ms.toFixed(3)}`)
     .join(' · ');
+}
+
+/** The same for what PostgreSQL had to do. */
+export function walText(costs: Costs): string {
+  return `WAL ${Math.round(costs.walBytesPerMessage)} B, ${costs.walFlushesPerMessage.toFixed(2)} flushes, ${costs.transactionsPerMessage.toFixed(2)} transactions a message`;
 }

@@ -1,18 +1,21 @@
 /**
  * A Postfix of our own beside whatever the machine has: configuration, queue and data in a temporary directory, another port. Mail that
- * comes in is put on hold, so that a queue can be loaded before it is let go. Settings are Postfix's defaults but for what is named here.
+ * comes from one sender is put on hold, so that a queue can be loaded before it is let go. Settings are Postfix's defaults but for what is
+ * named here; it keeps its log, which is its record of outcomes.
  */
 import { execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
-import { join } from 'node:path';
+import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
 import { waitFor } from '@maildoot/testkit/wait';
 import { freePort } from './smtp-sink.ts';
 
 const run = promisify(execFile);
+/** Mail of this sender is put on hold. */
+const heldSender = 'held@shop.example';
 
 export interface Postfix extends AsyncDisposable {
   version: string;
@@ -20,6 +23,8 @@ export interface Postfix extends AsyncDisposable {
   pid: number;
   /** Puts so many messages into the queue, on hold. */
   load(messages: number, bytes: number, sessions: number): Promise<void>;
+  /** Sends so many messages through it, at once passed on. */
+  relay(messages: number, bytes: number, sessions: number): Promise<void>;
   /** Lets everything go. */
   release(): Promise<void>;
   /** Messages in any queue. */
@@ -47,7 +52,10 @@ export async function startPostfix(options: { sinkPort: number; sessions: number
   await chown(data, Number(ids), Number(group));
   const port = await freePort();
   const daemons = (await run('postconf', ['-h', 'daemon_directory'])).stdout.trim();
-  await writeFile(join(config, 'main.cf'), mainCf({ queue, data, daemons, sinkPort: options.sinkPort, sessions: options.sessions }));
+  await writeFile(
+    join(config, 'main.cf'),
+    mainCf({ log: join(directory, 'mail.log'), queue, data, daemons, sinkPort: options.sinkPort, sessions: options.sessions }),
+  );
   await writeFile(join(config, 'master.cf'), masterCf(port, options.sessions));
 
   const master = spawn('postfix', ['-c', config, 'start-fg'], { stdio: ['ignore', 'ignore', 'pipe'] });
@@ -73,27 +81,20 @@ export async function startPostfix(options: { sinkPort: number; sessions: number
     const counts = await Promise.all(['maildrop', 'hold', 'incoming', 'active', 'deferred'].map((name) => filesIn(join(queue, name))));
     return counts.reduce((sum, count) => sum + count, 0);
   };
+  const source = async (messages: number, bytes: number, sessions: number, from: string) => {
+    const size = ['-s', String(sessions), '-m', String(messages), '-l', String(bytes)];
+    await run('smtp-source', [...size, '-f', from, '-t', 'someone@recipient.example', `127.0.0.1:${port}`]);
+  };
   const owned = stack.move();
   return {
     version,
     pid,
     async load(messages, bytes, sessions) {
-      await run('smtp-source', [
-        '-s',
-        String(sessions),
-        '-m',
-        String(messages),
-        '-l',
-        String(bytes),
-        '-f',
-        'shop@shop.example',
-        '-t',
-        'someone@recipient.example',
-        `127.0.0.1:${port}`,
-      ]);
+      await source(messages, bytes, sessions, heldSender);
       const held = await filesIn(join(queue, 'hold'));
       if (held !== messages) throw new Error(`Postfix holds ${held} of ${messages} messages: ${said}`);
     },
+    relay: (messages, bytes, sessions) => source(messages, bytes, sessions, 'shop@shop.example'),
     async release() {
       await run('postsuper', ['-c', config, '-H', 'ALL']);
       await run('postqueue', ['-c', config, '-f']);
@@ -108,7 +109,7 @@ async function filesIn(directory: string): Promise<number> {
   return entries.filter((entry) => entry.isFile()).length;
 }
 
-function mainCf(options: { queue: string; data: string; daemons: string; sinkPort: number; sessions: number }): string {
+function mainCf(options: { log: string; queue: string; data: string; daemons: string; sinkPort: number; sessions: number }): string {
   return `compatibility_level = 3.6
 queue_directory = ${options.queue}
 data_directory = ${options.data}
@@ -124,12 +125,14 @@ mynetworks = 127.0.0.0/8
 alias_maps =
 relayhost = [127.0.0.1]:${options.sinkPort}
 smtp_dns_support_level = disabled
-smtpd_recipient_restrictions = check_sender_access static:HOLD, permit_mynetworks, reject
+smtpd_recipient_restrictions = check_sender_access inline:{{${heldSender} = HOLD}}, permit_mynetworks, reject
 smtpd_relay_restrictions = permit_mynetworks, reject
 default_destination_concurrency_limit = ${options.sessions}
 smtp_destination_concurrency_limit = ${options.sessions}
 initial_destination_concurrency = ${options.sessions}
 smtp_tls_security_level = none
+maillog_file = ${options.log}
+maillog_file_prefixes = ${dirname(options.log)}
 `;
 }
 

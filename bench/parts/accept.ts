@@ -6,7 +6,7 @@ import type { Arguments } from '../arguments.ts';
 import { startBareChain } from '../bare-chain.ts';
 import { startSink } from '../helper.ts';
 import { type Load, runLoad } from '../load.ts';
-import { type Costs, cpuText, startMeter } from '../meter.ts';
+import { type Costs, cpuText, startMeter, walText } from '../meter.ts';
 import { type Platform, startPlatform } from '../platform.ts';
 import type { Watched } from '../processes.ts';
 import { startProfiling } from '../profile.ts';
@@ -74,7 +74,7 @@ export async function measureAccept(args: Arguments, report: Report): Promise<vo
         `${chain.name.padEnd(10)} ${rate(load.rate).padStart(8)}  ${round.connections} connections, p50 ${ms(load.latency.p50)}, p99 ${ms(load.latency.p99)}, max ${ms(load.latency.max)}, ${load.failed} not 202; machine ${Math.round(costs.machineBusyShare * 100)} % busy`,
       );
       note(
-        `           CPU ms/message ${costs.cpuMsTotal.toFixed(3)}: ${cpuText(costs)} · generator ${load.cpuMsPerRequest.toFixed(3)}; WAL ${Math.round(costs.walBytesPerMessage)} B, ${costs.walFlushesPerMessage.toFixed(3)} flushes${chain === ours ? `; ${round.behind} events behind at the end, caught up in ${round.behindSeconds.toFixed(1)} s` : ''}`,
+        `           CPU ms/message ${costs.cpuMsTotal.toFixed(3)}: ${cpuText(costs)} · generator ${load.cpuMsPerRequest.toFixed(3)}; ${walText(costs)}${chain === ours ? `; ${round.behind} events behind at the end, caught up in ${round.behindSeconds.toFixed(1)} s` : ''}`,
       );
     }
   }

@@ -1,7 +1,7 @@
 /** (b) Batches of 100 at the highest rate. */
 import type { Arguments } from '../arguments.ts';
 import { startSink } from '../helper.ts';
-import { cpuText } from '../meter.ts';
+import { cpuText, walText } from '../meter.ts';
 import { startPlatform } from '../platform.ts';
 import { heading, ms, note, type Report, rate } from '../report.ts';
 import { sequenced } from '../settle.ts';
@@ -35,7 +35,7 @@ export async function measureBatches(args: Arguments, report: Report): Promise<v
     `${rate(perSecond)} in ${rate(load.rate)} requests, ${best} connections, p50 ${ms(load.latency.p50)}, p99 ${ms(load.latency.p99)}, ${load.failed} not 202; machine ${Math.round(costs.machineBusyShare * 100)} % busy`,
   );
   note(
-    `CPU ms/message ${costs.cpuMsTotal.toFixed(3)}: ${cpuText(costs)}; WAL ${Math.round(costs.walBytesPerMessage)} B; ${behind.behind} events behind at the end, caught up in ${behind.seconds.toFixed(1)} s`,
+    `CPU ms/message ${costs.cpuMsTotal.toFixed(3)}: ${cpuText(costs)}; ${walText(costs)}; ${behind.behind} events behind at the end, caught up in ${behind.seconds.toFixed(1)} s`,
   );
   report.lines.push({
     id: '6b',

@@ -1,7 +1,7 @@
 /** (c) 500 POSTs a second, due at times that don't depend on the answers, with everything being delivered beside it. */
 import type { Arguments } from '../arguments.ts';
 import { startSink } from '../helper.ts';
-import { cpuText } from '../meter.ts';
+import { cpuText, walText } from '../meter.ts';
 import { startPlatform } from '../platform.ts';
 import { heading, ms, note, type Report, rate } from '../report.ts';
 import { delivered } from '../settle.ts';
@@ -40,7 +40,7 @@ export async function measureLatency(args: Arguments, report: Report): Promise<v
   note(
     `${rate(load.rate)}: p50 ${ms(load.latency.p50)}, p90 ${ms(load.latency.p90)}, p99 ${ms(load.latency.p99)}, p99.9 ${ms(load.latency.p999)}, max ${ms(load.latency.max)}; ${load.failed} not 202; the generator's own lateness p99 ${ms(load.latenessP99Ms)} is contained; machine ${Math.round(costs.machineBusyShare * 100)} % busy`,
   );
-  note(`CPU ms/message ${costs.cpuMsTotal.toFixed(3)}: ${cpuText(costs)}; WAL ${Math.round(costs.walBytesPerMessage)} B`);
+  note(`CPU ms/message ${costs.cpuMsTotal.toFixed(3)}: ${cpuText(costs)}; ${walText(costs)}`);
   note(
     `${sent - atEnd} not delivered yet at the end of the load, all of them ${((performance.now() - startedAtMs) / 1000).toFixed(1)} s later; sink has ${messages} of ${sent}`,
   );
