@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { startTestPostgres } from '../libs/testkit/src/postgres.ts';
 
 const root = fileURLToPath(new URL('..', import.meta.url));
-const everything = ['libs', 'services', 'tools', 'e2e'].map((directory) => `${directory}/**/*.test.ts`);
+const everything = ['libs', 'services', 'tools', 'e2e', 'bench'].map((directory) => `${directory}/**/*.test.ts`);
 const skipped = new Set(['node_modules', 'gen', '.git']);
 
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('-'));
