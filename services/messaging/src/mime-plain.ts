@@ -78,7 +78,7 @@ function addressList(addresses: readonly PlainAddress[]): string {
 }
 
 function partOf(content: string): { encoding: string; content: string } | undefined {
-  if (!plainText.test(content)) return undefined;
+  if (content === '' || !plainText.test(content)) return undefined;
   if (!longLine.test(content)) return { encoding: '7bit', content };
   // Without a letter the composer prefers base64.
   if (!/[A-Za-z]/.test(content)) return undefined;
