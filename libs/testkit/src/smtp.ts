@@ -6,7 +6,7 @@ import { createHash } from 'node:crypto';
 import { type FileHandle, open } from 'node:fs/promises';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import { createSecureContext, type SecureVersion, TLSSocket } from 'node:tls';
-import { type Certificate, createCertificate } from './certificate.ts';
+import { type Certificate, createCertificate } from '@maildoot/runtime/certificate';
 import { type Action, actionByRecipient, type Stage } from './smtp-behaviour.ts';
 import { waitFor } from './wait.ts';
 

@@ -1,7 +1,7 @@
 // Reads the MIME of messages, chunk by chunk: one round trip for the first chunks of several messages, which is all of most of them, and
 // one more for each further chunk of a big one, so that no more than a few chunks are in memory at a time.
 import type { Database } from '@maildoot/db/database';
-import { uuidArray } from './binary-array.ts';
+import { uuidArray } from '@maildoot/db/parameters';
 
 /** First chunks fetched at a time; at 512 KB each, 4 MB. */
 const messagesPerRead = 8;

@@ -1,10 +1,10 @@
 // Reads messages, their recipients and events for their tenant. A message of another tenant is not found, because every query has the
 // tenant in its condition. Single messages come through Prisma, lists through SQL of their own.
 import type { Database } from '@maildoot/db/database';
+import { uuidArray } from '@maildoot/db/parameters';
 import { MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { uuidTime } from '@maildoot/runtime/ids';
 import { PrismaClient } from '../../gen/prisma/client.ts';
-import { uuidArray } from './binary-array.ts';
 
 /** How many rows a filtered list looks at per call, whether they match or not. */
 export const lookBackRows = 10_000;

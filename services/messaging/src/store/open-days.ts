@@ -1,9 +1,10 @@
 // Which days still have a recipient that something is to be tried for. Asked about days past their retention only.
+
+import { smallintArray } from '@maildoot/db/parameters';
 import { RecipientStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { uuidAt } from '@maildoot/runtime/ids';
 import type pg from 'pg';
 import { isEnd } from '../status.ts';
-import { smallintArray } from './binary-array.ts';
 
 const dayMs = 86_400_000;
 // A status that a newer version made up counts as open.

@@ -1,7 +1,8 @@
 // The rows that outcomes change: events, recipients' standing, messages' counters. Multi-row statements, a handful of round trips for a
 // whole batch. Every writer locks the message's row first, in the order of ids, so its recipients need no locks of their own.
+
+import { byteaArray, smallintArray, textArray, timestampArray, uuidArray } from '@maildoot/db/parameters';
 import type pg from 'pg';
-import { byteaArray, smallintArray, textArray, timestampArray, uuidArray } from './binary-array.ts';
 
 /** A message whose row is locked. */
 export interface LockedMessage {

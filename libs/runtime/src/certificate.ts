@@ -1,5 +1,8 @@
-// A self-signed certificate made on the spot (X.509 v3, RFC 5280; ECDSA P-256), so that no private key lies in the repository and names and
-// dates can be what a test wants. Node signs but makes no certificates, so the few DER values needed are written here.
+/**
+ * A self-signed certificate made on the spot (X.509 v3, RFC 5280; ECDSA P-256), so that no private key lies on a disk or in the repository:
+ * for delivery's built-in inbox, and for servers of tests, whose names and dates can be what a test wants. Node signs but makes no
+ * certificates, and a library for this one would be larger than the few DER values that are written here.
+ */
 import { generateKeyPairSync, randomBytes, sign } from 'node:crypto';
 import { isIP } from 'node:net';
 
@@ -31,7 +34,7 @@ export function createCertificate(options: CertificateOptions = {}): Certificate
   const alternativeNames = sequence(...names.map((name) => (isIP(name) === 4 ? der(0x87, ipv4(name)) : der(0x82, Buffer.from(name)))));
   const extensions = sequence(
     sequence(oid(0x55, 0x1d, 0x11), der(0x04, alternativeNames)),
-    // basicConstraints CA:TRUE, so that a test can trust the certificate itself.
+    // basicConstraints CA:TRUE, so that whoever wants can trust the certificate itself.
     sequence(oid(0x55, 0x1d, 0x13), der(0x01, Buffer.from([0xff])), der(0x04, sequence(der(0x01, Buffer.from([0xff]))))),
   );
   const serial = randomBytes(8);
