@@ -12,6 +12,8 @@ const { call: bundleMethod } = BundleServiceService;
 export const MAX_BUNDLED_BYTES = 32 * 1024;
 const MAX_BUNDLE_BYTES = 256 * 1024;
 const MAX_BUNDLE_CALLS = 64;
+// Of a deadline so much is lost at most.
+const SAME_DEADLINE_MS = 100;
 // A peer of an older version is asked so seldom whether it is still one.
 const NOT_KNOWN_FOR_MS = 30_000;
 
@@ -24,8 +26,6 @@ export interface Bundled {
   readonly token: string;
   /** Unix time. */
   readonly deadlineMs: number;
-  /** Those of the same patience go together. */
-  readonly timeoutMs: number;
   /** Makes the call that it would have been otherwise. */
   goAlone(): void;
   resolve(response: Buffer): void;
@@ -104,21 +104,23 @@ export class Bundler {
   }
 }
 
-function* bundlesOf(calls: readonly Bundled[]): Generator<Bundled[]> {
-  for (const ofTimeout of Map.groupBy(calls, ({ timeoutMs }) => timeoutMs).values()) {
-    let bundle: Bundled[] = [];
-    let sizeBytes = 0;
-    for (const call of ofTimeout) {
-      if (bundle.length === MAX_BUNDLE_CALLS || (bundle.length > 0 && sizeBytes + call.bytes.length > MAX_BUNDLE_BYTES)) {
-        yield bundle;
-        bundle = [];
-        sizeBytes = 0;
-      }
-      bundle.push(call);
-      sizeBytes += call.bytes.length;
+/** In their order. Those that are given up at about the same time go together, and are given up with the first of them. */
+function bundlesOf(calls: readonly Bundled[]): Bundled[][] {
+  const bundles: { calls: Bundled[]; sizeBytes: number; deadlineMs: number }[] = [];
+  for (const call of calls) {
+    const bundle = bundles.findLast(
+      ({ calls: { length }, sizeBytes, deadlineMs }) =>
+        length < MAX_BUNDLE_CALLS &&
+        sizeBytes + call.bytes.length <= MAX_BUNDLE_BYTES &&
+        Math.abs(deadlineMs - call.deadlineMs) <= SAME_DEADLINE_MS,
+    );
+    if (bundle === undefined) bundles.push({ calls: [call], sizeBytes: call.bytes.length, deadlineMs: call.deadlineMs });
+    else {
+      bundle.calls.push(call);
+      bundle.sizeBytes += call.bytes.length;
     }
-    yield bundle;
   }
+  return bundles.map((bundle) => bundle.calls);
 }
 
 function settle(call: Bundled, { result }: BundledAnswer): void {

@@ -175,7 +175,6 @@ class MethodCaller {
         traceparent: traceparentOf(span),
         token,
         deadlineMs,
-        timeoutMs: options.deadlineMs ?? this.#defaultDeadlineMs,
         goAlone: () => void this.#alone(bytes, token, deadlineMs, span, options).then(resolve, reject),
         resolve: (response) => {
           try {

@@ -70,11 +70,12 @@ test('a large call, one that may be given up, and one of other patience go by th
   await using peer = await startPeer(answerAll);
   const large = 'x'.repeat(40_000);
   await Promise.all([
-    peer.client.say({ text: 'a' }),
+    peer.client.say({ text: 'a' }, { deadlineMs: 15_000 }),
     peer.client.say({ text: large }),
     peer.client.say({ text: 'b' }, { signal: new AbortController().signal }),
     peer.client.say({ text: 'c' }, { deadlineMs: 3000 }),
-    peer.client.say({ text: 'd' }),
+    // As of a call that is made again with what is left of its time.
+    peer.client.say({ text: 'd' }, { deadlineMs: 14_999.2 }),
   ]);
   assert.deepEqual(peer.bundles.map(textsOf), [['a', 'd']]);
   assert.deepEqual(peer.alone.map(({ text }) => text).sort(), ['b', 'c', large]);
