@@ -30,7 +30,8 @@ const plainEmail = new RegExp(`^${word}(?:\\.${word})*@(?!.*xn--)[a-z0-9-]+(?:\\
 const plainName = /^(?:[A-Za-z0-9_]+(?: [A-Za-z0-9_]+)*)?$/;
 const plainSubject = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const plainText = /^[\t\r\n\x20-\x7e]*$/;
-const longLine = new RegExp(`.{${maxLineChars + 1}}`);
+// From the beginning of a line only: tried at every place, it would take time in proportion to the lines' length squared.
+const longLine = new RegExp(`^.{${maxLineChars + 1}}`, 'm');
 // What quoted-printable writes as it is (RFC 2045 section 6.7): no equals sign, and no blank at the end of a line.
 const needsEncoding = /=|[\t ](?:[\r\n]|$)/;
 
