@@ -33,6 +33,28 @@ describe('Incarnation', () => {
     assert.equal(house.incarnation.current, 'id-1');
   });
 
+  it('judges the silence of others only after it was heard for ten seconds without a break itself', async () => {
+    const house = make();
+    const beatUntil = async (ms: number) => {
+      for (; house.nowMs <= ms; house.nowMs += 2_000) await house.incarnation.beat();
+    };
+    assert.equal(house.incarnation.mayJudge, false);
+    await beatUntil(8_000);
+    assert.equal(house.incarnation.mayJudge, true);
+    // The database was away: everybody is silent.
+    house.nowMs = 40_000;
+    assert.equal(house.incarnation.mayJudge, false);
+    await beatUntil(48_000);
+    house.nowMs = 49_999;
+    assert.equal(house.incarnation.mayJudge, false);
+    house.nowMs = 50_000;
+    assert.equal(house.incarnation.mayJudge, true);
+    // A heartbeat that was on its way all the time says as little as none.
+    house.answerAfterMs = 12_000;
+    await house.incarnation.beat();
+    assert.equal(house.incarnation.mayJudge, false);
+  });
+
   it('becomes another one when it was declared dead: work of the old id may not be started', async () => {
     const house = make();
     await house.incarnation.beat();

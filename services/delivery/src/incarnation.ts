@@ -39,12 +39,18 @@ const overMs = 200;
  * may take ten minutes to answer, and all other mail must not wait for it. Its recipients were marked as possible duplicates at the release.
  */
 export const patienceMs = 30_000;
+/** How long this process must have been heard without a break before the silence of others says anything about them. */
+const steadyMs = 10_000;
+// Two heartbeats in a row that came late.
+const breakMs = 5_000;
 
 export class Incarnation {
   readonly #parts: IncarnationParts;
   readonly #monotonicMs: () => number;
   #id: string | undefined;
   #validUntilMs = Number.NEGATIVE_INFINITY;
+  #beatenAtMs = Number.NEGATIVE_INFINITY;
+  #steadySinceMs = Number.POSITIVE_INFINITY;
   #deadSinceMs = Number.NEGATIVE_INFINITY;
   // The id under which the shares were heard of last.
   #sharedAs: string | undefined;
@@ -70,6 +76,15 @@ export class Incarnation {
   /** Whether work of this id may be started or handed over now. */
   mayStart(id: string | undefined): boolean {
     return id !== undefined && id === this.#id && this.#monotonicMs() < this.#validUntilMs;
+  }
+
+  /**
+   * Whether others may be declared dead because they are silent. While the database is away nobody can be heard; when it is back everybody's
+   * last heartbeat is old, and what was sent meanwhile waits to be recorded: taking it over then would send all of it twice.
+   */
+  get mayJudge(): boolean {
+    const nowMs = this.#monotonicMs();
+    return nowMs - this.#beatenAtMs < breakMs && nowMs - this.#steadySinceMs >= steadyMs;
   }
 
   /** Beats soon: something that a heartbeat says or asks has changed. */
@@ -126,6 +141,8 @@ export class Incarnation {
     const said = { applied: [...shares.toSay], over: over() };
     const peers = await heartbeats.beat(id, said);
     if (peers === undefined) return false;
+    if (sentAtMs - this.#beatenAtMs >= breakMs) this.#steadySinceMs = sentAtMs;
+    this.#beatenAtMs = sentAtMs;
     const fresh = this.#sharedAs !== id || sentAtMs >= this.#validUntilMs;
     this.#sharedAs = id;
     this.#validUntilMs = sentAtMs + validMs;

@@ -286,7 +286,16 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     // Others may have its share from now on.
     await news.goodbye();
   });
-  starting.use(startReleasingExpired({ database, clock, telemetry, incarnation: () => incarnation.id, released: wakeAll }));
+  starting.use(
+    startReleasingExpired({
+      database,
+      clock,
+      telemetry,
+      incarnation: () => incarnation.id,
+      mayJudge: () => incarnation.mayJudge,
+      released: wakeAll,
+    }),
+  );
   starting.use(
     startReconcilingOwn({
       database,

@@ -48,6 +48,18 @@ describe('a row’s owner', () => {
     assert.deepEqual(await heartbeat(database, second, said), []);
   });
 
+  it('keeps it while silence says nothing, unless it is known to be dead', async () => {
+    const [first, second] = [await pod(), await pod()];
+    await put(2);
+    assert.equal((await claimAll(first)).length, 2);
+    await database.pool.query("UPDATE incarnation SET heartbeat_at = now() - interval '40 seconds'");
+    assert.deepEqual(await releaseExpired(database, new Date(), false), []);
+    assert.notEqual(await heartbeat(database, first, said), undefined);
+    await database.pool.query("UPDATE incarnation SET heartbeat_at = '-infinity' WHERE id = $1", [first]);
+    assert.equal((await releaseExpired(database, new Date(), false)).length, 2);
+    assert.equal((await claimAll(second)).length, 2);
+  });
+
   it('keeps the row when an earlier claim of the same pod is given back once more', async () => {
     const [first, second] = [await pod(), await pod()];
     await put(1);

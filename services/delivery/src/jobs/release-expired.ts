@@ -10,6 +10,8 @@ export function startReleasingExpired(parts: {
   clock: Clock;
   telemetry: Telemetry;
   incarnation(): string | undefined;
+  /** Whether silence may be taken for death. */
+  mayJudge(): boolean;
   released(): void;
 }): AsyncDisposable {
   return repeat({
@@ -17,7 +19,7 @@ export function startReleasingExpired(parts: {
     async run() {
       await giveUpKnownDead(parts.database, parts.incarnation());
       for (;;) {
-        const rows = await releaseExpired(parts.database, parts.clock.now());
+        const rows = await releaseExpired(parts.database, parts.clock.now(), parts.mayJudge());
         if (rows.length === 0) return;
         parts.telemetry.interrupted(rows);
         parts.released();

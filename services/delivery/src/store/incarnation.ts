@@ -54,13 +54,16 @@ const rowsPerRelease = 500;
 
 /**
  * Frees up to 500 rows of dead incarnations. Each gets its attempt row and OUTCOME_INTERRUPTED event in the same transaction, is due at
- * once, and is marked: its recipient may get the message twice. Answers what was freed.
+ * once, and is marked: its recipient may get the message twice. `bySilence`: ten seconds without a heartbeat are death; otherwise only what
+ * is known to be dead is. Answers what was freed.
  */
-export async function releaseExpired(database: Database, now: Date): Promise<DueRow[]> {
+export async function releaseExpired(database: Database, now: Date, bySilence = true): Promise<DueRow[]> {
   return await database.transaction(async (client) => {
     // A heartbeat under way holds the row: then it is alive. A claim under way holds it too: next time.
     const dead = await client.query<{ id: string }>(
-      `SELECT id FROM incarnation WHERE heartbeat_at <= now() - interval '10 seconds' ORDER BY id FOR UPDATE SKIP LOCKED`,
+      `SELECT id FROM incarnation WHERE heartbeat_at <= CASE WHEN $1 THEN now() - interval '10 seconds' ELSE '-infinity' END
+       ORDER BY id FOR UPDATE SKIP LOCKED`,
+      [bySilence],
     );
     if (dead.rows.length === 0) return [];
     const ids = dead.rows.map((row) => row.id);
