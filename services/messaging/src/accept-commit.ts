@@ -54,11 +54,12 @@ export interface Committer extends AsyncDisposable {
 }
 
 type Submitted = Acceptance<Committed> & { sizeBytes: number };
+type SubmittedAtOnce = Submitted & { lock: bigint | undefined };
 
 export function createCommitter(parts: CommitParts): Committer {
   const { database, capture, clock, telemetry } = parts;
   const limits = { maxItems: groupMessages, maxBytes: groupBytes, sizeOf: (acceptance: Submitted) => acceptance.sizeBytes };
-  const atOnce = new GroupCommit<Submitted, Committed | typeof keyTaken>({
+  const atOnce = new GroupCommit<SubmittedAtOnce, Committed | typeof keyTaken>({
     ...limits,
     concurrency: parts.commitConcurrency,
     commit: (acceptances) => commitAtOnce(database, acceptances, clock.now()),
@@ -77,7 +78,7 @@ export function createCommitter(parts: CommitParts): Committer {
     if (more.length > 0 || (lock !== undefined && keysUnderWay.has(lock))) return await withClaims.submit(acceptance);
     if (lock !== undefined) keysUnderWay.add(lock);
     try {
-      const answer = await atOnce.submit(acceptance);
+      const answer = await atOnce.submit({ ...acceptance, lock });
       if (answer !== keyTaken) return answer;
     } finally {
       if (lock !== undefined) keysUnderWay.delete(lock);

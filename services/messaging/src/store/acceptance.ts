@@ -2,7 +2,12 @@
 // are one statement. A request of at most one idempotency key needs no other: its record is part of the statement, and if the key can't
 // be had, nothing of the request is written. Who holds what of several keys has to be known first, in a transaction of more steps.
 import type { Database } from '@maildoot/db/database';
-import { claim, type IdempotencyClaim, type IdempotencyRequest, idempotencyLifetimeMs, lockOf, store } from '@maildoot/db/idempotency';
+import { claim, type IdempotencyClaim, type IdempotencyRequest, idempotencyLifetimeMs, store } from '@maildoot/db/idempotency';
+import { runStatement } from '@maildoot/db/statement';
+import { outboxRows } from '@maildoot/events/outbox';
+import { messageAccepted, schemaOf } from '@maildoot/events/topics';
+import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
+import pg from 'pg';
 import {
   bigintArray,
   booleanArray,
@@ -13,12 +18,7 @@ import {
   textArray,
   timestampArray,
   uuidArray,
-} from '@maildoot/db/parameters';
-import { runStatement } from '@maildoot/db/statement';
-import { outboxRows } from '@maildoot/events/outbox';
-import { messageAccepted, schemaOf } from '@maildoot/events/topics';
-import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
-import pg from 'pg';
+} from './binary-array.ts';
 
 export interface NewRecipient {
   number: number;
@@ -70,12 +70,12 @@ export interface Decision<Answer> {
 export const keyTaken = Symbol('the idempotency key is taken');
 
 /**
- * Commits a group of requests of at most one key each, no key twice, as one statement. What is taken for granted, that each gets its key,
+ * Commits a group of requests of at most one key each, no key twice, as one statement. `lock` is the key's, undefined where there is none. What is taken for granted, that each gets its key,
  * is checked by the statement itself; those that don't get theirs are answered `keyTaken`, and `commitWithClaims` finds out why.
  */
 export async function commitAtOnce<Answer>(
   database: Database,
-  group: readonly Acceptance<Answer>[],
+  group: readonly (Acceptance<Answer> & { lock: bigint | undefined })[],
   now: Date,
 ): Promise<(Answer | typeof keyTaken | Error)[]> {
   const decisions = group.map((one) => one.decide(one.keys.map(() => ({ outcome: 'claimed' }))));
@@ -84,8 +84,10 @@ export async function commitAtOnce<Answer>(
   for (const [request, decision] of decisions.entries()) {
     if (decision instanceof Error) continue;
     const [answer] = decision.answers;
-    if (answer !== undefined) keyed.push({ request, ...answer });
-    for (const message of decision.messages) messages.push({ ...message, condition: answer === undefined ? always : request });
+    const lock = group[request]?.lock;
+    const isKeyed = answer !== undefined && lock !== undefined;
+    if (isKeyed) keyed.push({ request, lock, ...answer });
+    for (const message of decision.messages) messages.push({ message, condition: isKeyed ? request : always });
   }
   const { rows } = await runStatement<{ request: number }>(database.pool, writing(messages, keyed, now));
   const held = new Set(rows.map((row) => row.request));
@@ -115,7 +117,7 @@ export async function commitWithClaims<Answer>(
       return one.decide(own);
     });
     const agreed = decisions.filter((decision): decision is Decision<Answer> => !(decision instanceof Error));
-    const messages = agreed.flatMap((decision) => decision.messages.map((message) => ({ ...message, condition: always })));
+    const messages = agreed.flatMap((decision) => decision.messages.map((message) => ({ message, condition: always })));
     if (messages.length > 0) await client.query(writing(messages, [], now));
     await store(
       client,
@@ -136,27 +138,30 @@ export async function findAccepted(pool: pg.Pool, tenantId: string, ids: readonl
 }
 
 /** A record to be made for the only key of a request; `request` is its place in the group. */
-type Keyed = IdempotencyRequest & { request: number; response: Uint8Array };
+type Keyed = IdempotencyRequest & { request: number; lock: bigint; response: Uint8Array };
 
 /** A message, and the request whose key has to be had for it to be written. */
-type Written = NewMessage & { condition: number };
+interface Written {
+  message: NewMessage;
+  condition: number;
+}
 const always = -1;
 
 /** The statement that writes messages with all that belongs to them, and returns which requests got their key. */
 function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Date): pg.QueryConfig {
   // Two replicas that retry the same ids in opposite order would deadlock.
-  const messages = unsorted.toSorted((a, b) => (a.id < b.id ? -1 : 1));
-  const column = <T>(of: (message: Written) => T) => messages.map(of);
-  const recipients = messages.flatMap((message) => message.recipients.map((recipient) => ({ message, recipient })));
-  const chunks = messages.flatMap((message) => message.chunks.map((data, chunk) => ({ message, chunk, data })));
-  const events = outboxRows(messages.map(({ event, traceparent }) => ({ topic: messageAccepted, event, traceparent })));
+  const messages = unsorted.toSorted((a, b) => (a.message.id < b.message.id ? -1 : 1));
+  const column = <T>(of: (message: NewMessage) => T) => messages.map(({ message }) => of(message));
+  const recipients = messages.flatMap((written) => written.message.recipients.map((recipient) => ({ ...written, recipient })));
+  const chunks = messages.flatMap((written) => written.message.chunks.map((data, chunk) => ({ ...written, chunk, data })));
+  const events = outboxRows(column(({ event, traceparent }) => ({ topic: messageAccepted, event, traceparent })));
   return {
     // Prepared once per connection: PostgreSQL plans it half a millisecond at a time otherwise.
     name: 'accept-messages',
     text: writingSql,
     values: [
       smallintArray(keyed.map((one) => one.request)),
-      bigintArray(keyed.map(lockOf)),
+      bigintArray(keyed.map((one) => one.lock)),
       uuidArray(keyed.map((one) => one.tenantId)),
       textArray(keyed.map((one) => one.operation)),
       textArray(keyed.map((one) => one.key)),
@@ -164,7 +169,7 @@ function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Dat
       byteaArray(keyed.map((one) => one.response)),
       now,
       new Date(now.getTime() + idempotencyLifetimeMs),
-      smallintArray(column((one) => one.condition)),
+      smallintArray(messages.map(({ condition }) => condition)),
       uuidArray(column((one) => one.id)),
       uuidArray(column((one) => one.tenantId)),
       uuidArray(column((one) => one.batchId)),
@@ -180,7 +185,7 @@ function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Dat
       timestampArray(column((one) => one.sendAt)),
       integerArray(column((one) => one.sizeBytes)),
       booleanArray(column((one) => one.captured)),
-      smallintArray(recipients.map(({ message }) => message.condition)),
+      smallintArray(recipients.map(({ condition }) => condition)),
       uuidArray(recipients.map(({ message }) => message.id)),
       smallintArray(recipients.map(({ recipient }) => recipient.number)),
       uuidArray(recipients.map(({ message }) => message.tenantId)),
@@ -188,7 +193,7 @@ function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Dat
       textArray(recipients.map(({ recipient }) => recipient.email)),
       textArray(recipients.map(({ recipient }) => recipient.name)),
       smallintArray(recipients.map(({ message }) => message.recipientStatus)),
-      smallintArray(chunks.map(({ message }) => message.condition)),
+      smallintArray(chunks.map(({ condition }) => condition)),
       uuidArray(chunks.map(({ message }) => message.id)),
       smallintArray(chunks.map(({ chunk }) => chunk)),
       uuidArray(chunks.map(({ message }) => message.tenantId)),
