@@ -179,21 +179,20 @@ async function startSplit(env: Record<string, string>, options: PlatformOptions,
 
 /** `up.ts`, as a person starts it. */
 async function startWhole(env: Record<string, string>, options: PlatformOptions, stack: AsyncDisposableStack): Promise<Started> {
-  const up = fileURLToPath(import.meta.resolve('@maildoot/standalone/up'));
+  const program = fileURLToPath(import.meta.resolve('@maildoot/standalone/up'));
   const home = env.MAILDOOT_HOME as string;
-  const main = spawnNode(up, options.form === 'cluster' ? ['--cluster'] : [], {
+  const main = spawnNode(program, options.form === 'cluster' ? ['--cluster'] : [], {
     ...env,
     ...(options.telemetry === 'metrics' || options.telemetry === 'both' ? { METRICS_PORT: '0' } : {}),
   });
   stack.defer(() => endChild(main.child));
   const read = async <T>(name: string): Promise<T> => JSON.parse(await readFile(join(home, name), 'utf8')) as T;
-  const { api, key } = await waitFor(
-    async () => {
-      if (main.child.exitCode !== null) throw new Error(`the platform ended:\n${main.said()}`);
-      return read<{ api: string; key: string }>('up.json');
-    },
-    { timeoutMs: readyWithinMs, what: 'the platform to be up' },
-  );
+  const up = await waitFor(async () => (main.child.exitCode === null ? read<{ api: string; key: string }>('up.json') : 'ended'), {
+    timeoutMs: readyWithinMs,
+    what: 'the platform to be up',
+  });
+  if (up === 'ended') throw new Error(`the platform ended before it was up:\n${main.said()}`);
+  const { api, key } = up;
   const cluster = await read<ClusterFile>('cluster.json').catch(() => undefined);
   const databaseUrl = cluster?.postgres.url ?? (await read<{ databaseUrl: string }>('run.json')).databaseUrl;
   const postgresPid = Number((await readFile(join(home, 'postgres/data/postmaster.pid'), 'utf8')).split('\n')[0]);

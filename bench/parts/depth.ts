@@ -9,7 +9,6 @@ import type { Arguments } from '../arguments.ts';
 import { startSink } from '../helper.ts';
 import { type Costs, cpuText, startMeter, walText } from '../meter.ts';
 import { domain, type Platform, startPlatform } from '../platform.ts';
-import { startProfiling } from '../profile.ts';
 import { heading, note, type Report, rate } from '../report.ts';
 
 const small = 1_000;
@@ -40,7 +39,7 @@ export async function measureDepth(args: Arguments, report: Report): Promise<voi
   const startedAtMs = performance.now();
   await fill(platform, rows, large + 2 * measured);
   note(`${large.toLocaleString('en')} messages copied in ${((performance.now() - startedAtMs) / 1000).toFixed(0)} s`);
-  depths.push(await drainLarge(platform, args, large, measured, delivered));
+  depths.push(await drainLarge(platform, large, measured, delivered));
   tell(depths.at(-1));
 
   // Once more at the small size, because the machine may have changed meanwhile.
@@ -183,26 +182,18 @@ async function drainSmall(platform: Platform, rows: Template['rows'], times: num
 }
 
 /** With the whole queue behind them: the first are not counted, then so many are. */
-async function drainLarge(
-  platform: Platform,
-  args: Arguments,
-  queued: number,
-  measured: number,
-  delivered: () => Promise<number>,
-): Promise<Depth> {
+async function drainLarge(platform: Platform, queued: number, measured: number, delivered: () => Promise<number>): Promise<Depth> {
   const before = await delivered();
   await release(platform);
   const warmUp = measured / 2;
   await waitFor(async () => (await delivered()) - before >= warmUp, { what: 'the first to be delivered', timeoutMs: 120_000 });
   const meter = await startMeter(platform.watched(), platform.database);
-  const profiling = await startProfiling(platform, 'depth', args.profiles);
   const startedAt = await delivered();
   const startedAtMs = performance.now();
   await waitFor(async () => (await delivered()) - startedAt >= measured, { what: 'the measured ones to be delivered', timeoutMs: 300_000 });
   const count = (await delivered()) - startedAt;
   const seconds = (performance.now() - startedAtMs) / 1000;
   const costs = await meter.stop(count);
-  await profiling.stop();
   return { queued, rate: count / seconds, costs };
 }
 
