@@ -3,11 +3,6 @@
 // be had, nothing of the request is written. Who holds what of several keys has to be known first, in a transaction of more steps.
 import type { Database } from '@maildoot/db/database';
 import { claim, type IdempotencyClaim, type IdempotencyRequest, idempotencyLifetimeMs, store } from '@maildoot/db/idempotency';
-import { runStatement } from '@maildoot/db/statement';
-import { outboxRows } from '@maildoot/events/outbox';
-import { messageAccepted, schemaOf } from '@maildoot/events/topics';
-import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
-import pg from 'pg';
 import {
   bigintArray,
   booleanArray,
@@ -18,7 +13,12 @@ import {
   textArray,
   timestampArray,
   uuidArray,
-} from './binary-array.ts';
+} from '@maildoot/db/parameters';
+import { runStatement } from '@maildoot/db/statement';
+import { outboxRows } from '@maildoot/events/outbox';
+import { messageAccepted, schemaOf } from '@maildoot/events/topics';
+import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
+import pg from 'pg';
 
 export interface NewRecipient {
   number: number;
