@@ -1,10 +1,11 @@
-// Figures of the PostgreSQL log on this machine, by hand: node libs/events/test/measure.ts. Not a test.
+// Figures of the logs on this machine, by hand: node libs/events/test/measure.ts [kafka]. Not a test. With `kafka`, a broker is started for it.
 //   throughput: producers append in group commits of 50 while a consumer reads; rows/s until everything is handled
 //   latency: from the commit's return to the handler, one event at a time, with an idle and with a busy log
 import { setTimeout as delay } from 'node:timers/promises';
 import { createTestDatabase } from '@maildoot/testkit/database';
+import { startKafka } from '@maildoot/testkit/kafka';
 import { waitFor } from '@maildoot/testkit/wait';
-import { createPostgresLog } from '../src/postgres-log.ts';
+import { createEventLog } from '../src/event-log.ts';
 import { startSequencer } from '../src/sequencer.ts';
 import { messageAccepted } from '../src/topics.ts';
 import { event, numberOf, openProducer, range, silent, tell } from './fixtures.ts';
@@ -12,14 +13,16 @@ import { event, numberOf, openProducer, range, silent, tell } from './fixtures.t
 await using testDatabase = await createTestDatabase();
 const { url } = testDatabase;
 await using database = await openProducer(url);
-await using sequencer = startSequencer({ database, logger: silent });
+await using kafka = process.argv[2] === 'kafka' ? await startKafka() : undefined;
+const kafkaBrokers = kafka === undefined ? undefined : [kafka.brokers];
+await using sequencer = startSequencer({ database, logger: silent, kafkaBrokers });
 await sequencer.ready;
-await using log = createPostgresLog({ url, logger: silent });
+await using log = createEventLog({ url, kafkaBrokers, logger: silent, clientId: 'measure' });
 
 const committedAt = new Map<number, number>();
 const latencies: number[] = [];
 let handled = 0;
-log.subscribe(messageAccepted, {
+const subscription = log.subscribe(messageAccepted, {
   group: 'measure',
   maxBatch: 500,
   async handle(records) {
@@ -80,6 +83,7 @@ async function throughput(total: number, perCommit: number, producers: number): 
   );
 }
 
+await waitFor(() => subscription.partitions.length === 16, { what: 'all partitions' });
 await latency('idle', 200, 5);
 await throughput(100_000, 50, 4);
 await throughput(20_000, 1, 8);
