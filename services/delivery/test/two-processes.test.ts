@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { connect, createServer, type Server, type Socket } from 'node:net';
 import { describe, it } from 'node:test';
+import { Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { type ReceivedMessage, type SmtpReceiver, type StageEvent, startSmtpReceiver } from '@maildoot/testkit/smtp';
 import { waitFor } from '@maildoot/testkit/wait';
 import { type DeliveryProcess, type House, mxZone, openHouse } from './delivery.ts';
@@ -24,18 +25,18 @@ describe('two delivery processes', { concurrency: 4 }, () => {
     const one = await stage.start('one');
     const accept = (count: number) => house.acceptAll(recipients(count));
     await accept(600);
-    await waitFor(() => receiver.messages.length >= 50, { what: 'the first ones' });
+    await waitFor(() => receiver.messages.length >= 50, { what: 'the first ones', timeoutMs: 60_000 });
     const two = await stage.start('two');
     await stage.bothReckon();
     const before = receiver.messages.length;
     assert.ok(before < 500, `${before} were sent before the second one was there`);
-    await waitFor(() => receiver.messages.length === 600, { what: 'the rest', timeoutMs: 30_000 });
+    await waitFor(() => receiver.messages.length === 600, { what: 'the rest', timeoutMs: 90_000 });
     assertShared(receiver.messages.slice(before), 'with a head start');
     for (const count of [60, 300]) {
       await stage.idle();
       const sent = receiver.messages.length;
       await accept(count);
-      await waitFor(() => receiver.messages.length === sent + count, { what: `${count} more`, timeoutMs: 30_000 });
+      await waitFor(() => receiver.messages.length === sent + count, { what: `${count} more`, timeoutMs: 90_000 });
       assertShared(receiver.messages.slice(sent), `${count}, both idle`);
     }
     assert.equal(most, limit);
@@ -45,7 +46,7 @@ describe('two delivery processes', { concurrency: 4 }, () => {
     const sent = receiver.messages.length;
     await accept(100);
     await waitFor(() => receiver.openSessions === limit, { what: 'all sessions for the one that is left' });
-    await waitFor(() => receiver.messages.length === sent + 100, { what: 'the last ones' });
+    await waitFor(() => receiver.messages.length === sent + 100, { what: 'the last ones', timeoutMs: 60_000 });
     assert.equal(most, limit);
     assert.ok(two.pid > 0);
   });
@@ -57,18 +58,26 @@ describe('two delivery processes', { concurrency: 4 }, () => {
     const [one] = [await stage.start('one'), await stage.start('two')];
     await stage.bothReckon();
     const ids = await house.acceptAll(recipients(400));
-    await waitFor(() => receiver.messages.filter((mail) => mail.helo === 'one.test').length >= 40, { what: 'some by the one' });
+    await waitFor(() => receiver.messages.filter((mail) => mail.helo === 'one.test').length >= 40, {
+      what: 'some by the one',
+      timeoutMs: 60_000,
+    });
     one.signal('SIGKILL');
     await one.exited;
-    const killedAt = performance.now();
+    const killed = await house.database.pool.query<{ at: Date }>('SELECT now() AS at');
     const held = await house.database.pool.query<{ address: string }>(
       `SELECT address FROM due WHERE incarnation = (SELECT id FROM incarnation ORDER BY started_at LIMIT 1)`,
     );
     assert.ok(held.rows.length > 0, 'it held rows when it was killed');
-    for (const row of held.rows) await receiver.waitForMail(row.address, { timeoutMs: takeOverMs });
-    await waitFor(() => ids.every((id) => house.outcomes(id).includes('delivered')), { what: 'every outcome', timeoutMs: 20_000 });
-    const tookMs = performance.now() - killedAt;
-    assert.ok(tookMs < takeOverMs, `${Math.round(tookMs)} ms`);
+    await waitFor(() => ids.every((id) => house.outcomes(id).includes('delivered')), { what: 'every outcome', timeoutMs: 90_000 });
+    for (const row of held.rows) assert.ok(receiver.mailFor(row.address).length > 0, row.address);
+    // By the database's clock and records, so that it says something on a slow machine too.
+    const taken = await house.database.pool.query<{ rows: number; ms: number }>(
+      'SELECT count(*)::int AS rows, (extract(epoch FROM max(recorded_at) - $1) * 1000)::int AS ms FROM attempt WHERE outcome = $2',
+      [killed.rows[0]?.at, Outcome.OUTCOME_INTERRUPTED],
+    );
+    assert.ok((taken.rows[0]?.rows ?? 0) >= held.rows.length, 'all of its rows were taken over');
+    assert.ok((taken.rows[0]?.ms ?? Number.POSITIVE_INFINITY) < takeOverMs, `${taken.rows[0]?.ms} ms`);
     for (const [number, id] of ids.entries()) {
       const times = receiver.mailFor(address(number));
       assert.ok(times.length >= 1);
@@ -163,13 +172,13 @@ async function openStage(env: Record<string, string> = {}): Promise<Stage> {
           );
           return rows[0]?.count === 2;
         },
-        { what: 'both to reckon with each other' },
+        { what: 'both to reckon with each other', timeoutMs: 30_000 },
       );
     },
     async idle() {
       await waitFor(
         async () => receiver.openSessions === 0 && (await house.database.pool.query('SELECT 1 FROM due LIMIT 1')).rowCount === 0,
-        { what: 'idleness', timeoutMs: 15_000 },
+        { what: 'idleness', timeoutMs: 60_000 },
       );
     },
     async takeOver(at, cut) {
@@ -188,19 +197,19 @@ async function openStage(env: Record<string, string> = {}): Promise<Stage> {
       });
       const addresses = Array.from({ length: 30 }, (_, number) => address(number));
       const ids = await house.acceptAll(recipients(30));
-      await waitFor(() => waiting.size >= 10, { what: `sessions at ${at}` });
+      await waitFor(() => waiting.size >= 10, { what: `sessions at ${at}`, timeoutMs: 60_000 });
       const held = await house.database.pool.query('SELECT 1 FROM due WHERE incarnation IS NOT NULL');
       assert.ok((held.rowCount ?? 0) >= 10);
       cut();
       alone = false;
       await stage.start('two');
-      for (const to of addresses) await receiver.waitForMail(to, { timeoutMs: 25_000 });
+      for (const to of addresses) await receiver.waitForMail(to, { timeoutMs: 60_000 });
       // Now the one hears what it waited for.
       gate.resolve();
       return {
         async assertUntouched() {
           const its = receiver.sessions.filter((session) => ones.has(session.number));
-          await waitFor(() => its.every((session) => session.closed), { what: 'its sessions to end', timeoutMs: 15_000 });
+          await waitFor(() => its.every((session) => session.closed), { what: 'its sessions to end', timeoutMs: 60_000 });
           if (at === 'connect') for (const session of its) assert.ok(!session.transcript.some((line) => line.startsWith('> MAIL')));
           for (const [number, to] of addresses.entries()) {
             assert.deepEqual(
@@ -225,7 +234,7 @@ async function openStage(env: Record<string, string> = {}): Promise<Stage> {
           number += 10;
           return receiver.messages.some((mail) => mail.helo === 'one.test');
         },
-        { what: 'the one to send again', timeoutMs: 20_000, intervalMs: 200 },
+        { what: 'the one to send again', timeoutMs: 60_000, intervalMs: 200 },
       );
     },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
