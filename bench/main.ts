@@ -25,7 +25,8 @@ async function main(): Promise<void> {
   if (process.argv.includes('--help')) return note(usage);
   const args = readArguments();
   const machine = describeMachine(process.env.BENCH_TMP ?? tmpdir());
-  const report: Report = { machine, on: [], lines: [], faults: [], details: {} };
+  const platform = `${args.form}; on: authentication, validation, idempotency keys, domain checks, DKIM, fsync, telemetry ${args.telemetry}`;
+  const report: Report = { machine, platform, lines: [], faults: [], details: {} };
   heading('machine');
   note(
     `${machine.cpu}, ${machine.cores} cores, ${machine.memoryGb} GB; Linux ${machine.kernel}; Node ${machine.node}; ${machine.fileSystem}`,
@@ -33,7 +34,7 @@ async function main(): Promise<void> {
   note(
     `8 KB + fdatasync p50 ${machine.fsyncMs.p50.toFixed(2)} ms, p99 ${machine.fsyncMs.p99.toFixed(2)} ms; load before ${machine.loadBefore.toFixed(2)}; commit ${machine.commit}`,
   );
-  note(`platform ${args.form}; on: authentication, validation, idempotency keys, domain checks, DKIM, fsync, telemetry ${args.telemetry}`);
+  note(`platform ${platform}`);
   for (const part of args.parts) {
     try {
       await measures[part](args, report);

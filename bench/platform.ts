@@ -22,6 +22,7 @@ import { waitFor } from '@maildoot/testkit/wait';
 import pg from 'pg';
 import { startCollector } from './helper.ts';
 import type { Watched } from './processes.ts';
+import { note, type Report } from './report.ts';
 
 export type Form = 'split' | 'one' | 'cluster';
 export type TelemetryKind = 'traces' | 'metrics' | 'both' | 'off';
@@ -74,7 +75,7 @@ interface ChildOrPid {
   said(): string;
 }
 
-export async function startPlatform(options: PlatformOptions): Promise<Platform> {
+export async function startPlatform(options: PlatformOptions, report: Report): Promise<Platform> {
   await using stack = new AsyncDisposableStack();
   const homeDirectory = await mkdtemp(join(process.env.BENCH_TMP ?? tmpdir(), 'maildoot-bench-'));
   stack.defer(() => rm(homeDirectory, { recursive: true, force: true }));
@@ -95,6 +96,13 @@ export async function startPlatform(options: PlatformOptions): Promise<Platform>
   const database = new pg.Client({ connectionString: started.databaseUrl });
   await database.connect();
   database.on('error', () => {});
+  if (report.machine.postgres === undefined) {
+    const { rows } = await database.query<{ version: string; fsync: string; commits: string }>(
+      `SELECT current_setting('server_version') AS version, current_setting('fsync') AS fsync, current_setting('synchronous_commit') AS commits`,
+    );
+    report.machine.postgres = `${rows[0]?.version}, fsync ${rows[0]?.fsync}, synchronous_commit ${rows[0]?.commits}`;
+    note(`PostgreSQL ${report.machine.postgres}`);
+  }
   stack.defer(() => database.end());
 
   const platform: Platform = {

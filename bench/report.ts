@@ -15,8 +15,9 @@ export interface Line {
 }
 
 export interface Report {
-  machine: Machine | undefined;
-  on: string[];
+  machine: Machine;
+  /** How the platform ran and what it did beside its work. */
+  platform: string;
   lines: Line[];
   /** What spoils the measurement: a request that was not accepted, a message that got lost. Never that something was slow. */
   faults: string[];

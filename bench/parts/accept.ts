@@ -38,7 +38,7 @@ export async function measureAccept(args: Arguments, report: Report): Promise<vo
   heading('(a) single POSTs of 2 KB, the highest rate');
   await using sink = await startSink();
   const beside = args.withDelivery || args.form !== 'split';
-  await using platform = await startPlatform({ ...args, smarthostPort: sink.port, without: beside ? [] : ['delivery'] });
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port, without: beside ? [] : ['delivery'] }, report);
   await using bare = await startBareChain(platform.databaseUrl, platform.database);
   note(beside ? 'mail is delivered beside it' : 'the role delivery is not running: what is accepted is kept and waits');
   const ours: Chain = { name: 'maildoot', url: platform.api, request: requestTo(platform), watched: platform.watched };

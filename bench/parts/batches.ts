@@ -13,7 +13,7 @@ export async function measureBatches(args: Arguments, report: Report): Promise<v
   heading(`(b) batches of ${batch}, 2 KB each, the highest rate`);
   await using sink = await startSink();
   const beside = args.withDelivery || args.form !== 'split';
-  await using platform = await startPlatform({ ...args, smarthostPort: sink.port, without: beside ? [] : ['delivery'] });
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port, without: beside ? [] : ['delivery'] }, report);
   const request = requestTo(platform, { batch });
   await measuredLoad(platform, args, report, { request, connections: 6, seconds: args.short ? 2 : 8, warmUpSeconds: 0 });
 

@@ -25,7 +25,7 @@ export async function measureDepth(args: Arguments, report: Report): Promise<voi
   const measured = args.short ? 3_000 : 10_000;
   heading(`(f) cost of a message with ${small.toLocaleString('en')} and with ${large.toLocaleString('en')} queued`);
   await using sink = await startSink();
-  await using platform = await startPlatform({ ...args, smarthostPort: sink.port });
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port }, report);
   const delivered = async () => (await sink.report()).messages;
   const { rows } = await templateOf(platform);
 

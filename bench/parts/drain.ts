@@ -36,7 +36,7 @@ interface Drained {
 export async function measureDrain(args: Arguments, report: Report): Promise<void> {
   heading(`(e) a queue of ${args.messages.toLocaleString('en')} messages of 10 KB drains: signed, against Postfix that doesn't sign`);
   await using sink = await startCountingSink();
-  await using platform = await startPlatform({ ...args, smarthostPort: sink.port });
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port }, report);
   const missing = postfixMissing();
   await using theirSink = missing === undefined ? await startCountingSink() : undefined;
   await using postfix = theirSink === undefined ? undefined : await startPostfix({ sinkPort: theirSink.port, sessions });
@@ -114,25 +114,8 @@ async function drainOurs(
   messages: number,
   profiles?: string,
 ): Promise<Drained> {
+  const { loaded, dueAtMs } = await loadQueue(platform, args, report, messages);
   const before = await sink.messages();
-  const batch = 50;
-  // Time to load, at a rate that even a slow machine reaches.
-  const dueAtMs = Date.now() + 8_000 + messages * (args.short ? 4 : 2.5);
-  const load = await runLoad({
-    mode: 'closed',
-    url: platform.api,
-    connections: 4,
-    warmUpSeconds: 0,
-    seconds: 600,
-    count: messages / batch,
-    request: requestTo(platform, { textBytes: messageBytes, batch, sendAt: new Date(dueAtMs).toISOString() }),
-  });
-  refuseFailures(report, 'maildoot', load);
-  const loaded = load.sent * batch;
-  await waitFor(async () => (await dueRows(platform)) === loaded, { what: 'the queue to be loaded', timeoutMs: 300_000, intervalMs: 200 });
-  await checkpoint(platform);
-  if (Date.now() > dueAtMs - 200)
-    throw new Error('the messages were due before they were all in the queue: the machine is too slow for this');
   await delay(dueAtMs - Date.now() - 100);
   const meter = await startMeter(platform.watched(), platform.database);
   const profiling = await startProfiling(platform, 'drain', profiles);
@@ -155,6 +138,36 @@ async function drainOurs(
     cpuMsPerMessage: costs.cpuMsTotal,
     costs,
   };
+}
+
+/** Accepts messages for a time at which they are all in the queue; a machine that was too slow for it gets twice the time. */
+async function loadQueue(
+  platform: Platform,
+  args: Arguments,
+  report: Report,
+  messages: number,
+): Promise<{ loaded: number; dueAtMs: number }> {
+  const batch = 50;
+  for (let leadMs = (args.short ? 4_000 : 8_000) + messages * 2.5; ; leadMs *= 2) {
+    const dueAtMs = Date.now() + leadMs;
+    const load = await runLoad({
+      mode: 'closed',
+      url: platform.api,
+      connections: 4,
+      warmUpSeconds: 0,
+      seconds: 600,
+      count: messages / batch,
+      request: requestTo(platform, { textBytes: messageBytes, batch, sendAt: new Date(dueAtMs).toISOString() }),
+    });
+    refuseFailures(report, 'maildoot', load);
+    const loaded = load.sent * batch;
+    const arrived = async () => Date.now() > dueAtMs - 500 || (await dueRows(platform)) === loaded;
+    await waitFor(arrived, { what: 'the queue to be loaded', timeoutMs: leadMs + 60_000, intervalMs: 200 });
+    if (Date.now() < dueAtMs - 500) await checkpoint(platform);
+    if (Date.now() < dueAtMs - 200) return { loaded, dueAtMs };
+    note('the messages were due before they were all in the queue: once more, with twice the time');
+    await delivered(platform);
+  }
 }
 
 async function drainPostfix(postfix: Postfix, sink: CountingSink, messages: number): Promise<Drained> {

@@ -12,7 +12,7 @@ const perSecond = 500;
 export async function measureLatency(args: Arguments, report: Report): Promise<void> {
   heading(`(c) ${perSecond} POSTs/s, open loop, delivery beside`);
   await using sink = await startSink();
-  await using platform = await startPlatform({ ...args, smarthostPort: sink.port });
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port }, report);
   const request = requestTo(platform);
   // Slowly first: a cold compiler at full rate would build a queue that the measured time pays for.
   const warmUp = await measuredLoad(platform, args, report, {

@@ -30,7 +30,7 @@ export async function measureMemory(args: Arguments, report: Report): Promise<vo
   const [few, many] = args.short ? [1_000, 3_000] : [10_000, 100_000];
   heading(`(7) memory after a collection at ${few.toLocaleString('en')} and at ${many.toLocaleString('en')} messages`);
   await using sink = await startSink();
-  await using platform = await startPlatform({ ...args, smarthostPort: sink.port });
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port }, report);
   // Opened before the first look: an open inspector has its own memory.
   for (const { name, tree } of platform.watched()) if (!tree && name !== 'kafka') await platform.inspectorOf(name);
   await send(platform, report, few);

@@ -15,7 +15,7 @@ const targetMs = 150;
 export async function measurePath(args: Arguments, report: Report): Promise<void> {
   heading('(d) from the 202 to the receiving server, unloaded');
   await using sink = await startSink({ arrivals: true });
-  await using platform = await startPlatform({ ...args, smarthostPort: sink.port });
+  await using platform = await startPlatform({ ...args, smarthostPort: sink.port }, report);
   const { hostname, port } = new URL(platform.api);
   const connection = await Connection.open(hostname, Number(port));
   const requests = createRequests(requestTo(platform), 1);
