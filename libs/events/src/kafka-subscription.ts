@@ -48,6 +48,8 @@ const HEARTBEAT_MS = 500;
 // A handler may run for minutes, and its partition doesn't change hands meanwhile.
 const REBALANCE_MS = 300_000;
 const JOIN_MS = REBALANCE_MS + 15_000;
+// Partitions for which the brokers have no leader yet are looked for again.
+const LEADERLESS_MS = 1_000;
 const COMMIT_EVERY_MS = 50;
 const FETCH_WAIT_MS = 500;
 const FETCH_BYTES = 4_000_000;
@@ -135,8 +137,8 @@ export class KafkaSubscription<E> implements Subscription {
   lastFetchAgeMs(): number {
     const nowMs = performance.now();
     // Waiting for another member's handler is no silence, for as long as it may take.
-    if (nowMs < this.#joiningUntilMs) return 0;
-    return nowMs - this.#lastFetchMs;
+    const allowedMs = nowMs < this.#joiningUntilMs ? JOIN_MS : 0;
+    return Math.max(0, nowMs - this.#lastFetchMs - allowedMs);
   }
 
   start(): void {
@@ -199,14 +201,9 @@ export class KafkaSubscription<E> implements Subscription {
     const client = openKafka({ brokers, clientId, logger });
     const cluster = client.openCluster();
     const over = new AbortController();
-    const ended = new Promise<never>((_, reject) => {
-      over.signal.addEventListener('abort', () => reject(over.signal.reason), { once: true });
-    });
-    ended.catch(() => {});
     const groupId = `${this.#context.topicPrefix}${this.#options.group}.${this.#topic.name}`;
     const group = new KafkaGroup(cluster, { groupId, topic: this.#name, sessionTimeoutMs: SESSION_MS, rebalanceTimeoutMs: REBALANCE_MS });
-    const ask = <T>(answer: Promise<T>) => Promise.race([answer, ended]);
-    this.#connection = { client, cluster, group, since: performance.now(), over, ask };
+    this.#connection = { client, cluster, group, since: performance.now(), over, ask: (answer) => unlessAborted(answer, over.signal) };
     return this.#connection;
   }
 
@@ -255,18 +252,23 @@ export class KafkaSubscription<E> implements Subscription {
       for (const partition of this.#recent.keys()) if (!positions.has(partition)) this.#recent.delete(partition);
       for (const [partition, position] of positions) this.#begin(partition, position);
       this.#isMember = true;
+      this.#answered();
       this.#telemetry.partitions(partitions);
     } catch (error) {
       const standing = standingOf(error);
       if (standing === 'unknown') this.#membership = undefined;
       // The others were faster: once more, from the beginning.
       if (standing === 'elsewhere') throw error;
+      this.#answered();
       await delay(50, undefined, { signal: this.#stopping.signal }).catch(() => {});
     } finally {
       this.#joiningUntilMs = 0;
-      this.#lastFetchMs = performance.now();
-      this.#lastHeartbeatMs = performance.now();
     }
+  }
+
+  #answered(): void {
+    this.#lastFetchMs = performance.now();
+    this.#lastHeartbeatMs = performance.now();
   }
 
   #begin(partition: number, position: bigint): void {
@@ -400,11 +402,13 @@ export class KafkaSubscription<E> implements Subscription {
     const { cluster, ask } = connection;
     while (!signal.aborted) {
       await ask(cluster.refreshMetadataIfNecessary());
-      const leaders = cluster.findTopicPartitionMetadata(this.#name).filter(({ partitionId }) => this.#terms.has(partitionId));
-      const byNode = Map.groupBy(leaders, ({ leader }) => leader);
+      const own = cluster.findTopicPartitionMetadata(this.#name).filter(({ partitionId }) => this.#terms.has(partitionId));
+      const led = own.filter(({ leader }) => leader >= 0);
+      const byNode = Map.groupBy(led, ({ leader }) => leader);
       // Ends together: when one broker no longer leads its partitions, others have got them.
       const round = new AbortController();
       using _ = abortedWith(round, signal);
+      const lookAgain = led.length < own.length ? setTimeout(() => round.abort(), LEADERLESS_MS) : undefined;
       const failures: unknown[] = [];
       await Promise.all(
         [...byNode].map(async ([nodeId, partitions]) => {
@@ -422,7 +426,13 @@ export class KafkaSubscription<E> implements Subscription {
           }
         }),
       );
-      if (byNode.size === 0) await delay(HEARTBEAT_MS, undefined, { signal }).catch(() => {});
+      clearTimeout(lookAgain);
+      if (byNode.size === 0) {
+        // Nothing is ours to read, or there is nobody to ask.
+        this.#lastFetchMs = this.#lastHeartbeatMs;
+        await delay(HEARTBEAT_MS, undefined, { signal }).catch(() => {});
+      }
+      if (led.length < own.length) await ask(cluster.refreshMetadata());
       for (const failure of failures) await this.#mend(failure, connection);
     }
   }
@@ -639,6 +649,16 @@ function unrepeated(batch: RawRecord[], recent: RecentIds): RawRecord[] {
 
 function sizeOf({ payload, key }: RawRecord): number {
   return payload.byteLength + key.length + 200;
+}
+
+/** Not by Promise.race: each would stay attached to whatever is over one day, and keep its answer in memory until then. */
+function unlessAborted<T>(answer: Promise<T>, signal: AbortSignal): Promise<T> {
+  return new Promise((resolve, reject) => {
+    const giveUp = (): void => reject(signal.reason);
+    if (signal.aborted) giveUp();
+    signal.addEventListener('abort', giveUp);
+    answer.then(resolve, reject).finally(() => signal.removeEventListener('abort', giveUp));
+  });
 }
 
 function abortedWith(controller: AbortController, signal: AbortSignal): Disposable {

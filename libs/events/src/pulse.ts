@@ -19,9 +19,11 @@ export class Pulse {
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#waiting.add(resolve);
     const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => resolve(), { once: true });
+    const stop = (): void => resolve();
+    signal.addEventListener('abort', stop);
     await promise;
     clearTimeout(timer);
+    signal.removeEventListener('abort', stop);
     this.#waiting.delete(resolve);
   }
 }
