@@ -17,7 +17,7 @@ import { DatabaseSilent } from './errors.ts';
 import { type Log, silentLog } from './log.ts';
 
 const tickMs = 250;
-// In ticks without an answer. One that comes late doesn't count, because then it is us who stood still.
+// In ticks without an answer, not in milliseconds: of the time in which we stood still ourselves one counts.
 // After giving up, another connection may have more luck: the network may have forgotten this one. To connect is work for both sides, and
 // takes a busy machine longer than a question does.
 const patience = { question: { refuse: 4, break: 8, giveUp: 40 }, connection: { refuse: 12, break: 16, giveUp: 40 } } as const;
@@ -139,7 +139,6 @@ class Watch {
   async #answer(asked: Promise<unknown>, until: (typeof patience)[keyof typeof patience] = patience.question): Promise<void> {
     const { promise: silence, reject } = Promise.withResolvers<never>();
     let ticks = 0;
-    let lastMs = performance.now();
     const conclude = (): void => {
       if (ticks === until.refuse) this.#is('silent');
       else if (ticks === until.break) this.#options.database.breakConnections();
@@ -147,9 +146,7 @@ class Watch {
     };
     let pending: NodeJS.Immediate | undefined;
     const timer = setInterval(() => {
-      const nowMs = performance.now();
-      ticks = nowMs - lastMs > 2 * tickMs ? 0 : ticks + 1;
-      lastMs = nowMs;
+      ticks++;
       // Not before what has come meanwhile is read.
       pending = setImmediate(conclude);
     }, tickMs);
