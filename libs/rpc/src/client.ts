@@ -62,9 +62,9 @@ export function createRpcClient<D extends RpcService>(definition: D, options: Rp
     'grpc.enable_retries': 1,
     'grpc.initial_reconnect_backoff_ms': 100,
     'grpc.max_reconnect_backoff_ms': 1000,
-    // A peer that hangs (or a network that swallows) still has its connection; within 3 s it has none, and calls go to the others.
+    // A peer that hangs (or a network that swallows) still has its connection; within 4 s it has none, and calls go to the others.
     'grpc.keepalive_time_ms': 1_000,
-    'grpc.keepalive_timeout_ms': 2_000,
+    'grpc.keepalive_timeout_ms': 3_000,
     'grpc.keepalive_permit_without_calls': 1,
     // Neither TXT records nor the environment's proxies have a say in where we connect.
     'grpc.service_config_disable_resolution': 1,

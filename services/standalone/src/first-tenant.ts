@@ -1,7 +1,11 @@
 /** The first tenant and its key, made once by the first start through auth's own door and kept in the data directory. */
+import { setTimeout as delay } from 'node:timers/promises';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { createRpcClient } from '@maildoot/rpc/client';
+import { healthDefinition, ServingStatus } from '@maildoot/rpc/health-service';
 import { type Home, HomeError } from './home.ts';
+
+const ANSWERS_WITHIN_MS = 30_000;
 
 export async function firstTenant(home: Home, authAddress: string): Promise<string> {
   if (home.secrets.apiKey !== undefined) return home.secrets.apiKey;
@@ -22,12 +26,24 @@ export async function createTenant(
   name: string,
   email: string,
 ): Promise<{ key: string; tenantId: string }> {
-  await using auth = createRpcClient(AuthServiceService, {
-    address: authAddress,
-    self: 'standalone',
-    secret: home.secrets.rpcSecret,
-    defaultDeadlineMs: 10_000,
-  });
+  await using auth = createRpcClient(
+    { ...AuthServiceService, check: healthDefinition.check },
+    { address: authAddress, self: 'standalone', secret: home.secrets.rpcSecret, defaultDeadlineMs: 10_000 },
+  );
+  // Asked first what may be asked twice: on a busy machine the connection to a process that is hardly up may break, and nobody could tell
+  // whether a tenant was made meanwhile.
+  const deadline = performance.now() + ANSWERS_WITHIN_MS;
+  while (!(await auth.check({ service: '' }).then(({ status }) => status === ServingStatus.SERVING, neverAgain(deadline)))) {
+    await delay(100);
+  }
   const { key, tenantId } = await auth.createTenant({ name, email });
   return { key, tenantId };
+}
+
+/** For a call that may fail until the time is over. */
+function neverAgain(deadline: number): (error: unknown) => false {
+  return (error) => {
+    if (performance.now() > deadline) throw error;
+    return false;
+  };
 }
