@@ -4,13 +4,11 @@
  * looked at and replayed the same way whichever log there is.
  */
 import { connectionTo } from '@maildoot/db/database';
-import { migrate } from '@maildoot/db/migrate';
 import type { Logger } from '@maildoot/runtime/logger';
 import pg from 'pg';
-import { backOff } from './back-off.ts';
 import { KafkaSubscription, type KafkaSubscriptionContext } from './kafka-subscription.ts';
-import type { EventLog, SubscribeOptions, Subscription } from './log.ts';
-import { logMigrations } from './migrations.ts';
+import { checkSubscribeOptions, type EventLog, type SubscribeOptions, type Subscription } from './log.ts';
+import { LogSchema } from './log-schema.ts';
 import { ParkedStore } from './parked-store.ts';
 import type { Topic } from './topics.ts';
 
@@ -37,11 +35,10 @@ class KafkaLog implements EventLog, KafkaSubscriptionContext {
   readonly logger: Logger;
   readonly topicPrefix: string;
   readonly silentAfterMs: number;
-  readonly #url: string;
+  readonly #schema: LogSchema;
   readonly #pool: pg.Pool;
   readonly #subscriptions = new Set<AsyncDisposable>();
   readonly #stopping = new AbortController();
-  #prepared: Promise<unknown> | undefined;
   #ended: Promise<void> | undefined;
 
   constructor({ brokers, url, logger, clientId, topicPrefix = '', silentAfterMs = 20_000 }: KafkaLogOptions) {
@@ -50,7 +47,7 @@ class KafkaLog implements EventLog, KafkaSubscriptionContext {
     this.logger = logger;
     this.topicPrefix = topicPrefix;
     this.silentAfterMs = silentAfterMs;
-    this.#url = url;
+    this.#schema = new LogSchema(url, logger);
     this.#pool = new pg.Pool({
       ...connectionTo(url, { search_path: 'event_log' }),
       application_name: 'event-log',
@@ -67,8 +64,7 @@ class KafkaLog implements EventLog, KafkaSubscriptionContext {
 
   subscribe<E>(topic: Topic<E>, options: SubscribeOptions<E>): Subscription {
     if (this.#stopping.signal.aborted) throw new Error('the event log is closed');
-    if (!(Number.isInteger(options.maxBatch) && options.maxBatch > 0)) throw new RangeError('maxBatch must be a whole number above 0');
-    if (options.group === '') throw new RangeError('group must not be empty');
+    checkSubscribeOptions(options);
     const parked = new ParkedStore(this.#pool, topic.name, options.group);
     const subscription = new KafkaSubscription(this, topic, options, parked, () => this.#subscriptions.delete(subscription));
     this.#subscriptions.add(subscription);
@@ -76,19 +72,8 @@ class KafkaLog implements EventLog, KafkaSubscriptionContext {
     return subscription;
   }
 
-  async prepared(signal: AbortSignal): Promise<void> {
-    for (let failures = 0; ; failures++) {
-      signal.throwIfAborted();
-      this.#prepared ??= migrate({ url: this.#url, schema: 'event_log', migrations: [logMigrations] });
-      try {
-        await this.#prepared;
-        return;
-      } catch (error) {
-        this.#prepared = undefined;
-        this.logger.warn({ err: error }, 'events: the log could not be prepared, trying again');
-        await backOff(failures, signal);
-      }
-    }
+  prepared(signal: AbortSignal): Promise<void> {
+    return this.#schema.prepared(signal);
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -99,7 +84,7 @@ class KafkaLog implements EventLog, KafkaSubscriptionContext {
   async #end(): Promise<void> {
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
     this.#stopping.abort();
-    await this.#prepared?.catch(() => {});
+    await this.#schema.settled();
     await this.#pool.end();
   }
 }

@@ -59,7 +59,8 @@ const BATCH_BYTES = 1_000_000;
 const QUEUE_BYTES = 1_000_000;
 const REPLAYS_EVERY_MS = 2_000;
 const LEAVE_MS = 3_000;
-const RECENT_IDS = 2_000;
+// More than a publisher may repeat: a batch, and what it had not noted yet.
+const RECENT_IDS = 1_000;
 
 /** A partition while it is ours. Losing it and getting it again makes another one. */
 interface Term {

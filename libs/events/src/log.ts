@@ -32,6 +32,12 @@ export interface SubscribeOptions<E> {
   retry?: Partial<RetryPolicy>;
 }
 
+/** Throws for options that can't work. */
+export function checkSubscribeOptions({ group, maxBatch }: Pick<SubscribeOptions<unknown>, 'group' | 'maxBatch'>): void {
+  if (!(Number.isInteger(maxBatch) && maxBatch > 0)) throw new RangeError('maxBatch must be a whole number above 0');
+  if (group === '') throw new RangeError('group must not be empty');
+}
+
 /** For handlers: this record says what can't be acted on, and never will. Told by its name, so a service may have a class of its own. */
 export class UnreadableEvent extends Error {
   override readonly name = 'UnreadableEvent';

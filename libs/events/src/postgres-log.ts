@@ -3,12 +3,11 @@
  * What consumers need beside it (positions, who reads what, parked records) is in the schema `event_log` of the same database.
  */
 import { connectionTo } from '@maildoot/db/database';
-import { migrate } from '@maildoot/db/migrate';
 import type { Logger } from '@maildoot/runtime/logger';
 import pg from 'pg';
 import { backOff } from './back-off.ts';
-import type { EventLog, SubscribeOptions, Subscription } from './log.ts';
-import { logMigrations } from './migrations.ts';
+import { checkSubscribeOptions, type EventLog, type SubscribeOptions, type Subscription } from './log.ts';
+import { LogSchema } from './log-schema.ts';
 import { PostgresSubscription } from './postgres-subscription.ts';
 import type { Topic } from './topics.ts';
 
@@ -43,16 +42,17 @@ class PostgresLog implements EventLog, LogConnections {
   readonly leaseMs: number;
   readonly logger: Logger;
   readonly #url: string;
+  readonly #schema: LogSchema;
   readonly #subscriptions = new Set<AsyncDisposable>();
   readonly #listeners = new Map<string, Set<(payload: string | undefined) => void>>();
   readonly #stopping = new AbortController();
   #listening: Promise<void> | undefined;
   #listener: pg.Client | undefined;
-  #prepared: Promise<unknown> | undefined;
   #ended: Promise<void> | undefined;
 
   constructor({ url, logger, maxConnections = 3, leaseMs = 10_000 }: PostgresLogOptions) {
     this.#url = url;
+    this.#schema = new LogSchema(url, logger);
     this.logger = logger;
     this.leaseMs = leaseMs;
     this.pool = new pg.Pool({
@@ -81,27 +81,15 @@ class PostgresLog implements EventLog, LogConnections {
 
   subscribe<E>(topic: Topic<E>, options: SubscribeOptions<E>): Subscription {
     if (this.#stopping.signal.aborted) throw new Error('the event log is closed');
-    if (!(Number.isInteger(options.maxBatch) && options.maxBatch > 0)) throw new RangeError('maxBatch must be a whole number above 0');
-    if (options.group === '') throw new RangeError('group must not be empty');
+    checkSubscribeOptions(options);
     const subscription = new PostgresSubscription(this, topic, options, () => this.#subscriptions.delete(subscription));
     this.#subscriptions.add(subscription);
     subscription.start();
     return subscription;
   }
 
-  async prepared(signal: AbortSignal): Promise<void> {
-    for (let failures = 0; ; failures++) {
-      signal.throwIfAborted();
-      this.#prepared ??= migrate({ url: this.#url, schema: 'event_log', migrations: [logMigrations] });
-      try {
-        await this.#prepared;
-        return;
-      } catch (error) {
-        this.#prepared = undefined;
-        this.logger.warn({ err: error }, 'events: the log could not be prepared, trying again');
-        await backOff(failures, signal);
-      }
-    }
+  prepared(signal: AbortSignal): Promise<void> {
+    return this.#schema.prepared(signal);
   }
 
   listen(channel: string, callback: (payload: string | undefined) => void): Disposable {
@@ -165,7 +153,7 @@ class PostgresLog implements EventLog, LogConnections {
     await Promise.all([...this.#subscriptions].map((subscription) => subscription[Symbol.asyncDispose]()));
     this.#stopping.abort();
     await this.#listening;
-    await this.#prepared?.catch(() => {});
+    await this.#schema.settled();
     await this.pool.end();
   }
 }
