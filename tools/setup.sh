@@ -52,7 +52,7 @@ install_tools() {
 
 install_packages() {
   local wanted
-  wanted=$(cd "$root" && cat pnpm-lock.yaml pnpm-workspace.yaml package.json proto/package.json e2e/package.json bench/package.json libs/*/package.json services/*/package.json | cksum)
+  wanted=$(cd "$root" && cat pnpm-lock.yaml pnpm-workspace.yaml package.json proto/package.json e2e/package.json bench/package.json docs/examples/package.json libs/*/package.json services/*/package.json | cksum)
   [ "$(cat "$root/node_modules/.maildoot-installed" 2>/dev/null || true)" = "$wanted" ] && return
   step "installing packages (the first time: about a minute)" \
     pnpm --dir "$root" install --frozen-lockfile --config.confirmModulesPurge=false
