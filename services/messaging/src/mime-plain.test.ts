@@ -63,6 +63,8 @@ const words = fc.constantFrom(
   '=20',
   '\t',
   'ü',
+  '🎉',
+  'übermäßig',
   '\x7f',
   'x'.repeat(80),
   'y'.repeat(25),
@@ -110,7 +112,7 @@ it('makes what the composer makes, or nothing', () => {
 it('does make the body of most mail, whatever its lines are', () => {
   fc.assert(
     fc.property(body, fc.option(body), (one, other) => {
-      const [text, html] = [one, other ?? ''].map((part) => `a${part}`.replace(/[ü\x7f]/g, 'u'));
+      const [text, html] = [one, other ?? ''].map((part) => `${'letters\r\n'.repeat(40)}${part}`.replace(/\x7f/g, 'u'));
       const { plain, composer } = both({ text: text ?? '', html: other === null ? '' : (html ?? '') });
       assert.equal(plain, composer);
     }),

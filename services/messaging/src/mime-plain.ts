@@ -1,4 +1,4 @@
-// The MIME of messages that need nothing of MIME's art: text, HTML or both, everything in ASCII, short headers, no attachments. That is most
+// The MIME of messages that need little of MIME's art: text, HTML or both, headers in ASCII and short, no attachments. That is most
 // transactional mail, and it costs 20 µs here against the composer's 70. What it makes is the composer's output byte for byte (a test
 // compares them); whatever it isn't sure of is left to the composer.
 import { encode as encodeQuotedPrintable, wrap as wrapQuotedPrintable } from 'nodemailer/lib/qp';
@@ -29,11 +29,12 @@ const word = '[A-Za-z0-9_+-]+';
 const plainEmail = new RegExp(`^${word}(?:\\.${word})*@(?!.*xn--)[a-z0-9-]+(?:\\.[a-z0-9-]+)+$`);
 const plainName = /^(?:[A-Za-z0-9_]+(?: [A-Za-z0-9_]+)*)?$/;
 const plainSubject = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
-const plainText = /^[\t\r\n\x20-\x7e]*$/;
+const ascii = /^[\t\r\n\x20-\x7e]*$/;
+const controls = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 // From the beginning of a line only: tried at every place, it would take time in proportion to the lines' length squared.
 const longLine = new RegExp(`^.{${maxLineChars + 1}}`, 'm');
-// What quoted-printable writes as it is (RFC 2045 section 6.7): no equals sign, and no blank at the end of a line.
-const needsEncoding = /=|[\t ](?:[\r\n]|$)/;
+// What quoted-printable doesn't write as it is (RFC 2045 section 6.7). Runs, so that no character is cut in two.
+const toBeEncoded = /[^\t\r\n\x20-\x3c\x3e-\x7e]+|[\t ](?=[\r\n]|$)/g;
 
 /** The message, or undefined where it is not that plain. */
 export function plainMime(message: PlainMessage, date: Date): Buffer | undefined {
@@ -79,14 +80,23 @@ function addressList(addresses: readonly PlainAddress[]): string {
 }
 
 function partOf(content: string): { encoding: string; content: string } | undefined {
-  if (content === '' || !plainText.test(content)) return undefined;
-  if (!longLine.test(content)) return { encoding: '7bit', content };
-  // Without a letter the composer prefers base64.
-  if (!/[A-Za-z]/.test(content)) return undefined;
-  return {
-    encoding: 'quoted-printable',
-    content: wrapQuotedPrintable(needsEncoding.test(content) ? encodeQuotedPrintable(content) : content),
-  };
+  if (content === '' || controls.test(content)) return undefined;
+  if (ascii.test(content) && !longLine.test(content)) return { encoding: '7bit', content };
+  if (!isMostlyLatin(content)) return undefined;
+  return { encoding: 'quoted-printable', content: wrapQuotedPrintable(content.replace(toBeEncoded, encodeQuotedPrintable)) };
+}
+
+/** More Latin letters than characters beyond ASCII; otherwise the composer prefers base64. */
+function isMostlyLatin(content: string): boolean {
+  let letters = 0;
+  let others = 0;
+  for (let at = 0; at < content.length; at++) {
+    const code = content.charCodeAt(at);
+    if (code >= 0x80) others++;
+    // Upper case made lower.
+    else if ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a) letters++;
+  }
+  return others < letters;
 }
 
 function bytesOf(mime: string): Buffer {
