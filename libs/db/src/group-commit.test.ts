@@ -53,6 +53,33 @@ test('what arrives during a commit goes together with the next one, in order', a
   assert.deepEqual(await Promise.all(all), [1, 2, 3, 4]);
 });
 
+test('beside a group that is quick none begins, beside a slow one the next does, and a full one waits for nobody', async () => {
+  const { groups, commit } = gate();
+  const group = new GroupCommit<number, number>({ concurrency: 3, patienceMs: 100, maxItems: 3, sizeOf: () => 1, commit });
+  const all = [group.submit(1)];
+  await setImmediate();
+  const startedAt = performance.now();
+  all.push(group.submit(2));
+  await setImmediate();
+  assert.equal(groups.length, 1);
+  while (groups.length < 2) await setImmediate();
+  assert.ok(performance.now() - startedAt > 50, 'the second group had no patience');
+  assert.deepEqual(groups[1]?.items, [2]);
+  all.push(...[3, 4, 5].map((item) => group.submit(item)));
+  await setImmediate();
+  assert.deepEqual(groups[2]?.items, [3, 4, 5]);
+  // Three are under way; the next one begins when one of them ends, and not before.
+  all.push(...[6, 7, 8].map((item) => group.submit(item)));
+  await setImmediate();
+  assert.equal(groups.length, 3);
+  for (const { open } of groups) open();
+  await setImmediate();
+  await setImmediate();
+  assert.deepEqual(groups[3]?.items, [6, 7, 8]);
+  groups[3]?.open();
+  assert.deepEqual(await Promise.all(all), [1, 2, 3, 4, 5, 6, 7, 8]);
+});
+
 test('limits hold, and every item gets its own result, for any sizes, limits and failures', async () => {
   const item = fc.record({ size: fc.integer({ min: 0, max: 150 }), poison: fc.integer({ min: 0, max: 9 }).map((n) => n === 0) });
   await fc.assert(
@@ -60,7 +87,8 @@ test('limits hold, and every item gets its own result, for any sizes, limits and
       fc.array(item, { maxLength: 60 }),
       fc.integer({ min: 1, max: 10 }),
       fc.integer({ min: 1, max: 3 }),
-      async (items, maxItems, concurrency) => {
+      fc.constantFrom(0, 1),
+      async (items, maxItems, concurrency, patienceMs) => {
         const maxBytes = 100;
         let running = 0;
         let written: number[] = [];
@@ -68,6 +96,7 @@ test('limits hold, and every item gets its own result, for any sizes, limits and
           maxItems,
           maxBytes,
           concurrency,
+          patienceMs,
           sizeOf: (index) => items[index]!.size,
           async commit(indexes) {
             running++;

@@ -1,5 +1,5 @@
 // One transaction for many requests. A COMMIT waits for the disk (and for the standby); while one is under way the requests that
-// arrive gather, and the next one takes them together. Nothing waits for a timer: an idle group commits at once.
+// arrive gather, and the next one takes them together. An idle group commits at once, without waiting for more.
 import { CommitOutcomeUnknown, isConnectionError } from './errors.ts';
 
 export interface GroupCommitOptions<Item, Result> {
@@ -9,6 +9,11 @@ export interface GroupCommitOptions<Item, Result> {
   maxBytes?: number;
   /** How many groups may commit at the same time; each takes a connection. Default 2. */
   concurrency?: number;
+  /**
+   * A group begins beside another one when it is full, or when the other has taken so long; until then what arrives gathers, because few
+   * large groups cost less than many small ones. Default 0: at once.
+   */
+  patienceMs?: number;
   sizeOf(item: Item): number;
   /**
    * Writes the items in one transaction and answers for each, in their order. An Error in the answer concerns that item alone and
@@ -28,10 +33,14 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   readonly #maxItems: number;
   readonly #maxBytes: number;
   readonly #concurrency: number;
+  readonly #patienceMs: number;
   readonly #sizeOf: (item: Item) => number;
   readonly #commit: (items: Item[]) => Promise<(Result | Error)[]>;
   #queue: Waiting<Item, Result>[] = [];
+  #queuedBytes = 0;
   #running = 0;
+  #startedAtMs = Number.NEGATIVE_INFINITY;
+  #timer: NodeJS.Timeout | undefined;
   #woken = false;
   #closed = false;
   #idle: (() => void)[] = [];
@@ -40,6 +49,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
     this.#maxItems = options.maxItems ?? 200;
     this.#maxBytes = options.maxBytes ?? 1 << 20;
     this.#concurrency = options.concurrency ?? 2;
+    this.#patienceMs = options.patienceMs ?? 0;
     this.#sizeOf = (item) => options.sizeOf(item);
     this.#commit = (items) => options.commit(items);
   }
@@ -51,7 +61,9 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   submit(item: Item): Promise<Result> {
     if (this.#closed) return Promise.reject(new Error('this group is closed: the service is stopping'));
     return new Promise((resolve, reject) => {
-      this.#queue.push({ item, sizeBytes: this.#sizeOf(item), resolve, reject });
+      const sizeBytes = this.#sizeOf(item);
+      this.#queue.push({ item, sizeBytes, resolve, reject });
+      this.#queuedBytes += sizeBytes;
       this.#wake();
     });
   }
@@ -68,8 +80,20 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
     this.#woken = true;
     setImmediate(() => {
       this.#woken = false;
-      while (this.#running < this.#concurrency && this.#queue.length > 0) void this.#run(this.#take());
+      while (this.#running < this.#concurrency && this.#queue.length > 0 && this.#isTime()) void this.#run(this.#take());
     });
+  }
+
+  /** Asks itself again when it isn't. */
+  #isTime(): boolean {
+    if (this.#running === 0 || this.#queue.length >= this.#maxItems || this.#queuedBytes >= this.#maxBytes) return true;
+    const waitMs = this.#startedAtMs + this.#patienceMs - performance.now();
+    if (waitMs <= 0) return true;
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#wake();
+    }, waitMs);
+    return false;
   }
 
   /** The oldest ones that fit, at least one. Nothing overtakes: a large item is not put off for ever. */
@@ -81,11 +105,13 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
       count++;
       bytes += sizeBytes;
     }
+    this.#queuedBytes -= bytes;
     return this.#queue.splice(0, count);
   }
 
   async #run(group: Waiting<Item, Result>[]): Promise<void> {
     this.#running++;
+    this.#startedAtMs = performance.now();
     try {
       const failure = await this.#attempt(group);
       if (failure === undefined) return;
@@ -109,7 +135,11 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
     } finally {
       this.#running--;
       this.#wake();
-      if (this.#running === 0 && this.#queue.length === 0) for (const idle of this.#idle.splice(0)) idle();
+      if (this.#running === 0 && this.#queue.length === 0) {
+        clearTimeout(this.#timer);
+        this.#timer = undefined;
+        for (const idle of this.#idle.splice(0)) idle();
+      }
     }
   }
 

@@ -32,6 +32,8 @@ import type { Telemetry } from './telemetry.ts';
 
 const groupMessages = 200;
 const groupBytes = 1 << 20;
+// A commit takes one or two milliseconds; one that takes longer (a slow disk, a message of many megabytes) is not waited for.
+const patienceMs = 4;
 // After a lost connection: when to look again for what was not found, or could not be looked for. All within the second that a caller waits.
 const lookAfterMs = [0, 150, 400];
 
@@ -58,7 +60,7 @@ type SubmittedAtOnce = Submitted & { lock: bigint | undefined };
 
 export function createCommitter(parts: CommitParts): Committer {
   const { database, capture, clock, telemetry } = parts;
-  const limits = { maxItems: groupMessages, maxBytes: groupBytes, sizeOf: (acceptance: Submitted) => acceptance.sizeBytes };
+  const limits = { maxItems: groupMessages, maxBytes: groupBytes, patienceMs, sizeOf: (acceptance: Submitted) => acceptance.sizeBytes };
   const atOnce = new GroupCommit<SubmittedAtOnce, Committed | typeof keyTaken>({
     ...limits,
     concurrency: parts.commitConcurrency,
