@@ -46,6 +46,11 @@ export const errorTable = {
     meaning: 'This address does not answer that method.',
     remedy: 'Use one of the methods in the header `Allow`.',
   },
+  REQUEST_TIMEOUT: {
+    status: 408,
+    meaning: 'The request did not arrive in time.',
+    remedy: 'Send the same request again on a new connection.',
+  },
   DOMAIN_EXISTS: {
     status: 409,
     meaning: 'The domain is yours already, or somebody else has verified it.',

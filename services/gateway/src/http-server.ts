@@ -1,6 +1,6 @@
 // The HTTP server around the app: limits in time for slow senders, the one error shape for what isn't even a request, and an end that
 // lets running requests finish.
-import { createServer, type RequestListener, type Server } from 'node:http';
+import { createServer, type RequestListener, type Server, STATUS_CODES } from 'node:http';
 import type { AddressInfo, Socket } from 'node:net';
 import { newId } from '@maildoot/runtime/ids';
 import type { Logger } from '@maildoot/runtime/logger';
@@ -63,7 +63,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, { logger, pu
   const requestId = newId('req');
   const body = JSON.stringify(errorBody(problem, requestId, publicUrl()));
   const head = [
-    `HTTP/1.1 ${problem.status} ${problem.status === 413 ? 'Payload Too Large' : 'Bad Request'}`,
+    `HTTP/1.1 ${problem.status} ${STATUS_CODES[problem.status]}`,
     'Content-Type: application/json; charset=utf-8',
     `Content-Length: ${Buffer.byteLength(body)}`,
     `X-Request-Id: ${requestId}`,
@@ -75,7 +75,7 @@ function refuseBroken(error: NodeJS.ErrnoException, socket: Socket, { logger, pu
 function problemOf(error: NodeJS.ErrnoException): ApiError {
   if (error.code === 'HPE_HEADER_OVERFLOW')
     return new ApiError('PAYLOAD_TOO_LARGE', 'The address and the headers together may have at most 16 KB.');
-  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new ApiError('VALIDATION_ERROR', 'The request did not arrive in time.');
+  if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') return new ApiError('REQUEST_TIMEOUT', 'The request did not arrive in time.');
   return new ApiError('VALIDATION_ERROR', 'This is not a well-formed HTTP request.');
 }
 

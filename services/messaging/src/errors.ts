@@ -23,6 +23,8 @@ export const errors = defineErrors({
   CONFLICT: { status: 'ALREADY_EXISTS', retryable: false },
   /** The database, or a service that has to be asked, can't be reached. */
   UNAVAILABLE: { status: 'UNAVAILABLE', retryable: true },
+  /** More is being accepted than can be kept. Not UNAVAILABLE, which callers ask again about at once. */
+  OVERLOADED: { status: 'UNAVAILABLE', retryable: true },
 });
 
 /** For what is not there and for what is another tenant's, in the same words: nobody learns which. */

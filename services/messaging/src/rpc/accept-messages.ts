@@ -3,15 +3,18 @@ import type { MessagingServiceService } from '@maildoot/proto/maildoot/messaging
 import { traceparentOf } from '@maildoot/runtime/telemetry';
 import { context } from '@opentelemetry/api';
 import type { Acceptor } from '../accept.ts';
+import { Admission } from '../admission.ts';
 import { tenantOf, unary } from './door.ts';
 
 export function acceptMessages(acceptor: Acceptor) {
-  return unary<typeof MessagingServiceService.acceptMessages>(['gateway'], (request, call) =>
-    acceptor.accept(request, {
+  const admission = new Admission();
+  return unary<typeof MessagingServiceService.acceptMessages>(['gateway'], async (request, call) => {
+    using _inWork = admission.enter();
+    return await acceptor.accept(request, {
       tenantId: call.tenantId,
       tenantUuid: tenantOf(call),
       requestId: call.requestId,
       traceparent: traceparentOf(context.active()),
-    }),
-  );
+    });
+  });
 }

@@ -1,0 +1,35 @@
+// More than can be worked on is refused at once. Requests wait for the commit in the order in which they came; when the queue is longer than
+// callers wait, everything that is worked on has been given up already, and the service does nothing of use until the rush is over.
+import { errors } from './errors.ts';
+
+/** As old as the oldest request in work may be while others are let in. A commit takes milliseconds. */
+const patienceMs = 1_000;
+/** With fewer in work it is not a queue: something has stopped, and may go on. */
+const fewest = 100;
+
+export class Admission {
+  readonly #nowMs: () => number;
+  // In the order of their coming.
+  readonly #inWork = new Set<{ sinceMs: number }>();
+
+  constructor(nowMs: () => number = () => performance.now()) {
+    this.#nowMs = nowMs;
+  }
+
+  /** Keep the result until the request has its answer. @throws RpcError OVERLOADED */
+  enter(): Disposable {
+    const now = this.#nowMs();
+    if (this.#inWork.size >= fewest) {
+      const [oldest] = this.#inWork;
+      if (oldest !== undefined && now - oldest.sinceMs > patienceMs) {
+        throw errors.OVERLOADED({
+          message: 'More is being accepted than can be kept at the moment. Try again shortly.',
+          retryAfterMs: 1000,
+        });
+      }
+    }
+    const mine = { sinceMs: now };
+    this.#inWork.add(mine);
+    return { [Symbol.dispose]: () => this.#inWork.delete(mine) };
+  }
+}
