@@ -10,6 +10,8 @@ echo '· lint and format'
 "$bin/biome" check --error-on-warnings .
 echo '· tables of settings in the READMEs'
 node tools/settings-table.ts --check
+echo '· docs of events'
+node tools/events-docs.ts --check
 echo '· migrations fit the schemas'
 node tools/migration.ts --check
 echo '· proto'

@@ -71,7 +71,7 @@ await consumer.run({
   // Throw, and the record comes again; return, and it is done with.
   async eachMessage({ topic, partition, message }) {
     const id = header(message.headers, 'id');
-    if (done.get(partition)?.has(id)) return;
+    if (id !== '' && done.get(partition)?.has(id)) return;
     // `00-<trace>-<span>-<flags>`. With OpenTelemetry: propagation.extract(ROOT_CONTEXT, { traceparent }) is the parent of your span.
     const trace = header(message.headers, 'traceparent').split('-')[1] ?? '-';
     const told = header(message.headers, 'published-at');

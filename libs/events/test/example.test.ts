@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
 import { after, before, describe, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { type Database, openDatabase } from '@maildoot/db/database';
@@ -62,6 +63,19 @@ async function send(topic: string, messages: Message[]): Promise<void> {
   }
 }
 
+/** The sample of a topic in docs/events.md, as one would send it. */
+function documented(topic: string): Message {
+  const page = readFileSync(new URL('../../../docs/events.md', import.meta.url), 'utf8');
+  const records = [...page.matchAll(/```json record\n([^`]+)```/g)].map(([, json = '']) => JSON.parse(json) as Record<string, unknown>);
+  const { partition, key, headers, value } = records.find((record) => record.topic === topic) as {
+    partition: number;
+    key: string;
+    headers: Record<string, string>;
+    value: string;
+  };
+  return { partition, key, headers, value: Buffer.from(value, 'base64') };
+}
+
 function runExample(env: Record<string, string>) {
   const child = spawn(process.execPath, [script], { env: { PATH: process.env.PATH, ...env }, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = once(child, 'close') as Promise<[number | null, NodeJS.Signals | null]>;
@@ -120,13 +134,14 @@ describe('the example of a consumer', { skip, timeout: 120_000 }, () => {
     await send(messageAccepted.name, [
       ...repeats,
       { partition: at, key: 'k', headers: { id: 'broken' }, value: Buffer.from('ffff', 'hex') },
+      documented(messageAccepted.name),
       { partition: at, key: last, headers: { id: 'last' }, value: payloadOf(last, 0) },
     ]);
 
     const settings = { KAFKA_BROKERS: kafka.brokers, TOPIC: messageAccepted.name, GROUP: 'example-restarted' };
     await using first = runExample(settings);
-    const lines = await waitFor(() => first.lines().length >= 21 && first.lines(), {
-      what: '21 lines of the example',
+    const lines = await waitFor(() => first.lines().length >= 22 && first.lines(), {
+      what: '22 lines of the example',
       timeoutMs: 60_000,
     }).catch((error: unknown) => assert.fail(`${String(error)}\n${first.lines().join('\n')}\n${first.errors()}`));
     // The last one of its partition was behind the repeats of that one; the other partitions may still have theirs to come.
@@ -136,6 +151,8 @@ describe('the example of a consumer', { skip, timeout: 120_000 }, () => {
     });
     assert.equal(await first.stop(), 0, first.errors());
     assert.deepEqual(first.lines(), lines);
+    const sample = lines.find((line) => line.startsWith('2026-01-15T10:00:00.012Z 019bc119-010c-7000-8000-000000000000 '));
+    assert.match(sample ?? '', / msg_01kf0hj080e008000000000000 accepted for 2 recipients$/);
     for (const [index, id] of ids.entries()) {
       const own = lines.filter((line) => line.includes(id));
       assert.equal(own.length, 1, `lines of ${id}`);
@@ -159,7 +176,7 @@ describe('the example of a consumer', { skip, timeout: 120_000 }, () => {
     assert.deepEqual(second.lines(), [` next trace=- ${next} accepted for 1 recipients`]);
   });
 
-  test('reads the other topic, and an outcome that it does not know', async () => {
+  test('reads the other topic, an outcome that it does not know, and the sample of the documentation', async () => {
     const messageId = newId('msg');
     const event = AttemptRecordedEvent.fromPartial({ messageId, tenantId: newId('ten'), recipientNumber: 3, attempt: 2 });
     await tell(
@@ -169,11 +186,18 @@ describe('the example of a consumer', { skip, timeout: 120_000 }, () => {
         event: { ...event, outcome },
       })),
     );
+    await send(attemptRecorded.name, [documented(attemptRecorded.name)]);
     await using example = runExample({ KAFKA_BROKERS: kafka.brokers, TOPIC: attemptRecorded.name, GROUP: 'example-attempts' });
-    await waitFor(() => example.lines().length >= 3, { what: '3 lines of the example', timeoutMs: 60_000 });
+    await waitFor(() => example.lines().length >= 4, { what: '4 lines of the example', timeoutMs: 60_000 });
     assert.equal(await example.stop(), 0, example.errors());
+    const sample = '2026-01-15T10:00:31.500Z 019bc119-7c0c-7000-8000-000000000000 trace=4bf92f3577b34da6a3ce929d0e0e4736';
+    assert.equal(
+      example.lines().find((line) => line.startsWith('2026-01-15')),
+      `${sample} msg_01kf0hj080e008000000000000 recipient 1 attempt 1 OUTCOME_DEFERRED`,
+    );
+    const others = example.lines().filter((line) => !line.startsWith('2026-01-15'));
     assert.deepEqual(
-      example.lines().map((line) => line.split(' ').slice(3).join(' ')),
+      others.map((line) => line.split(' ').slice(3).join(' ')),
       ['OUTCOME_DEFERRED', 'OUTCOME_DELIVERED', 'outcome 99'].map((outcome) => `${messageId} recipient 3 attempt 2 ${outcome}`),
     );
   });
