@@ -23,7 +23,7 @@ interface Memory {
   /** KB by process. */
   rss: Record<string, number>;
   heap: Record<string, number>;
-  tables: Map<string, { bytes: number; partitioned: boolean }>;
+  tables: Map<string, { bytes: number; partitioned: boolean; rows: number }>;
 }
 
 export async function measureMemory(args: Arguments, report: Report): Promise<void> {
@@ -48,14 +48,22 @@ export async function measureMemory(args: Arguments, report: Report): Promise<vo
     );
   }
   const grown = [...second.tables]
-    .map(([table, { bytes, partitioned }]) => ({ table, partitioned, grew: bytes - (first.tables.get(table)?.bytes ?? 0) }))
+    .map(([table, { bytes, partitioned, rows }]) => {
+      const before = first.tables.get(table);
+      // A queue is as large as it was at its longest, also when it is empty again.
+      const bound = partitioned
+        ? 'partitions are dropped by the day'
+        : rows <= (before?.rows ?? 0)
+          ? 'no more rows than before'
+          : bounded[table];
+      return { table, bound, grew: bytes - (before?.bytes ?? 0) };
+    })
     .filter(({ grew }) => grew > Math.max(grownBytes, (many - few) * 4))
     .sort((a, b) => b.grew - a.grew);
-  for (const { table, grew, partitioned } of grown) {
-    const why = partitioned ? 'partitions are dropped by the day' : (bounded[table] ?? 'NOTHING BOUNDS IT');
-    note(`${table.padEnd(32)} ${Math.round(grew / (many - few))} B/message  ${why}`);
+  for (const { table, grew, bound } of grown) {
+    note(`${table.padEnd(32)} ${Math.round(grew / (many - few))} B/message  ${bound ?? 'NOTHING BOUNDS IT'}`);
   }
-  const unbounded = grown.filter(({ table, partitioned }) => !partitioned && bounded[table] === undefined);
+  const unbounded = grown.filter(({ bound }) => bound === undefined);
   report.lines.push(
     {
       id: '7',
@@ -107,7 +115,12 @@ async function memoryOf(platform: Platform, messages: number): Promise<Memory> {
     rss[name] = residentKb(pid).rss;
   }
   // Rows that come and go leave room that vacuum gives back; what stays after it has grown.
-  for (const table of await unpartitioned(platform)) await platform.database.query(`VACUUM ${table}`);
+  const counts = new Map<string, number>();
+  for (const table of await unpartitioned(platform)) {
+    await platform.database.query(`VACUUM ${table}`);
+    const { rows: count } = await platform.database.query<{ rows: string }>(`SELECT count(*) AS rows FROM ${table}`);
+    counts.set(table, Number(count[0]?.rows));
+  }
   const { rows } = await platform.database.query<{ name: string; bytes: string; partitioned: boolean }>(
     `SELECT n.nspname || '.' || coalesce(parent.relname, c.relname) AS name, sum(pg_total_relation_size(c.oid)) AS bytes,
             bool_or(parent.relname IS NOT NULL) AS partitioned
@@ -116,7 +129,9 @@ async function memoryOf(platform: Platform, messages: number): Promise<Memory> {
      WHERE c.relkind = 'r' AND n.nspname NOT IN ('pg_catalog', 'information_schema', 'pg_toast') AND n.nspname !~ '^pg_temp'
      GROUP BY 1`,
   );
-  const tables = new Map(rows.map((row) => [row.name, { bytes: Number(row.bytes), partitioned: row.partitioned }]));
+  const tables = new Map(
+    rows.map((row) => [row.name, { bytes: Number(row.bytes), partitioned: row.partitioned, rows: counts.get(row.name) ?? 0 }]),
+  );
   return { messages, rss, heap, tables };
 }
 
