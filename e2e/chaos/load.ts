@@ -20,7 +20,8 @@ import type { Acknowledged, KeyPlace, Requested, RequestKind, Try } from './reco
 const PATIENCE_MS = 40_000;
 /** A connection that broke is tried again after this, so that the second try doesn't meet the same moment. */
 const AFTER_FAILURE_MS = 250;
-const MOST_RETRY_AFTER_MS = 1000;
+/** It does as it is told, within reason. */
+const MOST_RETRY_AFTER_MS = 10_000;
 
 interface Planned {
   request: number;

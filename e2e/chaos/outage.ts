@@ -100,7 +100,7 @@ function refusedAtOnce(requested: readonly Requested[], { from, until }: Outage,
       let at = request.at;
       return request.tries.map((one) => {
         const began = at;
-        at += one.ms + Math.min(one.retryAfterMs ?? 0, 1000);
+        at += one.ms + (one.retryAfterMs ?? 0);
         return { ...one, began };
       });
     })

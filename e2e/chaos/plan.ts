@@ -5,7 +5,7 @@
 import { seeded } from './random.ts';
 
 /**
- * `kill`: SIGKILL. `stop`: SIGSTOP, then SIGCONT after `forMs`, longer than any lease. `cut`: every connection to and from the process is
+ * `kill`: SIGKILL. `stop`: SIGSTOP, then SIGCONT after `forMs`, longer than its lease. `cut`: every connection to and from the process is
  * destroyed and new ones are refused for `forMs`.
  */
 export type Deed = 'kill' | 'stop' | 'cut';
@@ -27,6 +27,8 @@ const FIRST_AFTER_MS = 4000;
 const GAP_MS = { least: 4000, most: 9500 };
 /** Delivery's incarnation expires after 10 s, the sequencer's leases sooner. */
 const STOPPED_MS = { least: 12_000, most: 20_000 };
+/** PostgreSQL holds no lease, and there is one: long enough to be taken for gone, which is after a second. A long one is outage.ts. */
+const POSTGRES_STOPPED_MS = { least: 2_000, most: 4_000 };
 const CUT_MS = { least: 200, most: 2000 };
 
 export interface PlanOptions {
@@ -42,9 +44,8 @@ export function planStrikes({ seed, victims, forMs, deeds = DEEDS }: PlanOptions
   for (let atMs = FIRST_AFTER_MS; atMs < forMs; atMs += Math.round(random.between(GAP_MS.least, GAP_MS.most))) {
     const victim = random.pick(victims);
     const deed = random.pick(deeds);
-    const lasts = { kill: 0, stop: random.between(STOPPED_MS.least, STOPPED_MS.most), cut: random.between(CUT_MS.least, CUT_MS.most) }[
-      deed
-    ];
+    const stopped = victim === 'postgres' ? POSTGRES_STOPPED_MS : STOPPED_MS;
+    const lasts = { kill: 0, stop: random.between(stopped.least, stopped.most), cut: random.between(CUT_MS.least, CUT_MS.most) }[deed];
     strikes.push({ number: strikes.length + 1, atMs, victim, deed, forMs: Math.round(lasts) });
   }
   return strikes;

@@ -1,6 +1,6 @@
 // What a call to auth can fail with: a closed list.
 
-import { answeringWith } from '@maildoot/db/answering';
+import { answeringWith, databaseAwayRetryAfterMs } from '@maildoot/db/answering';
 import { defineErrors } from '@maildoot/rpc/errors';
 
 export const errors = defineErrors({
@@ -24,5 +24,9 @@ export const errors = defineErrors({
 
 /** For every handler that asks the database. */
 export const answering = answeringWith((cause) =>
-  errors.UNAVAILABLE({ message: 'Keys can’t be read or kept at the moment. Try again shortly.', retryAfterMs: 1000, cause }),
+  errors.UNAVAILABLE({
+    message: 'Keys can’t be read or kept at the moment. Try again shortly.',
+    retryAfterMs: databaseAwayRetryAfterMs,
+    cause,
+  }),
 );

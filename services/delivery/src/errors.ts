@@ -1,5 +1,5 @@
 // Everything a call to delivery can fail with: a closed list.
-import { answeringWith } from '@maildoot/db/answering';
+import { answeringWith, databaseAwayRetryAfterMs } from '@maildoot/db/answering';
 import { defineErrors } from '@maildoot/rpc/errors';
 
 export const errors = defineErrors({
@@ -13,5 +13,9 @@ export const errors = defineErrors({
 
 /** For every handler that asks the database. */
 export const answering = answeringWith((cause) =>
-  errors.UNAVAILABLE({ message: 'The queue can’t be reached at the moment. Try again shortly.', retryAfterMs: 1000, cause }),
+  errors.UNAVAILABLE({
+    message: 'The queue can’t be reached at the moment. Try again shortly.',
+    retryAfterMs: databaseAwayRetryAfterMs,
+    cause,
+  }),
 );

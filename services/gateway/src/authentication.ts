@@ -111,7 +111,10 @@ export class Authenticator {
     } catch (cause) {
       const last = this.#known.get(keyHash);
       if (last && this.#nowMs() - last.askedAtMs < failsClosedAfterMs) return last;
-      throw new ApiError('UNAVAILABLE', 'Keys can’t be checked at the moment. Send the same request again after Retry-After.', { cause });
+      throw new ApiError('UNAVAILABLE', 'Keys can’t be checked at the moment. Send the same request again after Retry-After.', {
+        retryAfterMs: cause instanceof RpcError ? cause.retryAfterMs : undefined,
+        cause,
+      });
     }
   }
 

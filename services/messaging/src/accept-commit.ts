@@ -1,5 +1,7 @@
 // Step 5 of accepting: messages, recipients, content, idempotency record and outbox row in a transaction that concurrent requests share,
 // and what is answered when its end was not seen, or when the messages were there before.
+
+import { databaseAwayRetryAfterMs } from '@maildoot/db/answering';
 import type { Database } from '@maildoot/db/database';
 import { CommitOutcomeUnknown, isUniqueViolation, sqlState, sqlStates } from '@maildoot/db/errors';
 import { GroupCommit } from '@maildoot/db/group-commit';
@@ -235,5 +237,9 @@ export function createCommitter(parts: CommitParts): Committer {
 }
 
 function unavailable(cause: unknown): RpcError {
-  return errors.UNAVAILABLE({ message: 'Messages can’t be kept at the moment. Try again shortly.', retryAfterMs: 1000, cause });
+  return errors.UNAVAILABLE({
+    message: 'Messages can’t be kept at the moment. Try again shortly.',
+    retryAfterMs: databaseAwayRetryAfterMs,
+    cause,
+  });
 }

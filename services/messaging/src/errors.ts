@@ -1,4 +1,5 @@
 // The closed list of what calls to this service fail with. HTTP statuses are the gateway's.
+import { databaseAwayRetryAfterMs } from '@maildoot/db/answering';
 import { isTransientError } from '@maildoot/db/errors';
 import { defineErrors, type RpcError } from '@maildoot/rpc/errors';
 
@@ -37,7 +38,7 @@ export function unavailableIfTransient(error: unknown): unknown {
   if (!isTransientError(error)) return error;
   return errors.UNAVAILABLE({
     message: 'Messages can’t be read or kept at the moment. Try again shortly.',
-    retryAfterMs: 1000,
+    retryAfterMs: databaseAwayRetryAfterMs,
     cause: error,
   });
 }
