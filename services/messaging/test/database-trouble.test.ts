@@ -123,7 +123,7 @@ describe('a database that is down', () => {
         const { code, status, retryable, remote, retryAfterMs } = error;
         assert.deepEqual(
           { code, status, retryable, remote, retryAfterMs },
-          { code: 'UNAVAILABLE', status: 'UNAVAILABLE', retryable: true, remote: true, retryAfterMs: 1000 },
+          { code: 'UNAVAILABLE', status: 'UNAVAILABLE', retryable: true, remote: true, retryAfterMs: 5000 },
         );
         return true;
       });
