@@ -48,5 +48,7 @@ async function main(): Promise<void> {
   process.exitCode = report.faults.length > 0 ? 1 : 0;
 }
 
+// Whoever started something that outlives us ends it when we exit.
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.once(signal, () => process.exit(130));
 await main();
 process.exit();

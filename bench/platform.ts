@@ -4,6 +4,7 @@
  */
 import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { rmSync } from 'node:fs';
 import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
@@ -79,6 +80,7 @@ export async function startPlatform(options: PlatformOptions, report: Report): P
   await using stack = new AsyncDisposableStack();
   const homeDirectory = await mkdtemp(join(process.env.BENCH_TMP ?? tmpdir(), 'maildoot-bench-'));
   stack.defer(() => rm(homeDirectory, { recursive: true, force: true }));
+  process.once('exit', () => rmSync(homeDirectory, { recursive: true, force: true }));
   const dns = stack.use(await startDnsServer());
   const collector = options.telemetry === 'traces' || options.telemetry === 'both' ? stack.use(await startCollector()) : undefined;
   const env: Record<string, string> = {

@@ -3,9 +3,9 @@
  * comes from one sender is put on hold, so that a queue can be loaded before it is let go. Settings are Postfix's defaults but for what is
  * named here; it keeps its log, which is its record of outcomes.
  */
-import { execFile, spawn } from 'node:child_process';
+import { execFile, spawn, spawnSync } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync } from 'node:fs';
+import { existsSync, rmSync } from 'node:fs';
 import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
@@ -63,11 +63,17 @@ export async function startPostfix(options: { sinkPort: number; sessions: number
   master.stderr.setEncoding('utf8').on('data', (text: string) => {
     said = (said + text).slice(-4000);
   });
+  const ended = () => {
+    spawnSync('postfix', ['-c', config, 'stop']);
+    rmSync(directory, { recursive: true, force: true });
+  };
+  process.once('exit', ended);
   stack.defer(async () => {
+    process.off('exit', ended);
     if (master.exitCode !== null || master.signalCode !== null) return;
-    const ended = once(master, 'exit');
+    const gone = once(master, 'exit');
     await run('postfix', ['-c', config, 'stop']).catch(() => master.kill('SIGTERM'));
-    await ended;
+    await gone;
   });
   const pid = await waitFor(
     async () => {

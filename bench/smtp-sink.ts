@@ -28,6 +28,8 @@ export async function startCountingSink(): Promise<CountingSink> {
   const port = await freePort();
   const asRoot = process.getuid?.() === 0 ? ['-u', 'nobody'] : [];
   const child = spawn(binary, ['-c', ...asRoot, `127.0.0.1:${port}`, '1000'], { stdio: ['ignore', 'pipe', 'inherit'] });
+  const killed = () => void child.kill('SIGKILL');
+  process.once('exit', killed);
   let tail = '';
   child.stdout.setEncoding('latin1').on('data', (text: string) => {
     // `sess=1 quit=0 mesg=12\r`, written anew at each message.
@@ -39,6 +41,7 @@ export async function startCountingSink(): Promise<CountingSink> {
     port,
     messages: async () => Number([...tail.matchAll(/mesg=(\d+)\s/g)].at(-1)?.[1] ?? 0),
     async [Symbol.asyncDispose]() {
+      process.off('exit', killed);
       if (child.exitCode !== null || child.signalCode !== null) return;
       const ended = once(child, 'exit');
       child.kill('SIGKILL');
