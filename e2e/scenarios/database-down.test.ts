@@ -17,6 +17,7 @@ import { waitFor } from '@maildoot/testkit/wait';
 import { type Call, type Platform, startPlatform } from '../platform.ts';
 
 const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 5) * 1000;
+/** The promise, beside what the same machine takes at the same moment for an answer that needs nothing. */
 const ANSWERED_WITHIN_MS = 1000;
 /** Whoever had asked a server before it was known to hang is told when that is certain, after two seconds; see libs/db/src/watch.ts. */
 const FIRST_ANSWERED_WITHIN_MS = 3500;
@@ -37,7 +38,7 @@ test(`a database that is killed, and one that hangs, for ${OUTAGE_MS / 1000} s e
     const operations = await everyOperation(platform.call);
 
     await t.test('killed', async (t) => {
-      const load = startLoad(platform.call, 'killed');
+      await using load = startLoad(platform.call, 'killed');
       await load.until(20);
       process.kill(postgres.pid, 'SIGKILL');
       await postgres.exited;
@@ -49,7 +50,7 @@ test(`a database that is killed, and one that hangs, for ${OUTAGE_MS / 1000} s e
     });
 
     await t.test('hanging', async (t) => {
-      const load = startLoad(platform.call, 'hanging');
+      await using load = startLoad(platform.call, 'hanging');
       await load.until(20);
       const pids = processesOf(postgres);
       for (const pid of pids) signal(pid, 'SIGSTOP');
@@ -108,34 +109,37 @@ async function everyOperation(call: Call): Promise<Operation[]> {
 /** Rounds through all operations until the time is over. The key was checked a moment ago at first, and hasn't been for long at the end. */
 async function outage(platform: Platform, operations: Operation[], t: TestContext, firstWithinMs: number): Promise<void> {
   const endAt = performance.now() + OUTAGE_MS;
+  const longest = { first: 0, later: 0, ready: 0 };
   let rounds = 0;
-  let longestMs = 0;
-  let firstMs = 0;
   do {
-    const withinMs = rounds === 0 ? firstWithinMs : ANSWERED_WITHIN_MS;
-    await Promise.all(
-      operations.map(async ({ method, path, body }) => {
-        const askedAt = performance.now();
-        const answer = await platform.call<{ error: { code: string } }>(method, path, body);
-        const tookMs = performance.now() - askedAt;
-        const what = `${method} ${path}, round ${rounds}: ${answer.status} after ${Math.round(tookMs)} ms, ${JSON.stringify(answer.body).slice(0, 300)}`;
-        assert.equal(answer.status, 503, what);
-        assert.equal(answer.body.error.code, 'UNAVAILABLE', what);
-        assert.match(answer.headers.get('retry-after') ?? '', /^[1-9]\d*$/, what);
-        assert.ok(tookMs < withinMs, what);
-        if (rounds === 0) firstMs = Math.max(firstMs, tookMs);
-        else longestMs = Math.max(longestMs, tookMs);
-      }),
-    );
+    const askedAt = performance.now();
+    const answers = operations.map(async ({ method, path, body }) => {
+      const answer = await platform.call<{ error: { code: string } }>(method, path, body);
+      const tookMs = performance.now() - askedAt;
+      const what = `${method} ${path}, round ${rounds}: ${answer.status} after ${Math.round(tookMs)} ms, ${JSON.stringify(answer.body).slice(0, 300)}`;
+      assert.equal(answer.status, 503, what);
+      assert.equal(answer.body.error.code, 'UNAVAILABLE', what);
+      assert.match(answer.headers.get('retry-after') ?? '', /^[1-9]\d*$/, what);
+      return { tookMs, what };
+    });
+    // Behind all of them, at a platform that may share its processor with other tests.
+    assert.equal((await platform.call('GET', '/readyz')).status, 200);
+    const readyMs = performance.now() - askedAt;
+    for (const { tookMs, what } of await Promise.all(answers)) {
+      assert.ok(tookMs - readyMs < (rounds === 0 ? firstWithinMs : ANSWERED_WITHIN_MS), `${what}; /readyz took ${readyMs} ms`);
+      if (rounds === 0) longest.first = Math.max(longest.first, tookMs);
+      else longest.later = Math.max(longest.later, tookMs);
+    }
+    longest.ready = Math.max(longest.ready, readyMs);
     for (const service of ['auth', 'messaging', 'delivery', 'domain-provisioning']) {
       await waitFor(async () => (await healthOf(platform))[`${service}.database`]?.ok === false, { what: `/healthz to name ${service}’s` });
     }
-    assert.equal((await platform.call('GET', '/readyz')).status, 200);
     rounds++;
     await delay(Math.max(0, Math.min(500, endAt - performance.now())));
   } while (performance.now() < endAt);
+  const { first, later, ready } = longest;
   t.diagnostic(
-    `${operations.length} operations, ${rounds} rounds: 503 within ${Math.round(firstMs)} ms in the first, ${Math.round(longestMs)} ms in the others`,
+    `${operations.length} operations, ${rounds} rounds: 503 within ${Math.round(first)} ms in the first, ${Math.round(later)} ms in the others; /readyz within ${Math.round(ready)} ms`,
   );
 }
 
@@ -188,12 +192,17 @@ function startLoad(call: Call, name: string) {
   };
   const senders = Array.from({ length: 4 }, sender);
   return {
-    until: (count: number) => waitFor(() => sent.filter(({ status }) => status === 202).length >= count, { what: `${count} messages` }),
+    until: (count: number) =>
+      waitFor(() => sent.filter(({ status }) => status === 202).length >= count, { what: `${count} messages`, timeoutMs: 30_000 }),
     async stop() {
-      await waitFor(() => sent.at(-1)?.status === 202, { what: 'sending to work again' });
+      await waitFor(() => sent.at(-1)?.status === 202, { what: 'sending to work again', timeoutMs: 30_000 });
       running = false;
       await Promise.all(senders);
       return sent;
+    },
+    async [Symbol.asyncDispose]() {
+      running = false;
+      await Promise.allSettled(senders);
     },
   };
 }
