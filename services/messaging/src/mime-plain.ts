@@ -30,6 +30,7 @@ const plainEmail = new RegExp(`^${word}(?:\\.${word})*@(?!.*xn--)[a-z0-9-]+(?:\\
 const plainName = /^(?:[A-Za-z0-9_]+(?: [A-Za-z0-9_]+)*)?$/;
 const plainSubject = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const ascii = /^[\t\r\n\x20-\x7e]*$/;
+// biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const controls = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/;
 // From the beginning of a line only: tried at every place, it would take time in proportion to the lines' length squared.
 const longLine = new RegExp(`^.{${maxLineChars + 1}}`, 'm');
