@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Database } from '@maildoot/db/database';
+import { newUuid } from '@maildoot/runtime/ids';
 import { createTestDatabase } from '@maildoot/testkit/database';
 import { waitFor } from '@maildoot/testkit/wait';
 import { isPublished } from '../src/retention.ts';
@@ -39,4 +40,35 @@ test('where events go through Kafka, a day is kept until each of its rows is seq
   await database.pool.query('UPDATE outbox_published SET position = position + 1 WHERE shard = (SELECT min(shard) FROM outbox)');
   await tell(database, event('late', 1));
   assert.equal(await mayDrop(database), false, 'one row has no position');
+});
+
+test('whether a day is published is found out without reading its rows', async () => {
+  await using testDatabase = await createTestDatabase();
+  await using database = await openProducer(testDatabase.url);
+  {
+    await using sequencer = startSequencer({ database, logger: silent });
+    await sequencer.ready;
+  }
+  await database.pool.query(
+    `INSERT INTO outbox (id, topic, shard, key, payload, traceparent, position)
+     SELECT id, 'messaging.message-accepted.v1', number % 16, 'key', decode(repeat('00', 500), 'hex'), '', number / 16 + 1
+     FROM unnest($1::uuid[]) WITH ORDINALITY AS told (id, number)`,
+    [range(5_000).map(newUuid)],
+  );
+  await database.pool.query('INSERT INTO outbox_published SELECT topic, shard, max(position) FROM outbox GROUP BY topic, shard');
+  await database.pool.query('ANALYZE outbox');
+  const { rows } = await database.pool.query<{ partition: string }>('SELECT DISTINCT tableoid::regclass::text AS partition FROM outbox');
+  const read = await database.transaction(async (client) => {
+    const readSoFar = async (): Promise<number> => {
+      const { rows: counted } = await client.query<{ read: number }>(
+        'SELECT sum(seq_tup_read + idx_tup_fetch)::int AS read FROM pg_stat_xact_user_tables WHERE relname = ANY($1)',
+        [rows.map(({ partition }) => partition)],
+      );
+      return counted[0]!.read;
+    };
+    const before = await readSoFar();
+    for (const { partition } of rows) assert.equal(await isPublished(client, partition), true);
+    return (await readSoFar()) - before;
+  });
+  assert.ok(read < 200, `${read} rows were read to answer for 5,000`);
 });
