@@ -13,7 +13,7 @@ import { newId } from '@maildoot/runtime/ids';
 import { createTestDatabase } from '@maildoot/testkit/database';
 import { type Kafka, kafkaMissing, startKafka } from '@maildoot/testkit/kafka';
 import { waitFor } from '@maildoot/testkit/wait';
-import type { Message } from 'kafkajs';
+import type { Admin, Message } from 'kafkajs';
 import { openKafka } from '../src/kafka-client.ts';
 import { outboxMigrations } from '../src/migrations.ts';
 import { appendOutbox, type OutboxEvent } from '../src/outbox.ts';
@@ -151,6 +151,7 @@ describe('the example of a consumer', { skip, timeout: 120_000 }, () => {
     });
     assert.equal(await first.stop(), 0, first.errors());
     assert.deepEqual(first.lines(), lines);
+    assert.equal(await membersOf('example-restarted'), 0, 'who ends leaves its group');
     const sample = lines.find((line) => line.startsWith('2026-01-15T10:00:00.012Z 019bc119-010c-7000-8000-000000000000 '));
     assert.match(sample ?? '', / msg_01kf0hj080e008000000000000 accepted for 2 recipients$/);
     for (const [index, id] of ids.entries()) {
@@ -212,15 +213,25 @@ describe('the example of a consumer', { skip, timeout: 120_000 }, () => {
 });
 
 /** How many records a group has still to commit. */
-async function lagOf(group: string, topic: string): Promise<number> {
-  const client = openKafka({ brokers: [kafka.brokers], clientId: 'test', logger: silent });
-  const admin = client.kafka.admin();
-  try {
-    await admin.connect();
+function lagOf(group: string, topic: string): Promise<number> {
+  return withAdmin(async (admin) => {
     const ends = await admin.fetchTopicOffsets(topic);
     const [committed] = await admin.fetchOffsets({ groupId: group, topics: [topic] });
     const read = new Map(committed!.partitions.map(({ partition, offset }) => [partition, Math.max(0, Number(offset))]));
     return ends.reduce((sum, { partition, high }) => sum + Number(high) - (read.get(partition) ?? 0), 0);
+  });
+}
+
+function membersOf(group: string): Promise<number> {
+  return withAdmin(async (admin) => (await admin.describeGroups([group])).groups[0]!.members.length);
+}
+
+async function withAdmin<T>(use: (admin: Admin) => Promise<T>): Promise<T> {
+  const client = openKafka({ brokers: [kafka.brokers], clientId: 'test', logger: silent });
+  const admin = client.kafka.admin();
+  try {
+    await admin.connect();
+    return await use(admin);
   } finally {
     client.destroy();
   }
