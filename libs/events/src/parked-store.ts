@@ -41,9 +41,9 @@ export class ParkedStore {
         record.partition,
         String(record.position),
         record.id,
-        record.key,
+        storable(record.key),
         record.payload,
-        record.traceparent,
+        storable(record.traceparent),
         reason,
         wordsOf(error),
         attempts,
@@ -72,21 +72,19 @@ export class ParkedStore {
   }
 
   /** It was handled. */
-  async unpark({ partition, position }: RawRecord): Promise<void> {
-    await this.#pool.query('DELETE FROM parked WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4', [
-      this.#group,
-      this.#topic,
-      partition,
-      String(position),
-    ]);
+  async unpark({ partition, position, id }: RawRecord): Promise<void> {
+    await this.#pool.query(
+      'DELETE FROM parked WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4 AND event_id = $5',
+      [this.#group, this.#topic, partition, String(position), id],
+    );
   }
 
   /** It failed once more, and is not tried again until somebody asks. */
   async parkAgain({ record, reason, error, attempts }: Parking): Promise<void> {
     await this.#pool.query(
       `UPDATE parked SET reason = $5, error = $6, attempts = attempts + $7, parked_at = now(), replay_requested_at = NULL
-       WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4`,
-      [this.#group, this.#topic, record.partition, String(record.position), reason, wordsOf(error), attempts],
+       WHERE group_name = $1 AND topic = $2 AND partition = $3 AND position = $4 AND event_id = $8`,
+      [this.#group, this.#topic, record.partition, String(record.position), reason, wordsOf(error), attempts, record.id],
     );
   }
 }
@@ -94,6 +92,10 @@ export class ParkedStore {
 /** What is kept of an error beside a record. */
 export function wordsOf(error: unknown): string {
   const words = error instanceof Error ? `${error.name}: ${error.message}` : String(error);
-  // A text of PostgreSQL can't hold NUL.
-  return maskCredentials(words).replaceAll('\0', '').slice(0, LONGEST_ERROR);
+  return storable(maskCredentials(words)).slice(0, LONGEST_ERROR);
+}
+
+/** A text of PostgreSQL can't hold NUL; somebody else's record may. */
+function storable(text: string): string {
+  return text.replaceAll('\0', '');
 }
