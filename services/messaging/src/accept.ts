@@ -162,7 +162,7 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
 }
 
 /** One message under at most the request's own key, and not worth a look before it is composed. */
-function isSmall({ messages }: AcceptMessagesRequest): boolean {
+export function isSmall({ messages }: AcceptMessagesRequest): boolean {
   const [message, ...more] = messages;
   return message !== undefined && more.length === 0 && message.idempotencyKey === '' && partsBytes(message) < smallBytes;
 }

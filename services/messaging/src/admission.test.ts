@@ -3,7 +3,7 @@ import { test } from 'node:test';
 import { Admission } from './admission.ts';
 
 function fill(admission: Admission, count: number): Disposable[] {
-  return Array.from({ length: count }, () => admission.enter());
+  return Array.from({ length: count }, () => admission.enter(true));
 }
 
 test('while requests are answered within a second, any number of them is let in', () => {
@@ -11,7 +11,7 @@ test('while requests are answered within a second, any number of them is let in'
   const admission = new Admission(() => now);
   fill(admission, 5_000);
   now = 1_000;
-  admission.enter();
+  admission.enter(true);
 });
 
 test('behind a hundred, the oldest of which waits for longer than a second, nobody is let in until it has its answer', () => {
@@ -21,11 +21,11 @@ test('behind a hundred, the oldest of which waits for longer than a second, nobo
   now = 500;
   fill(admission, 99);
   now = 1_001;
-  assert.throws(() => admission.enter(), { code: 'OVERLOADED', retryAfterMs: 1000 });
+  assert.throws(() => admission.enter(true), { code: 'OVERLOADED', retryAfterMs: 1000 });
   oldest?.[Symbol.dispose]();
   fill(admission, 2);
   now = 1_501;
-  assert.throws(() => admission.enter(), { code: 'OVERLOADED' });
+  assert.throws(() => admission.enter(true), { code: 'OVERLOADED' });
 });
 
 test('a few that take long keep nobody out', () => {
@@ -33,5 +33,13 @@ test('a few that take long keep nobody out', () => {
   const admission = new Admission(() => now);
   fill(admission, 99);
   now = 60_000;
-  admission.enter();
+  admission.enter(true);
+});
+
+test('large ones may take long, in whatever number', () => {
+  let now = 0;
+  const admission = new Admission(() => now);
+  for (let count = 0; count < 200; count++) admission.enter(false);
+  now = 60_000;
+  fill(admission, 200);
 });

@@ -2,7 +2,7 @@
 // callers wait, everything that is worked on has been given up already, and the service does nothing of use until the rush is over.
 import { errors } from './errors.ts';
 
-/** As old as the oldest request in work may be while others are let in. A commit takes milliseconds. */
+/** As old as the oldest small request in work may be while others are let in. A commit takes milliseconds. */
 const patienceMs = 1_000;
 /** With fewer in work it is not a queue: something has stopped, and may go on. */
 const fewest = 100;
@@ -16,8 +16,11 @@ export class Admission {
     this.#nowMs = nowMs;
   }
 
-  /** Keep the result until the request has its answer. @throws RpcError OVERLOADED */
-  enter(): Disposable {
+  /**
+   * Keep the result until the request has its answer. How long small ones take says whether there is too much; large ones take their time.
+   * @throws RpcError OVERLOADED
+   */
+  enter(small: boolean): Disposable {
     const now = this.#nowMs();
     if (this.#inWork.size >= fewest) {
       const [oldest] = this.#inWork;
@@ -29,7 +32,7 @@ export class Admission {
       }
     }
     const mine = { sinceMs: now };
-    this.#inWork.add(mine);
+    if (small) this.#inWork.add(mine);
     return { [Symbol.dispose]: () => this.#inWork.delete(mine) };
   }
 }
