@@ -49,10 +49,15 @@ export async function startHttpServer(listener: RequestListener, options: HttpSe
   // RFC 9110 section 10.1.1: an expectation that we don't know may be ignored.
   server.on('checkExpectation', listener);
   server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => refuseBroken(error, socket, options));
+  const sockets = new Set<Socket>();
+  server.on('connection', (socket: Socket) => {
+    sockets.add(socket);
+    socket.once('close', () => sockets.delete(socket));
+  });
   await listen(server, options);
   const url = urlOf(server, options.host);
   telemetry.listening(options.logger, url);
-  return { url, drain: () => drain(server, options.logger) };
+  return { url, drain: () => drain(server, sockets, options.logger) };
 }
 
 /** HTTP that the parser gave up on: answered in the same shape as everything else, as far as somebody can be answered. */
@@ -94,9 +99,11 @@ function urlOf(server: Server, host: string): string {
   return `http://${host.includes(':') ? `[${host}]` : host}:${port}`;
 }
 
-async function drain(server: Server, logger: Logger): Promise<void> {
+async function drain(server: Server, sockets: ReadonlySet<Socket>, logger: Logger): Promise<void> {
   const closed = new Promise<void>((resolve) => server.close(() => resolve()));
   server.closeIdleConnections();
+  // Opened ahead of need, as browsers and pools do: Node doesn't count them as idle, and would wait for their first request.
+  for (const socket of sockets) if (socket.bytesRead === 0) socket.destroy();
   const timer = setTimeout(() => {
     server.getConnections((_, count) => telemetry.stopTimedOut(logger, count));
     server.closeAllConnections();

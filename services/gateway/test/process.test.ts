@@ -1,5 +1,7 @@
 // The gateway as a process: health, what every answer carries, stopping, settings.
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
+import { connect } from 'node:net';
 import { test } from 'node:test';
 import { loadSettings, SettingsError } from '@maildoot/runtime/config';
 import { waitFor } from '@maildoot/testkit/wait';
@@ -116,6 +118,21 @@ test('stopping lets running requests finish, ends waits, and takes no new connec
   release.resolve();
   assert.equal((await running).status, 500);
   await stopped;
+});
+
+test('stopping does not wait for a connection that was opened ahead of need', async () => {
+  await using services = await FakeServices.start();
+  const gateway = await startGateway(services);
+  const { hostname, port } = new URL(gateway.url);
+  const unused = connect(Number(port), hostname);
+  await once(unused, 'connect');
+  // Taken by then: connections are taken in their order.
+  assert.equal((await gateway.call('GET', '/readyz')).status, 200);
+  const closed = once(unused, 'close');
+  const startedAtMs = performance.now();
+  await gateway[Symbol.asyncDispose]();
+  await closed;
+  assert.ok(performance.now() - startedAtMs < 5_000);
 });
 
 test('plain http on an address that others can reach needs a word', () => {
