@@ -69,8 +69,19 @@ export async function startPlatform(options: Start = {}): Promise<Platform> {
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
-  const up = await readyOrExit(child, home, () => output);
-  await untilServes(up);
+  const up = await readyOrExit(child, home, () => output)
+    .then(async (found) => {
+      await untilServes(found);
+      return found;
+    })
+    .catch(async (error: unknown) => {
+      // Nobody gets a platform that could be stopped: nothing of it stays.
+      const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
+      signal(-(child.pid as number), 'SIGKILL');
+      await ended;
+      if (!options.home) await rm(home, { recursive: true, force: true, maxRetries: 10 });
+      throw error;
+    });
   const cluster = onCluster ? await readCluster(home) : undefined;
   const platform: Platform = {
     api: up.api,
