@@ -60,7 +60,17 @@ export class Bundler {
     }
     for (const bundle of bundlesOf(waiting)) {
       if (bundle.length === 1) bundle[0]?.goAlone();
-      else this.#sendTogether(bundle);
+      else this.#sendOrRefuse(bundle);
+    }
+  }
+
+  /** gRPC throws where the client was closed meanwhile; here nobody would catch it. */
+  #sendOrRefuse(bundle: Bundled[]): void {
+    try {
+      this.#sendTogether(bundle);
+    } catch {
+      // Each hears it from its own call.
+      for (const call of bundle) call.goAlone();
     }
   }
 

@@ -229,3 +229,16 @@ test('each goes on with its own trace', async () => {
   );
   assert.equal(new Set(answers.map(({ text }) => text)).size, 3);
 });
+
+test('who closes the client in the same moment gets an error per call, and the process goes on', async () => {
+  await using peer = await startPeer(answerAll);
+  const calls = ['a', 'b'].map((text) => peer.client.say({ text }));
+  // Until they wait for company.
+  await Promise.resolve();
+  await peer.client[Symbol.asyncDispose]();
+  for (const { status, reason } of (await Promise.allSettled(calls)) as PromiseRejectedResult[]) {
+    assert.equal(status, 'rejected');
+    assert.ok(reason instanceof RpcError);
+  }
+  assert.deepEqual(peer.bundles, []);
+});
