@@ -18,9 +18,9 @@ import { type Log, silentLog } from './log.ts';
 
 const tickMs = 250;
 // In ticks without an answer, not in milliseconds: of the time in which we stood still ourselves one counts.
-// After giving up, another connection may have more luck: the network may have forgotten this one. To connect is work for both sides, and
-// takes a busy machine longer than a question does.
-const patience = { question: { refuse: 4, break: 8, giveUp: 40 }, connection: { refuse: 12, break: 16, giveUp: 40 } } as const;
+// After giving up, another connection may have more luck: the network may have forgotten this one alone, and until we know, everything is
+// refused. To connect is work for both sides, and takes a busy machine longer than a question does.
+const patience = { question: { refuse: 4, break: 8, giveUp: 9 }, connection: { refuse: 12, break: 16, giveUp: 40 } } as const;
 const askEveryMs = 1000;
 const firstPauseMs = 50;
 const longestPauseMs = 500;

@@ -100,6 +100,25 @@ test('a server that hangs: what it was asked fails in about two seconds, what co
   assert.equal(await database.transaction(async (client) => (await client.query('SELECT 2 AS two')).rows[0].two), 2);
 });
 
+test('when it is only the connection that asks which is lost, another one is asked on before long', async (t) => {
+  await using service = await watched();
+  const { database } = service;
+  const { rows } = await database.pool.query<{ pid: number }>("SELECT pid FROM pg_stat_activity WHERE application_name = 'watched watch'");
+  assert.equal(rows.length, 1);
+  const { pid } = rows[0]!;
+  process.kill(pid, 'SIGSTOP');
+  try {
+    const stoppedAt = performance.now();
+    await waitFor('a refusal', async () => (await one(database).catch((error: unknown) => error)) instanceof DatabaseSilent);
+    await waitFor('an answer', async () => (await one(database).catch(() => undefined)) === 1);
+    const refusedMs = performance.now() - stoppedAt;
+    t.diagnostic(`answered again after ${Math.round(refusedMs)} ms`);
+    assert.ok(refusedMs < 7_000, `nothing was answered for ${Math.round(refusedMs)} ms, by a server that was well`);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+});
+
 test('a statement that takes long is left alone while the server answers others, a busy pool too', async () => {
   await using service = await watched({ maxConnections: 1 });
   const { database, line } = service;
