@@ -457,6 +457,31 @@ test('days that are over are dropped, but not with rows that are unsequenced or 
   assert.doesNotMatch(logs.text, /"level":"error"/);
 });
 
+test('a connection that is lost without a word is given up for another one while the service would still wait', async () => {
+  await using setup = await setUp();
+  const { database } = setup;
+  await using sequencer = setup.start();
+  await sequencer.ready;
+  const { rows } = await waitFor(
+    async () => {
+      const found = await database.pool.query<{ pid: number }>(
+        "SELECT pid FROM pg_stat_activity WHERE application_name = 'producer' AND pid <> pg_backend_pid() AND query LIKE '%pg_snapshot_xmin%'",
+      );
+      return found.rows.length === 1 && found;
+    },
+    { what: 'its connection' },
+  );
+  const { pid } = rows[0]!;
+  process.kill(pid, 'SIGSTOP');
+  try {
+    await tell(database, event('k', 1));
+    sequencer.wake();
+    await drained(database);
+  } finally {
+    process.kill(pid, 'SIGCONT');
+  }
+});
+
 test('an append that mixes two owners is refused, an empty one does nothing', async () => {
   const client = new pg.Client();
   await appendOutbox(client, []);
