@@ -1,18 +1,21 @@
 // A yes is remembered for ten seconds and for its tenant only, a no never; one question at a time, and none answered by an older one.
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { createSenderDomains, verifiedForMs } from './sender-domains.ts';
+import { rpcErrors } from '@maildoot/rpc/errors';
+import { createSenderDomains, verifiedForMs, verifiedWithoutAnswerForMs } from './sender-domains.ts';
 
 function world() {
   let time = 1_000_000;
   const verified = new Set(['ten_a good.example']);
   const asked: string[] = [];
   let hold: Promise<void> | undefined;
+  let failure: Error | undefined;
   const domains = {
     async checkSenderDomains(request: { domains: string[] }, options?: { tenantId?: string | undefined }) {
       asked.push(`${options?.tenantId}: ${request.domains.join()}`);
       const answer = request.domains.filter((domain) => verified.has(`${options?.tenantId} ${domain}`));
       await hold;
+      if (failure !== undefined) throw failure;
       return { verified: answer };
     },
   };
@@ -22,11 +25,36 @@ function world() {
     asked,
     verified,
     pass: (ms: number) => (time += ms),
+    failWith: (error: Error | undefined) => (failure = error),
     holdUntil: (released: Promise<void>) => (hold = released),
   };
 }
 
 describe('sender domains', () => {
+  it('while nobody answers, a yes holds for a minute, and what was never said is UNAVAILABLE', async () => {
+    const { sender, pass, failWith } = world();
+    await sender.verified('ten_a', ['good.example'], '');
+    for (const error of [rpcErrors.UNAVAILABLE({ message: 'away' }), rpcErrors.TIMEOUT({ message: 'slow' })]) {
+      failWith(error);
+      pass(verifiedForMs);
+      assert.deepEqual(await sender.verified('ten_a', ['good.example'], ''), new Set(['good.example']));
+      await assert.rejects(sender.verified('ten_a', ['good.example', 'other.example'], ''), { code: 'UNAVAILABLE' });
+      await assert.rejects(sender.verified('ten_b', ['good.example'], ''), { code: 'UNAVAILABLE' });
+    }
+    pass(verifiedWithoutAnswerForMs - 2 * verifiedForMs);
+    await assert.rejects(sender.verified('ten_a', ['good.example'], ''), { code: 'UNAVAILABLE' });
+  });
+
+  it('an answer that says no ends a yes, whatever fails afterwards', async () => {
+    const { sender, pass, verified, failWith } = world();
+    await sender.verified('ten_a', ['good.example'], '');
+    verified.clear();
+    pass(verifiedForMs);
+    assert.deepEqual(await sender.verified('ten_a', ['good.example'], ''), new Set());
+    failWith(rpcErrors.UNAVAILABLE({ message: 'away' }));
+    await assert.rejects(sender.verified('ten_a', ['good.example'], ''), { code: 'UNAVAILABLE' });
+  });
+
   it('asks once while a yes is fresh, and again afterwards', async () => {
     const { sender, asked, pass } = world();
     assert.deepEqual(await sender.verified('ten_a', ['good.example'], ''), new Set(['good.example']));
