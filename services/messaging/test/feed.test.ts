@@ -13,9 +13,11 @@ import { idToUuid, newId, uuidToId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
 import { TestClock } from '@maildoot/testkit/clock';
 import { waitFor } from '@maildoot/testkit/wait';
+import { positionAt } from '../src/feed.ts';
 import { startFeedSequencer } from '../src/jobs/feed-sequencer.ts';
 import { keepEvents } from '../src/keep-events.ts';
 import { recordOutcomes } from '../src/record-outcomes.ts';
+import { sequence } from '../src/store/feed.ts';
 import { createTelemetry } from '../src/telemetry.ts';
 import {
   acceptedMessages,
@@ -349,3 +351,18 @@ async function stoppedInTheMiddle(children: readonly Child[]): Promise<Child> {
     { what: 'one to stand still in the middle', timeoutMs: 30_000, intervalMs: 1 },
   );
 }
+
+it('a process whose clock is months ahead does not take the feed with it', async () => {
+  const tenantId = newId('ten');
+  const [id] = await acceptedMessages(world, tenantId, 1);
+  const from = await end(world, tenantId);
+  const daysAhead = (days: number) => positionAt(new Date(Date.now() + days * 86_400_000));
+  // Some of them it finds before the service does.
+  for (let attempt = 1; attempt <= 10; attempt++) {
+    await world.database.transaction((client) => keepEvents(client, [attemptEvent(tenantId, id!, attempt)]));
+    await sequence(world.database, 0n, daysAhead(60), 500);
+  }
+  const { events } = await ask(world, { after: from, waitMs: 10_000 }, tenantId);
+  assert.equal(events.length, 10);
+  assert.ok(events.every(({ seq }) => seq < daysAhead(2)));
+});

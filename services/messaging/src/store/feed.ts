@@ -97,6 +97,7 @@ const lockSql = `
          pg_advisory_xact_lock(hashtextextended('feed ' || 'feed_pending'::regclass::oid, 0)),
          (SELECT last_value - CASE WHEN is_called THEN 0 ELSE 1 END FROM feed_serial)::text AS serial`;
 
+// A process whose clock is far ahead must not take the positions there: no partition would have room for them, and setval isn't rolled back.
 const sequenceSql = `
   WITH taken AS (
     DELETE FROM feed_pending
@@ -105,8 +106,9 @@ const sequenceSql = `
   ), counted AS (
     SELECT count(*)::int AS rows, coalesce(sum(size), 0)::int AS events FROM taken
   ), head AS MATERIALIZED (
-    SELECT setval('feed_seq', greatest(feed_seq.last_value, $2::bigint) + counted.events) - counted.events AS seq
-    FROM feed_seq, counted WHERE counted.events > 0
+    SELECT setval('feed_seq', greatest(feed_seq.last_value, least($2::bigint, latest.seq)) + counted.events) - counted.events AS seq
+    FROM feed_seq, counted, (SELECT (extract(epoch FROM clock_timestamp() + interval '1 day') * 1000)::bigint << 10 AS seq) AS latest
+    WHERE counted.events > 0
   ), placed AS (
     INSERT INTO feed (tenant_id, last_seq, at, size, entries)
     SELECT tenant_id, last_seq, to_timestamp((last_seq >> 10) / 1000.0), size, entries
