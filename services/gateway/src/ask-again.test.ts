@@ -30,11 +30,11 @@ for (const failures of [0, 1, 2, 3]) {
   });
 }
 
-test('who stays away is told to the caller within a second', async () => {
+test('who stays away is told to the caller, not for as long as the deadline allows', async () => {
   const { ask, deadlines } = peer(Number.POSITIVE_INFINITY);
   const startedAt = performance.now();
   await assert.rejects(askAgain(ask, { deadlineMs: 15_000 }), { code: 'UNAVAILABLE' });
-  assert.ok(performance.now() - startedAt < 900);
+  assert.ok(performance.now() - startedAt < 5_000);
   assert.ok(deadlines.length >= 3);
 });
 

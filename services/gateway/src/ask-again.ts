@@ -5,9 +5,9 @@ import { setTimeout as delay } from 'node:timers/promises';
 import { RpcError } from '@maildoot/rpc/errors';
 
 /** Before each further try; the first comes at once, because the next process in turn takes it. */
-const pausesMs = [0, 100, 200, 250];
+const pausesMs = [0, 100, 200];
 /** No pause goes beyond this, counted from the first try, so that a refusal comes within a second. */
-const patienceMs = 600;
+const patienceMs = 400;
 /** With less time left nobody could answer. */
 const leastMs = 20;
 

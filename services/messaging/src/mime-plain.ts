@@ -28,7 +28,7 @@ const word = '[A-Za-z0-9_+-]+';
 // An A-label is left out: the composer has an opinion on those.
 const plainEmail = new RegExp(`^${word}(?:\\.${word})*@(?!.*xn--)[a-z0-9-]+(?:\\.[a-z0-9-]+)+$`);
 const plainName = /^(?:[A-Za-z0-9_]+(?: [A-Za-z0-9_]+)*)?$/;
-const plainSubject = /^[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
+const plainSubject = /^[\x21\x23-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?$/;
 const ascii = /^[\t\r\n\x20-\x7e]*$/;
 // biome-ignore lint/suspicious/noControlCharactersInRegex: they are what is looked for.
 const controls = /[\x00-\x08\x0b\x0c\x0e-\x1f\x7f]/;
