@@ -21,9 +21,9 @@ import { startDnsServer } from '@maildoot/testkit/dns';
 import { publish, type RecordToPublish } from '@maildoot/testkit/publish';
 import { waitFor } from '@maildoot/testkit/wait';
 import pg from 'pg';
-import { startCollector } from './helper.ts';
 import type { Watched } from './processes.ts';
 import { note, type Report } from './report.ts';
+import { startCollector } from './reporter.ts';
 
 export type Form = 'split' | 'one' | 'cluster';
 export type TelemetryKind = 'traces' | 'metrics' | 'both' | 'off';

@@ -5,7 +5,7 @@ import { existsSync } from 'node:fs';
 import type { AddressInfo } from 'node:net';
 import { connect, createServer } from 'node:net';
 import { waitFor } from '@maildoot/testkit/wait';
-import { startSink } from './helper.ts';
+import { startSink } from './reporter.ts';
 
 const binary = '/usr/sbin/smtp-sink';
 

@@ -4,13 +4,13 @@
  */
 import type { Arguments } from '../arguments.ts';
 import { startBareChain } from '../bare-chain.ts';
-import { startSink } from '../helper.ts';
 import { type Load, runLoad } from '../load.ts';
 import { type Costs, cpuText, startMeter, walText } from '../meter.ts';
 import { type Platform, startPlatform } from '../platform.ts';
 import type { Watched } from '../processes.ts';
 import { startProfiling } from '../profile.ts';
 import { heading, ms, note, type Report, rate } from '../report.ts';
+import { startSink } from '../reporter.ts';
 import type { RequestOptions } from '../requests.ts';
 import { checkpoint, sequenced } from '../settle.ts';
 import { refuseFailures, requestTo } from '../stretch.ts';

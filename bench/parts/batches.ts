@@ -1,9 +1,9 @@
 /** (b) Batches of 100 at the highest rate. */
 import type { Arguments } from '../arguments.ts';
-import { startSink } from '../helper.ts';
 import { cpuText, walText } from '../meter.ts';
 import { startPlatform } from '../platform.ts';
 import { heading, ms, note, type Report, rate } from '../report.ts';
+import { startSink } from '../reporter.ts';
 import { sequenced } from '../settle.ts';
 import { measuredLoad, requestTo } from '../stretch.ts';
 

@@ -6,10 +6,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import { waitFor } from '@maildoot/testkit/wait';
 import type { Arguments } from '../arguments.ts';
-import { startSink } from '../helper.ts';
 import { type Costs, cpuText, startMeter, walText } from '../meter.ts';
 import { domain, type Platform, startPlatform } from '../platform.ts';
 import { heading, note, type Report, rate } from '../report.ts';
+import { startSink } from '../reporter.ts';
 
 const small = 1_000;
 const limit = 1.1;

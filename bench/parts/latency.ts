@@ -1,9 +1,9 @@
 /** (c) 500 POSTs a second, due at times that don't depend on the answers, with everything being delivered beside it. */
 import type { Arguments } from '../arguments.ts';
-import { startSink } from '../helper.ts';
 import { cpuText, walText } from '../meter.ts';
 import { startPlatform } from '../platform.ts';
 import { heading, ms, note, type Report, rate } from '../report.ts';
+import { startSink } from '../reporter.ts';
 import { delivered } from '../settle.ts';
 import { measuredLoad, requestTo } from '../stretch.ts';
 

@@ -1,11 +1,11 @@
 /** (7) Memory of each process after a collection at 10,000 and at 100,000 messages, all delivered; and which tables grew. */
 import type { Arguments } from '../arguments.ts';
-import { startSink } from '../helper.ts';
 import { runLoad } from '../load.ts';
 import { type Platform, startPlatform } from '../platform.ts';
 import { childrenOf, residentKb } from '../processes.ts';
 import { Inspector } from '../profile.ts';
 import { heading, note, type Report } from '../report.ts';
+import { startSink } from '../reporter.ts';
 import { delivered } from '../settle.ts';
 import { refuseFailures, requestTo } from '../stretch.ts';
 

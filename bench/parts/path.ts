@@ -2,10 +2,10 @@
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Arguments } from '../arguments.ts';
 import { Connection } from '../connection.ts';
-import { startSink } from '../helper.ts';
 import { Histogram, percentilesOf } from '../histogram.ts';
 import { startPlatform } from '../platform.ts';
 import { heading, ms, note, type Report } from '../report.ts';
+import { startSink } from '../reporter.ts';
 import { createRequests, seeded } from '../requests.ts';
 import { delivered } from '../settle.ts';
 import { requestTo } from '../stretch.ts';

@@ -1,24 +1,24 @@
-/** A helper process that tells its port first and answers each question with one message: the mail sink, the collector. */
+/** A process beside the measured ones that tells its port first and answers each question with one message: the mail sink, the collector. */
 import { type ChildProcess, fork } from 'node:child_process';
 import { once } from 'node:events';
 import { fileURLToPath } from 'node:url';
 import type { SinkReport } from './sink-main.ts';
 
-export interface Helper<Report> extends AsyncDisposable {
+export interface Reporter<Report> extends AsyncDisposable {
   port: number;
   pid: number;
   report(): Promise<Report>;
 }
 
-export function startSink(options: { arrivals?: boolean; port?: number } = {}): Promise<Helper<SinkReport>> {
-  return startHelper('./sink-main.ts', [String(options.port ?? 0), ...(options.arrivals ? ['--arrivals'] : [])]);
+export function startSink(options: { arrivals?: boolean; port?: number } = {}): Promise<Reporter<SinkReport>> {
+  return startReporter('./sink-main.ts', [String(options.port ?? 0), ...(options.arrivals ? ['--arrivals'] : [])]);
 }
 
-export function startCollector(): Promise<Helper<{ bytes: number; posts: number }>> {
-  return startHelper('./otlp-main.ts', []);
+export function startCollector(): Promise<Reporter<{ bytes: number; posts: number }>> {
+  return startReporter('./otlp-main.ts', []);
 }
 
-async function startHelper<Report>(file: string, args: string[]): Promise<Helper<Report>> {
+async function startReporter<Report>(file: string, args: string[]): Promise<Reporter<Report>> {
   const child: ChildProcess = fork(fileURLToPath(new URL(file, import.meta.url)), args, { stdio: ['ignore', 'inherit', 'inherit', 'ipc'] });
   const [first] = (await once(child, 'message')) as [{ port: number }];
   return {
