@@ -1,7 +1,7 @@
 /**
  * PostgreSQL is killed under load, and later stands still without a word. Each time: every operation of the API answers 503 with Retry-After
- * within a second (when it hangs: once that is known), /healthz names the database while /readyz stays, all is well again by itself when it is back, what was acknowledged
- * is delivered, and what was answered 503 happened wholly or not at all.
+ * instead of waiting for it (after how long is printed), /healthz names the database while /readyz stays, all is well again by itself when
+ * it is back, what was acknowledged is delivered, and what was answered 503 happened wholly or not at all.
  *
  * OUTAGE_SECONDS says how long it is away each time; 5 by default.
  */
