@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { planStrikes } from './plan.ts';
+import { planStrikes, roleOf } from './plan.ts';
 
 const victims = [
   'auth-1',
@@ -36,4 +36,17 @@ test('over many seeds: a strike at least every ten seconds, every victim and dee
     assert.ok(last > 590_000);
   }
   assert.equal(seen.size, victims.length * 3);
+});
+
+test('of no role two are away at once, nor is one struck that has just come back', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const plan = planStrikes({ seed, victims, forMs: 600_000 });
+    for (const [index, strike] of plan.entries())
+      for (const earlier of plan.slice(0, index).filter(({ victim }) => roleOf(victim) === roleOf(strike.victim)))
+        assert.ok(strike.atMs - (earlier.atMs + earlier.forMs) >= 10_000, `${earlier.victim}, then ${strike.victim}`);
+  }
+});
+
+test('a single victim is struck all the same', () => {
+  assert.ok(planStrikes({ seed: 1, victims: ['messaging-1'], forMs: 60_000 }).length >= 5);
 });

@@ -1,6 +1,6 @@
 /**
- * What is done to whom, and when: a sequence that the seed and the names of the processes determine, and nothing else. Victims are drawn
- * without regard to what an earlier strike still does to others: two of one role can be away at once, as they can in life.
+ * What is done to whom, and when: a sequence that the seed and the names of the processes determine, and nothing else. One process is struck
+ * at a time of each role: with two of a role away nobody is left to answer, and the share of answers says nothing any more.
  */
 import { seeded } from './random.ts';
 
@@ -30,6 +30,8 @@ const STOPPED_MS = { least: 12_000, most: 20_000 };
 /** PostgreSQL holds no lease, and there is one: long enough to be taken for gone, which is after a second. A long one is outage.ts. */
 const POSTGRES_STOPPED_MS = { least: 2_000, most: 4_000 };
 const CUT_MS = { least: 200, most: 2000 };
+/** After a strike its role is left alone for so long: a process that starts on busy cores needs some seconds to serve again. */
+const RECOVERY_MS = 12_000;
 
 export interface PlanOptions {
   seed: number;
@@ -41,12 +43,21 @@ export interface PlanOptions {
 export function planStrikes({ seed, victims, forMs, deeds = DEEDS }: PlanOptions): Strike[] {
   const random = seeded(seed);
   const strikes: Strike[] = [];
+  const wholeAgainAtMs = new Map<string, number>();
   for (let atMs = FIRST_AFTER_MS; atMs < forMs; atMs += Math.round(random.between(GAP_MS.least, GAP_MS.most))) {
-    const victim = random.pick(victims);
+    const whole = victims.filter((name) => (wholeAgainAtMs.get(roleOf(name)) ?? 0) <= atMs);
+    // Of few victims none may be left; a strike must come all the same.
+    const victim = random.pick(whole.length > 0 ? whole : victims);
     const deed = random.pick(deeds);
     const stopped = victim === 'postgres' ? POSTGRES_STOPPED_MS : STOPPED_MS;
     const lasts = { kill: 0, stop: random.between(stopped.least, stopped.most), cut: random.between(CUT_MS.least, CUT_MS.most) }[deed];
     strikes.push({ number: strikes.length + 1, atMs, victim, deed, forMs: Math.round(lasts) });
+    wholeAgainAtMs.set(roleOf(victim), atMs + lasts + RECOVERY_MS);
   }
   return strikes;
+}
+
+/** `gateway` of `gateway-2`. */
+export function roleOf(name: string): string {
+  return name.replace(/-\d+$/, '');
 }

@@ -17,7 +17,7 @@ import { startInternet, verifiedDomain } from '../internet.ts';
 import { type Call, client } from '../platform.ts';
 import { type Companion, type Load, startLoad, startSink } from './companions.ts';
 import { Edges } from './edges.ts';
-import { fatesOf, listIds } from './fates.ts';
+import { type Fate, fatesOf, listIds } from './fates.ts';
 import { reconcile, type Verdict } from './reconcile.ts';
 import { type Acknowledged, type Received, type Requested, readRecords } from './records.ts';
 import type { Victims } from './strike.ts';
@@ -113,16 +113,20 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     async settle() {
       const since = performance.now();
       await serving(call);
-      const ids = await listIds(call);
+      const fates = new Map<string, Fate>();
       let said = performance.now();
-      const fates = await fatesOf(call, ids, {
-        stalledMs: STALLED_MS,
-        progress(open) {
-          if (open > 0 && performance.now() - said < 5000) return;
-          said = performance.now();
-          say(`${ids.length} messages stored, ${open} not final yet`);
-        },
-      });
+      // A request whose client has given up may still be on its way in: only when the list brings nothing new, everything is known.
+      for (let ids = await listIds(call); ids.length > 0; ids = (await listIds(call)).filter((id) => !fates.has(id))) {
+        const found = await fatesOf(call, ids, {
+          stalledMs: STALLED_MS,
+          progress(open) {
+            if (open > 0 && performance.now() - said < 5000) return;
+            said = performance.now();
+            say(`${fates.size + ids.length} messages stored, ${open} not final yet`);
+          },
+        });
+        for (const [id, fate] of found) fates.set(id, fate);
+      }
       const drainedAfterMs = performance.now() - since;
       const [acknowledged, received, requested] = await Promise.all([
         readRecords<Acknowledged>(join(place, 'acknowledged.jsonl')),
