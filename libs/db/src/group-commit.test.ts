@@ -53,6 +53,32 @@ test('what arrives during a commit goes together with the next one, in order', a
   assert.deepEqual(await Promise.all(all), [1, 2, 3, 4]);
 });
 
+test('with a pace, the first group after a rest begins at once, the next one later, and a full one or the end waits for nothing', async () => {
+  const { groups, commit } = gate();
+  const group = new GroupCommit<number, number>({ paceMs: 60_000, maxItems: 2, sizeOf: () => 1, commit });
+  const first = group.submit(1);
+  await setImmediate();
+  assert.deepEqual(groups[0]?.items, [1]);
+  groups[0]?.open();
+  await first;
+  const second = group.submit(2);
+  await setImmediate();
+  await setImmediate();
+  assert.equal(groups.length, 1);
+  const third = group.submit(3);
+  await setImmediate();
+  assert.deepEqual(groups[1]?.items, [2, 3]);
+  groups[1]?.open();
+  await Promise.all([second, third]);
+  const last = group.submit(4);
+  const ended = group[Symbol.asyncDispose]();
+  await setImmediate();
+  assert.deepEqual(groups[2]?.items, [4]);
+  groups[2]?.open();
+  assert.equal(await last, 4);
+  await ended;
+});
+
 test('beside a group that is quick none begins, beside a slow one the next does, and a full one waits for nobody', async () => {
   const { groups, commit } = gate();
   const group = new GroupCommit<number, number>({ concurrency: 3, patienceMs: 1_000, maxItems: 3, sizeOf: () => 1, commit });

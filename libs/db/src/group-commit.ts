@@ -14,6 +14,11 @@ export interface GroupCommitOptions<Item, Result> {
    * large groups cost less than many small ones. Default 0: at once.
    */
   patienceMs?: number;
+  /**
+   * A group that isn't full begins so long after the one before it at the earliest, for items whose sender doesn't wait. The first one after
+   * a rest begins at once. Default 0.
+   */
+  paceMs?: number;
   sizeOf(item: Item): number;
   /**
    * Writes the items in one transaction and answers for each, in their order. An Error in the answer concerns that item alone and
@@ -34,6 +39,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   readonly #maxBytes: number;
   readonly #concurrency: number;
   readonly #patienceMs: number;
+  readonly #paceMs: number;
   readonly #sizeOf: (item: Item) => number;
   readonly #commit: (items: Item[]) => Promise<(Result | Error)[]>;
   #queue: Waiting<Item, Result>[] = [];
@@ -50,6 +56,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
     this.#maxBytes = options.maxBytes ?? 1 << 20;
     this.#concurrency = options.concurrency ?? 2;
     this.#patienceMs = options.patienceMs ?? 0;
+    this.#paceMs = options.paceMs ?? 0;
     this.#sizeOf = (item) => options.sizeOf(item);
     this.#commit = (items) => options.commit(items);
   }
@@ -71,6 +78,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   /** Takes no more items and waits for those it has. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
+    this.#wake();
     if (this.#running > 0 || this.#queue.length > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
   }
 
@@ -86,8 +94,8 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
 
   /** Asks itself again when it isn't. */
   #isTime(): boolean {
-    if (this.#running === 0 || this.#queue.length >= this.#maxItems || this.#queuedBytes >= this.#maxBytes) return true;
-    const waitMs = this.#startedAtMs + this.#patienceMs - performance.now();
+    if (this.#closed || this.#queue.length >= this.#maxItems || this.#queuedBytes >= this.#maxBytes) return true;
+    const waitMs = this.#startedAtMs + (this.#running === 0 ? this.#paceMs : this.#patienceMs) - performance.now();
     if (waitMs <= 0) return true;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;

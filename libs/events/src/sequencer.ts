@@ -17,6 +17,7 @@
  * taken all that will ever be seen up to S.
  */
 import { randomUUID } from 'node:crypto';
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '@maildoot/db/database';
 import { dropExpired, ensurePartitions } from '@maildoot/db/partitions';
 import type { Logger } from '@maildoot/runtime/logger';
@@ -56,6 +57,8 @@ export interface Sequencer extends AsyncDisposable {
 const BATCH_ROWS = 1_000;
 const ALL_SHARDS = PARTITIONS;
 const POLL_MS = 250;
+// Between the starts of two passes, so that one takes what several transactions told. The first after a rest begins at once.
+const PACE_MS = 10;
 const STANDBY_POLL_MS = 1_000;
 const MAINTENANCE_EVERY_MS = 3_600_000;
 const AHEAD_DAYS = 7;
@@ -93,6 +96,7 @@ class LeasedSequencer implements Sequencer {
   #term = 0;
   readonly #publisher: Publisher | undefined;
   #renewAtMs = 0;
+  #passAtMs = Number.NEGATIVE_INFINITY;
   #maintainAtMs = 0;
   #maintenance: Promise<void> = Promise.resolve();
   #bound = 0n;
@@ -179,6 +183,7 @@ class LeasedSequencer implements Sequencer {
   /** True: there are more rows than one pass takes. */
   async #pass(client: pg.Client): Promise<boolean> {
     this.#woken = false;
+    this.#passAtMs = performance.now();
     if (this.#heldShards.length === 0) return false;
     const { rows, oldestRunningXid } = await this.#readUnsequenced(client);
     if (rows.length > 0) {
@@ -440,6 +445,8 @@ class LeasedSequencer implements Sequencer {
   }
 
   async #idle(): Promise<void> {
+    const restMs = this.#passAtMs + PACE_MS - performance.now();
+    if (restMs > 0) await delay(restMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
     if (this.#woken || this.#wokenHere || this.#stopping.signal.aborted) return;
     const pollMs = this.#heldShards.length > 0 ? POLL_MS : STANDBY_POLL_MS;
     const waitMs = Math.max(0, Math.min(pollMs, this.#renewAtMs - performance.now()));

@@ -1,5 +1,6 @@
 // Taking due rows: when, how many, and whose. One door for first attempts, scheduled mail and retries. What is fair is decided here, in
 // numbers; store/due.ts does it in one transaction.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '@maildoot/runtime/clock';
 import type { DueRow, ReadyPair, Share } from './store/due.ts';
 
@@ -42,6 +43,8 @@ const pollMs = 500;
 // Something is due and could not be claimed: another pod, the consumer or an outcome has its pair locked for a moment.
 const contendedMs = 20;
 const failureMs = 1_000;
+// Between the starts of two claims that don't take all they may, so that one takes what several sessions made room for.
+const paceMs = 10;
 
 /** Claims whenever there may be something: woken by the consumer, by lanes with room, by the next due time; looks twice a second in any case. */
 export class ClaimLoop {
@@ -92,12 +95,18 @@ export class ClaimLoop {
   async #once(): Promise<number> {
     try {
       let claimed = 0;
+      const startedAtMs = performance.now();
       await this.between(async () => {
         const rows = await this.#parts.claim();
         claimed = rows.length;
         if (claimed > 0) this.#parts.handOut(rows);
       });
-      if (claimed > 0) return 0;
+      if (claimed >= rowsPerClaim) return 0;
+      if (claimed > 0) {
+        const restMs = startedAtMs + paceMs - performance.now();
+        if (restMs > 0) await delay(restMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
+        return 0;
+      }
       const earliest = await this.#parts.earliest();
       if (earliest === undefined) return pollMs;
       const inMs = earliest.getTime() - this.#parts.clock.now().getTime();

@@ -16,6 +16,8 @@ export interface RecorderParts<End> {
 }
 
 const retryMs = 500;
+// No session waits for its record.
+const paceMs = 10;
 
 export class Recorder<End> implements AsyncDisposable {
   readonly #parts: RecorderParts<End>;
@@ -30,6 +32,7 @@ export class Recorder<End> implements AsyncDisposable {
     this.#group = new GroupCommit({
       maxItems: 200,
       concurrency: 2,
+      paceMs,
       sizeOf: (end) => parts.sizeOf(end),
       commit: async (ends) => await parts.record(ends),
     });

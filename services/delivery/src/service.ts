@@ -8,7 +8,8 @@ import { watchDatabase } from '@maildoot/db/watch';
 import { createEventLog } from '@maildoot/events/event-log';
 import { outboxMigrations } from '@maildoot/events/migrations';
 import { startSequencer } from '@maildoot/events/sequencer';
-import { messageAccepted } from '@maildoot/events/topics';
+import { together } from '@maildoot/events/together';
+import { messageAccepted, PARTITIONS } from '@maildoot/events/topics';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
@@ -331,7 +332,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   // ── doors ──
   const log = starting.use(createEventLog({ url, kafkaBrokers: config.kafkaBrokers, logger, clientId: name }));
   const handle = handleMessageAccepted({ database, clock, mode: config.delivery, telemetry, enqueued: wakeAll });
-  log.subscribe(messageAccepted, { group, handle, maxBatch: 200 });
+  log.subscribe(messageAccepted, { group, handle: together(handle, 200), maxBatch: 200, concurrency: PARTITIONS });
   const server = starting.use(
     await startRpcServer({
       listen: config.rpcListen,

@@ -74,8 +74,8 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const news = starting.use(startFeedNews({ pool: database.pool, telemetry }));
   const feed = starting.use(startFeedSequencer({ database, clock, telemetry, onGrown: (tenantIds) => news.announce(tenantIds) }));
   const wakeFeed = () => feed.wake();
-  starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, concurrency: 2, wakeFeed }));
-  starting.use(consumeMessageAccepted({ database, log, concurrency: 1, wakeFeed }));
+  starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, wakeFeed }));
+  starting.use(consumeMessageAccepted({ database, log, wakeFeed }));
   const sequencer = starting.use(startSequencer({ database, logger, kafkaBrokers: config.kafkaBrokers }));
   await sequencer.ready;
 

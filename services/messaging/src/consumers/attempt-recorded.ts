@@ -2,7 +2,8 @@
 // cancellation's answer, which is recorded alike; see record-outcomes.ts.
 import type { Database } from '@maildoot/db/database';
 import { type EventLog, type EventRecord, type Subscription, UnreadableEvent } from '@maildoot/events/log';
-import { attemptRecorded } from '@maildoot/events/topics';
+import { together } from '@maildoot/events/together';
+import { attemptRecorded, PARTITIONS } from '@maildoot/events/topics';
 import type { AttemptRecordedEvent } from '@maildoot/proto/maildoot/delivery/v1/events';
 import type { Clock } from '@maildoot/runtime/clock';
 import { idToUuid } from '@maildoot/runtime/ids';
@@ -20,22 +21,20 @@ export interface AttemptRecordedParts {
   log: EventLog;
   clock: Clock;
   telemetry: Telemetry;
-  /** Transactions at the same time, one per partition. */
-  concurrency: number;
   wakeFeed(): void;
 }
 
 export function consumeAttemptRecorded(parts: AttemptRecordedParts): Subscription {
-  const { database, log, clock, telemetry, concurrency, wakeFeed } = parts;
+  const { database, log, clock, telemetry, wakeFeed } = parts;
   return log.subscribe(attemptRecorded, {
     group: 'messaging',
     maxBatch,
-    concurrency,
-    async handle(records) {
+    concurrency: PARTITIONS,
+    handle: together(async (records) => {
       const outcomes = records.map(outcomeOf);
       telemetry.outcomes(await database.transaction((client) => recordOutcomes(client, outcomes, clock.now())));
       wakeFeed();
-    },
+    }, maxBatch),
   });
 }
 

@@ -2,7 +2,8 @@
 // transaction that accepts, which everybody waits for.
 import type { Database } from '@maildoot/db/database';
 import { type EventLog, type Subscription, UnreadableEvent } from '@maildoot/events/log';
-import { messageAccepted } from '@maildoot/events/topics';
+import { together } from '@maildoot/events/together';
+import { messageAccepted, PARTITIONS } from '@maildoot/events/topics';
 import { idToUuid } from '@maildoot/runtime/ids';
 import { keepEvents, ownEvents } from '../keep-events.ts';
 import { findMessages } from '../store/outcomes.ts';
@@ -12,18 +13,16 @@ const maxBatch = 500;
 export interface MessageAcceptedParts {
   database: Database;
   log: EventLog;
-  /** Transactions at the same time, one per partition. */
-  concurrency: number;
   wakeFeed(): void;
 }
 
-export function consumeMessageAccepted({ database, log, concurrency, wakeFeed }: MessageAcceptedParts): Subscription {
+export function consumeMessageAccepted({ database, log, wakeFeed }: MessageAcceptedParts): Subscription {
   return log.subscribe(messageAccepted, {
     // A group of its own: members of a group read the same topics.
     group: 'messaging-feed',
     maxBatch,
-    concurrency,
-    async handle(records) {
+    concurrency: PARTITIONS,
+    handle: together(async (records) => {
       const ids = records.map(({ event }) => messageIdOf(event.messageId));
       await database.transaction(async (client) => {
         // One that has outlived its retention meanwhile has no place to be told in.
@@ -31,7 +30,7 @@ export function consumeMessageAccepted({ database, log, concurrency, wakeFeed }:
         await keepEvents(client, messages.flatMap(ownEvents));
       });
       wakeFeed();
-    },
+    }, maxBatch),
   });
 }
 
