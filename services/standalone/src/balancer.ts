@@ -44,6 +44,8 @@ interface Target extends Backend {
   /** It was ready once. */
   seen: boolean;
   connections: Set<Socket>;
+  /** What connections that are closed have brought. */
+  bytesOfClosed: number;
 }
 
 /** Resolves when it listens; the gateways need not be there yet. */
@@ -55,6 +57,7 @@ export async function startBalancer(options: BalancerOptions): Promise<Balancer>
     silent: 0,
     seen: false,
     connections: new Set(),
+    bytesOfClosed: 0,
   }));
   const clients = new Set<Socket>();
   const stopping = new AbortController();
@@ -74,7 +77,10 @@ export async function startBalancer(options: BalancerOptions): Promise<Balancer>
 
   const probing = targets.map(async (target) => {
     while (!stopping.signal.aborted) {
-      const readiness = await probe(target, probeTimeoutMs);
+      const heardBefore = bytesOf(target);
+      let readiness = await probe(target, probeTimeoutMs);
+      // Busy, not stopped: it has no time for the probe, and answers others.
+      if (readiness === 'silent' && target.readiness === 'ready' && bytesOf(target) !== heardBefore) readiness = 'ready';
       if (stopping.signal.aborted) return;
       target.silent = readiness === 'silent' ? target.silent + 1 : 0;
       if (readiness !== target.readiness) {
@@ -119,12 +125,19 @@ function join(client: Socket, candidates: Target[]): void {
     client.pipe(upstream).pipe(client);
   });
   upstream.on('error', ignore).on('close', () => {
-    target.connections.delete(upstream);
+    if (target.connections.delete(upstream)) target.bytesOfClosed += upstream.bytesRead;
     client.off('close', abandoned);
     // Not a byte has gone there: another one may have it.
     if (connected) client.destroy();
     else join(client, others);
   });
+}
+
+/** Changes when any of its connections has brought something. */
+function bytesOf({ bytesOfClosed, connections }: Target): number {
+  let bytes = bytesOfClosed;
+  for (const { bytesRead } of connections) bytes += bytesRead;
+  return bytes;
 }
 
 function asTheCaller({ remoteAddress = '' }: Socket): { localAddress?: string } {

@@ -15,15 +15,25 @@ interface Gateway extends AsyncDisposable {
   ready: boolean;
   /** Takes connections and answers nothing, as a stopped process. */
   hang(): void;
+  /** Has no time for probes, and answers what it was asked before. */
+  drip(): void;
 }
 
 /** Answers every request with its name and the caller's address. */
 async function gateway(name: string, port = 0): Promise<Gateway> {
   let hangs = false;
+  let drips = false;
   const server = createServer((request, response) => {
     if (hangs) return;
-    if (request.url === '/readyz') return void response.writeHead(self.ready ? 200 : 503).end();
-    if (request.url === '/slow') return void response.write('begun');
+    if (request.url === '/readyz') {
+      if (!drips) response.writeHead(self.ready ? 200 : 503).end();
+      return;
+    }
+    if (request.url === '/slow') {
+      const dripping = setInterval(() => drips && response.write('.'), 20);
+      response.on('close', () => clearInterval(dripping)).write('begun');
+      return;
+    }
     response.end(`${name} ${request.socket.remoteAddress}`);
   });
   server.listen(port, '127.0.0.1');
@@ -36,6 +46,9 @@ async function gateway(name: string, port = 0): Promise<Gateway> {
     ready: true,
     hang: () => {
       hangs = true;
+    },
+    drip: () => {
+      drips = true;
     },
     async [Symbol.asyncDispose]() {
       server.closeAllConnections();
@@ -127,6 +140,25 @@ test('one that hangs is left out, and whoever waited on it is let go', async () 
   assert.deepEqual(answers.map(({ status }) => status).sort(), ['fulfilled', 'rejected']);
   await until('b is left out', () => said.includes('balancer: b is silent, left out'));
   for (let number = 0; number < 4; number++) assert.match(await ask(balancer.port), /^a/);
+});
+
+test('one that answers others but no probe is busy, and keeps its connections', async () => {
+  await using a = await gateway('a');
+  const said: string[] = [];
+  await using balancer = await balance([a], said);
+  await until('a answers', async () => (await ask(balancer.port).catch(() => '')).startsWith('a'));
+  const open = connect(balancer.port, '127.0.0.1');
+  open.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
+  await once(open, 'data');
+  a.drip();
+  // Three probes that time out, one after the other; a single one more would be too many.
+  const end = performance.now() + 900;
+  const closed = once(open, 'close');
+  open.on('end', () => open.destroy());
+  while (performance.now() < end && !open.destroyed) await Promise.race([once(open, 'data'), closed]);
+  assert.ok(!open.destroyed);
+  assert.deepEqual(said, []);
+  open.destroy();
 });
 
 test('with none there, a connection is closed at once', async () => {
