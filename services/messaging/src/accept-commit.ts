@@ -13,7 +13,7 @@ import {
   MessageStatus,
   RecipientStatus,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
-import type { RpcError } from '@maildoot/rpc/errors';
+import { RpcError } from '@maildoot/rpc/errors';
 import type { Clock } from '@maildoot/runtime/clock';
 import { idToUuid } from '@maildoot/runtime/ids';
 import type { AcceptCaller } from './accept.ts';
@@ -38,6 +38,8 @@ const groupBytes = 1 << 20;
 const patienceMs = 4;
 // After a lost connection: when to look again for what was not found, or could not be looked for. All within the second that a caller waits.
 const lookAfterMs = [0, 150, 400];
+// A key that another request holds: mostly it is the same one, asked again when its first answer got lost, and ends within a moment.
+const heldAfterMs = [50, 100, 200, 400, 800];
 
 /** What became of a request: results that are durable, or the stored answer of an earlier one. */
 export type Committed = { replay: AcceptMessagesResponse } | { results: AcceptResult[] };
@@ -91,6 +93,22 @@ export function createCommitter(parts: CommitParts): Committer {
   }
 
   async function commit(drafts: readonly Draft[], request: AcceptMessagesRequest, caller: AcceptCaller): Promise<Committed> {
+    for (const waitMs of heldAfterMs) {
+      const committed = await commitOnce(drafts, request, caller).catch((error: unknown) => {
+        if (error instanceof RpcError && error.code === 'IDEMPOTENCY_IN_PROGRESS') return undefined;
+        throw error;
+      });
+      if (committed !== undefined) {
+        // With a key of the request as a whole, this is its stored answer.
+        if ('replay' in committed || request.idempotencyKey !== '' || !committed.results.some(isHeld)) return committed;
+        for (const [index, result] of committed.results.entries()) if (!isHeld(result)) drafts[index]!.result = result;
+      }
+      await new Promise((resolve) => setTimeout(resolve, waitMs));
+    }
+    return await commitOnce(drafts, request, caller);
+  }
+
+  async function commitOnce(drafts: readonly Draft[], request: AcceptMessagesRequest, caller: AcceptCaller): Promise<Committed> {
     if (drafts.every((draft) => draft.result !== undefined)) return { results: drafts.map((draft) => draft.result!) };
     try {
       return await submit(acceptanceOf(drafts, request, caller));
@@ -186,7 +204,7 @@ export function createCommitter(parts: CommitParts): Committer {
     const found = await findAccepted(database.pool, caller.tenantUuid, ids);
     if (found.size === 0) throw errors.CONFLICT({ message: 'A message of this id exists already.', cause });
     for (const draft of open) if (found.has(draft.uuid)) draft.result = acceptedResult(draft, capture);
-    return await commit(drafts, request, caller);
+    return await commitOnce(drafts, request, caller);
   }
 
   function newMessage(draft: Draft, request: AcceptMessagesRequest, caller: AcceptCaller): NewMessage {
@@ -234,6 +252,10 @@ export function createCommitter(parts: CommitParts): Committer {
       await withClaims[Symbol.asyncDispose]();
     },
   };
+}
+
+function isHeld({ result }: AcceptResult): boolean {
+  return result?.$case === 'error' && result.value.code === 'IDEMPOTENCY_IN_PROGRESS';
 }
 
 function unavailable(cause: unknown): RpcError {

@@ -1,7 +1,9 @@
 // Idempotency keys: the same request gets the same answer, another one is told so, and two at a time have one effect.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
-import { newId, uuidAt, uuidToId } from '@maildoot/runtime/ids';
+import { claim, store } from '@maildoot/db/idempotency';
+import { AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { idToUuid, newId, uuidAt, uuidToId } from '@maildoot/runtime/ids';
 import { TestClock } from '@maildoot/testkit/clock';
 import { verifiedForMs } from '../src/sender-domains.ts';
 import { createWorld, errorAt, hashOf, outgoing, rpcError, type World } from './world.ts';
@@ -101,8 +103,6 @@ describe('a key of an item', () => {
     try {
       // Another pod that is just now committing the same key.
       await client.query('BEGIN');
-      const { claim } = await import('@maildoot/db/idempotency');
-      const { idToUuid } = await import('@maildoot/runtime/ids');
       const tenantId = idToUuid('ten', world.tenantId)!;
       await claim(client, [{ tenantId, operation: 'messages.item', key: 'i4', requestHash: hashOf('body') }]);
       const response = await world.accept([{ ...key('i4') }, {}]);
@@ -114,6 +114,28 @@ describe('a key of an item', () => {
       client.release();
     }
     await world.acceptOne({ ...key('i4') });
+  });
+
+  it('held by a request that ends within a moment is waited for, and replays', async () => {
+    const first = await world.acceptOne({});
+    const client = await world.database.pool.connect();
+    try {
+      await client.query('BEGIN');
+      const request = { tenantId: idToUuid('ten', world.tenantId)!, operation: 'messages.item', key: 'i5', requestHash: hashOf('body') };
+      await claim(client, [request]);
+      const held = world.accept([{ ...key('i5') }, {}]);
+      // The other item doesn't wait: by the time that this one is through, the held one has met the lock.
+      await world.acceptOne({});
+      await store(client, [{ ...request, response: AcceptResult.encode({ result: { $case: 'accepted', value: first } }).finish() }]);
+      await client.query('COMMIT');
+      const [again, fresh] = (await held).results.map(({ result }) => (result?.$case === 'accepted' ? result.value.id : undefined));
+      assert.equal(again, first.id);
+      assert.ok(fresh !== undefined && fresh !== first.id);
+      const { rows } = await world.database.pool.query('SELECT id FROM message WHERE id = $1', [idToUuid('msg', fresh)]);
+      assert.equal(rows.length, 1);
+    } finally {
+      client.release();
+    }
   });
 });
 
