@@ -397,7 +397,6 @@ describe('event log on a working Kafka', { skip, concurrency: 4 }, () => {
     await waitFor(() => subscription.partitions.length === 8, { what: 'the second to have its share' });
     await tell(setup.database, ...range(50).map((number) => event(`key ${number}`, number)));
     sequencer.wake();
-    await waitFor(() => calls.length > 2, { what: 'more batches' });
-    assert.equal(new Set(calls).size, 2);
+    await waitFor(() => calls.includes('second'), { what: 'the second to get batches' });
   });
 });
