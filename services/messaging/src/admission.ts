@@ -1,16 +1,19 @@
 // More than can be worked on is refused at once. Requests wait for the commit in the order in which they came; when the queue is longer than
 // callers wait, everything that is worked on has been given up already, and the service does nothing of use until the rush is over.
+import { databaseAwayRetryAfterMs } from '@maildoot/db/answering';
 import { errors } from './errors.ts';
 
 /** As old as the oldest small request in work may be while others are let in. A commit takes milliseconds. */
 const patienceMs = 1_000;
 /** With fewer in work it is not a queue: something has stopped, and may go on. */
 const fewest = 100;
+const busyRetryAfterMs = 1_000;
 
 export class Admission {
   readonly #nowMs: () => number;
   // In the order of their coming.
   readonly #inWork = new Set<{ sinceMs: number }>();
+  #answeredMs = Number.NEGATIVE_INFINITY;
 
   constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
@@ -27,12 +30,18 @@ export class Admission {
       if (oldest !== undefined && now - oldest.sinceMs > patienceMs) {
         throw errors.OVERLOADED({
           message: 'More is being accepted than can be kept at the moment. Try again shortly.',
-          retryAfterMs: 1000,
+          // When nobody at all was answered meanwhile it isn't the rush: the database stands still, and says so later than we do.
+          retryAfterMs: now - this.#answeredMs > patienceMs ? databaseAwayRetryAfterMs : busyRetryAfterMs,
         });
       }
     }
     const mine = { sinceMs: now };
     if (small) this.#inWork.add(mine);
-    return { [Symbol.dispose]: () => this.#inWork.delete(mine) };
+    return {
+      [Symbol.dispose]: () => {
+        this.#inWork.delete(mine);
+        this.#answeredMs = this.#nowMs();
+      },
+    };
   }
 }
