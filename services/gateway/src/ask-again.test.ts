@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { rpcErrors } from '@maildoot/rpc/errors';
+import { RpcError, rpcErrors } from '@maildoot/rpc/errors';
 import { askAgain, rereading } from './ask-again.ts';
 
 const away = () => rpcErrors.UNAVAILABLE({ message: 'away' });
@@ -50,6 +50,21 @@ test('anything else than UNAVAILABLE is not asked again', async () => {
     await assert.rejects(askAgain(ask, { deadlineMs: 5000 }), { code: error.code });
     assert.equal(deadlines.length, 1);
   }
+});
+
+test('who has too much to do is passed over once', async () => {
+  const busy = () => new RpcError('OVERLOADED', { status: 'UNAVAILABLE', retryable: true }, { message: 'busy' });
+  const one = peer(1, busy);
+  assert.equal(await askAgain(one.ask, { deadlineMs: 5000 }), 'answer');
+  const all = peer(9, busy);
+  await assert.rejects(askAgain(all.ask, { deadlineMs: 5000 }), { code: 'OVERLOADED' });
+  assert.equal(all.deadlines.length, 2);
+});
+
+test('the caller is told the longest time that any of them said', async () => {
+  const times = [1000, 5000, undefined, 1000];
+  const { ask } = peer(9, () => rpcErrors.UNAVAILABLE({ message: 'away', retryAfterMs: times.shift() ?? 0 }));
+  await assert.rejects(askAgain(ask, { deadlineMs: 5000 }), { retryAfterMs: 5000 });
 });
 
 test('nor when the deadline is over, or nobody waits any more', async () => {

@@ -20,20 +20,27 @@ export interface AskOptions {
   readonly again?: () => void;
 }
 
-/** The first answer. Rejects with what the last try failed with, and at once with anything but UNAVAILABLE. */
+/**
+ * The first answer. Rejects at once with anything that isn't the status UNAVAILABLE, else with that failure of all tries that asks for the
+ * longest patience: one process gone and the other without its database is as long as the database takes. Who has too much to do is passed
+ * over once; another one may have less to do.
+ */
 export async function askAgain<T>(ask: (deadlineMs: number) => Promise<T>, { deadlineMs, signal, again }: AskOptions): Promise<T> {
   const startedAtMs = performance.now();
   const elapsedMs = (): number => performance.now() - startedAtMs;
+  let failure: RpcError | undefined;
   for (let tries = 0; ; tries++) {
     try {
       return await ask(deadlineMs - elapsedMs());
     } catch (error) {
-      if (!(error instanceof RpcError && error.code === 'UNAVAILABLE')) throw error;
+      if (!(error instanceof RpcError && error.status === 'UNAVAILABLE')) throw error;
+      if (failure === undefined || (error.retryAfterMs ?? 0) >= (failure.retryAfterMs ?? 0)) failure = error;
+      if (error.code !== 'UNAVAILABLE' && tries > 0) throw failure;
       // Those who were refused at the same moment don't come back at the same moment.
       const pauseMs = (pausesMs[tries] ?? Number.POSITIVE_INFINITY) * (0.75 + Math.random() / 4);
-      if (pauseMs > 0 && elapsedMs() + pauseMs > patienceMs) throw error;
-      if (signal?.aborted || elapsedMs() + pauseMs + leastMs > deadlineMs) throw error;
-      if (pauseMs > 0) await delay(pauseMs, undefined, { signal }).catch(() => Promise.reject(error));
+      if (pauseMs > 0 && elapsedMs() + pauseMs > patienceMs) throw failure;
+      if (signal?.aborted || elapsedMs() + pauseMs + leastMs > deadlineMs) throw failure;
+      if (pauseMs > 0) await delay(pauseMs, undefined, { signal }).catch(() => Promise.reject(failure));
       again?.();
     }
   }
