@@ -7,13 +7,11 @@ import { errors } from './errors.ts';
 const patienceMs = 1_000;
 /** With fewer in work it is not a queue: something has stopped, and may go on. */
 const fewest = 100;
-const busyRetryAfterMs = 1_000;
 
 export class Admission {
   readonly #nowMs: () => number;
   // In the order of their coming.
   readonly #inWork = new Set<{ sinceMs: number }>();
-  #answeredMs = Number.NEGATIVE_INFINITY;
 
   constructor(nowMs: () => number = () => performance.now()) {
     this.#nowMs = nowMs;
@@ -30,18 +28,13 @@ export class Admission {
       if (oldest !== undefined && now - oldest.sinceMs > patienceMs) {
         throw errors.OVERLOADED({
           message: 'More is being accepted than can be kept at the moment. Try again shortly.',
-          // When nobody at all was answered meanwhile it isn't the rush: the database stands still, and says so later than we do.
-          retryAfterMs: now - this.#answeredMs > patienceMs ? databaseAwayRetryAfterMs : busyRetryAfterMs,
+          // It may be that the database stands still, and not the rush; and a rush is over sooner when nobody comes back at once.
+          retryAfterMs: databaseAwayRetryAfterMs,
         });
       }
     }
     const mine = { sinceMs: now };
     if (small) this.#inWork.add(mine);
-    return {
-      [Symbol.dispose]: () => {
-        this.#inWork.delete(mine);
-        this.#answeredMs = this.#nowMs();
-      },
-    };
+    return { [Symbol.dispose]: () => this.#inWork.delete(mine) };
   }
 }
