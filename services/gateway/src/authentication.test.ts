@@ -134,6 +134,19 @@ test('with auth down a key that was never seen is 503, not 401', async () => {
   await assert.rejects(ask(), code('UNAVAILABLE'));
 });
 
+test('an auth that can’t say when to come again is given five seconds, one that can is taken at its word', async () => {
+  const retryAfter = async (failure: RpcError) => {
+    const { ask } = setup(refuse(() => failure));
+    const error = await ask().then(
+      () => assert.fail(),
+      (one: ApiError) => one,
+    );
+    return error.headers['Retry-After'];
+  };
+  assert.equal(await retryAfter(rpcErrors.TIMEOUT({ message: 'its database hangs' })), '5');
+  assert.equal(await retryAfter(rpcErrors.UNAVAILABLE({ message: 'soon', retryAfterMs: 2000 })), '2');
+});
+
 test('the 5 s count from when auth was asked, not from when it answered', async () => {
   const { state, ask } = setup();
   let answered: (value: Principal) => void = () => undefined;

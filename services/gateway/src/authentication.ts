@@ -12,6 +12,8 @@ import type { ScopeName } from './route.ts';
 
 export const freshMs = 3000;
 export const failsClosedAfterMs = 5000;
+/** Where auth can't say it: its database hangs, or it is just being started. */
+const awayRetryAfterMs = 5_000;
 /** Shorter, because a caller who has just been given a key may have tried it a moment too early. */
 export const refusalFreshMs = 1000;
 const maxRemembered = 10_000;
@@ -112,7 +114,7 @@ export class Authenticator {
       const last = this.#known.get(keyHash);
       if (last && this.#nowMs() - last.askedAtMs < failsClosedAfterMs) return last;
       throw new ApiError('UNAVAILABLE', 'Keys can’t be checked at the moment. Send the same request again after Retry-After.', {
-        retryAfterMs: cause instanceof RpcError ? cause.retryAfterMs : undefined,
+        retryAfterMs: (cause instanceof RpcError ? cause.retryAfterMs : undefined) ?? awayRetryAfterMs,
         cause,
       });
     }
