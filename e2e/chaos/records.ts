@@ -65,7 +65,9 @@ export async function readRecords<T>(file: string): Promise<T[]> {
     if (error.code === 'ENOENT') return '';
     throw error;
   });
+  // What has no end yet is still being written.
   return text
+    .slice(0, text.lastIndexOf('\n') + 1)
     .split('\n')
     .filter(Boolean)
     .map((line) => JSON.parse(line) as T);
