@@ -93,19 +93,23 @@ export function createCommitter(parts: CommitParts): Committer {
   }
 
   async function commit(drafts: readonly Draft[], request: AcceptMessagesRequest, caller: AcceptCaller): Promise<Committed> {
-    for (const waitMs of heldAfterMs) {
-      const committed = await commitOnce(drafts, request, caller).catch((error: unknown) => {
-        if (error instanceof RpcError && error.code === 'IDEMPOTENCY_IN_PROGRESS') return undefined;
-        throw error;
-      });
-      if (committed !== undefined) {
+    // What one try made durable is answered, whatever becomes of the items that wait.
+    let kept: Committed | undefined;
+    for (let tries = 0; ; tries++) {
+      const waitMs = heldAfterMs[tries];
+      try {
+        const committed = await commitOnce(drafts, request, caller);
         // With a key of the request as a whole, this is its stored answer.
-        if ('replay' in committed || request.idempotencyKey !== '' || !committed.results.some(isHeld)) return committed;
+        if (waitMs === undefined || 'replay' in committed || request.idempotencyKey !== '' || !committed.results.some(isHeld))
+          return committed;
         for (const [index, result] of committed.results.entries()) if (!isHeld(result)) drafts[index]!.result = result;
+        kept = committed;
+      } catch (error) {
+        if (kept !== undefined) return kept;
+        if (waitMs === undefined || !(error instanceof RpcError && error.code === 'IDEMPOTENCY_IN_PROGRESS')) throw error;
       }
       await new Promise((resolve) => setTimeout(resolve, waitMs));
     }
-    return await commitOnce(drafts, request, caller);
   }
 
   async function commitOnce(drafts: readonly Draft[], request: AcceptMessagesRequest, caller: AcceptCaller): Promise<Committed> {

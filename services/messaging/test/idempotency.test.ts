@@ -5,6 +5,7 @@ import { claim, store } from '@maildoot/db/idempotency';
 import { AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { idToUuid, newId, uuidAt, uuidToId } from '@maildoot/runtime/ids';
 import { TestClock } from '@maildoot/testkit/clock';
+import { waitFor } from '@maildoot/testkit/wait';
 import { verifiedForMs } from '../src/sender-domains.ts';
 import { createWorld, errorAt, hashOf, outgoing, rpcError, type World } from './world.ts';
 
@@ -136,6 +137,30 @@ describe('a key of an item', () => {
     } finally {
       client.release();
     }
+  });
+
+  it('that fails while it is waited for takes nothing back from the items that are kept', async () => {
+    const { pool } = world.database;
+    const client = await pool.connect();
+    const fresh = outgoing();
+    try {
+      await client.query('BEGIN');
+      const tenantId = idToUuid('ten', world.tenantId)!;
+      await claim(client, [{ tenantId, operation: 'messages.item', key: 'i6', requestHash: hashOf('body') }]);
+      const held = world.accept([{ ...key('i6') }, fresh]);
+      const isKept = async () => (await pool.query('SELECT FROM message WHERE id = $1', [idToUuid('msg', fresh.id)])).rows.length === 1;
+      await waitFor(isKept, { what: 'the item that waits for nobody' });
+      // Its turn comes now, and the database can't take it.
+      await pool.query('ALTER TABLE message RENAME TO message_away');
+      await client.query('ROLLBACK');
+      const response = await held;
+      assert.equal(errorAt(response, 0).code, 'IDEMPOTENCY_IN_PROGRESS');
+      assert.equal(response.results[1]?.result?.$case, 'accepted');
+    } finally {
+      client.release();
+      await pool.query('ALTER TABLE IF EXISTS message_away RENAME TO message');
+    }
+    await world.acceptOne({ ...key('i6') });
   });
 });
 
