@@ -74,6 +74,8 @@ export const samples: readonly Sample[] = [
     sendAt: at('30.000'),
     sizeBytes: 2_048n,
     captured: true,
+    stream: 'transactional',
+    pool: 'default',
   }),
   sampleOf(attemptRecorded, at('31.500'), {
     messageId,

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { CreateApiKeyRequest, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { CreateApiKeyRequest, CredentialKind, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { newTenant, type RunningAuth, startAuth } from './running-auth.ts';
@@ -35,6 +35,11 @@ test('a key authenticates as what it was made to be', async () => {
     allowedIps: ['198.51.100.7/32'],
     allowedDomains: ['xn--bcher-kva.example'],
     expiresAt: new Date('2027-01-01T00:00:00Z'),
+    kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
+    userId: '',
+    role: Role.ROLE_UNSPECIFIED,
+    suspended: false,
+    dailyLimit: 0,
   });
 });
 

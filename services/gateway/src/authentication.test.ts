@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { type Principal, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { CredentialKind, type Principal, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { RpcError, rpcErrors } from '@maildoot/rpc/errors';
 import { Authenticator } from './authentication.ts';
 import { ApiError } from './errors.ts';
@@ -14,6 +14,11 @@ const principal: Principal = {
   allowedIps: [],
   allowedDomains: [],
   expiresAt: undefined,
+  kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
+  userId: '',
+  role: Role.ROLE_UNSPECIFIED,
+  suspended: false,
+  dailyLimit: 0,
 };
 const unknownKey = (): RpcError => new RpcError('INVALID_TOKEN', { status: 'UNAUTHENTICATED', retryable: false }, { message: 'no' });
 const down = (): RpcError => rpcErrors.UNAVAILABLE({ message: 'down' });

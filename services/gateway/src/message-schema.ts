@@ -187,6 +187,17 @@ export function outgoingMessage(id: string, message: MessageOutput, requestSha25
     tags: message.tags ?? [],
     metadata: message.metadata ?? {},
     sendAt: message.send_at,
+    templateId: '',
+    templateVersion: 0,
+    variablesJson: Buffer.alloc(0),
+    trackOpens: false,
+    trackClicks: false,
+    unsubscribe: undefined,
+    pool: '',
+    stream: '',
+    test: false,
+    rawMime: Buffer.alloc(0),
+    envelopeRecipients: [],
   };
 }
 

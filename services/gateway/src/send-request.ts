@@ -36,6 +36,8 @@ export interface SendOptions {
   readonly idempotencyKey: string | undefined;
   /** The credential's limit on From domains; empty = none. */
   readonly allowedDomains: readonly string[];
+  /** `key_…`, `usr_…` */
+  readonly credentialId: string;
 }
 
 /** Why one item of a batch is not part of the request. */
@@ -69,7 +71,7 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
   if (found.length > 0 && (atomic || messages.length === 0))
     return { refused: form === 'single' ? (found[0] as ItemProblem) : together(form, problems) };
 
-  const { idempotencyKey, allowedDomains } = options;
+  const { idempotencyKey, allowedDomains, credentialId } = options;
   const request: AcceptMessagesRequest = {
     messages,
     atomic,
@@ -77,6 +79,7 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
     requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(value),
     allowedDomains: [...allowedDomains],
     batchId: form === 'single' ? '' : newId('bat'),
+    credentialId,
   };
   return { form, problems, request };
 }

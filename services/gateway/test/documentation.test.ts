@@ -40,7 +40,7 @@ for (const route of operations) {
 
 test('the examples of sending are what the request is really read with', () => {
   for (const { value } of operations.find(({ operationId }) => operationId === 'sendMessages')?.body?.examples ?? []) {
-    const read = readSendRequest(Buffer.from(JSON.stringify(value)), { idempotencyKey: undefined, allowedDomains: [] });
+    const read = readSendRequest(Buffer.from(JSON.stringify(value)), { idempotencyKey: undefined, allowedDomains: [], credentialId: 'key_1' });
     assert.ok(!('refused' in read), JSON.stringify(read));
   }
 });

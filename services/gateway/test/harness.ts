@@ -3,7 +3,14 @@
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
 import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
-import { AuthServiceService, type Principal, Scope, type WatchRevocationsResponse } from '@maildoot/proto/maildoot/auth/v1/auth';
+import {
+  AuthServiceService,
+  CredentialKind,
+  type Principal,
+  Role,
+  Scope,
+  type WatchRevocationsResponse,
+} from '@maildoot/proto/maildoot/auth/v1/auth';
 import {
   type CapturedMail,
   CapturedMail as CapturedMailMessage,
@@ -143,7 +150,18 @@ export class FakeServices implements AsyncDisposable {
 
   addKey(principal: Partial<Principal> & { tenantId: string; scope: Scope }): string {
     const key = `mdsk_${randomBytes(24).toString('hex')}`;
-    this.principals.set(sha256(key), { apiKeyId: newId('key'), allowedIps: [], allowedDomains: [], expiresAt: undefined, ...principal });
+    this.principals.set(sha256(key), {
+      apiKeyId: newId('key'),
+      allowedIps: [],
+      allowedDomains: [],
+      expiresAt: undefined,
+      kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
+      userId: '',
+      role: Role.ROLE_UNSPECIFIED,
+      suspended: false,
+      dailyLimit: 0,
+      ...principal,
+    });
     return key;
   }
 

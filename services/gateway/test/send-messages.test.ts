@@ -101,6 +101,17 @@ test('every field arrives at messaging as it was meant', async () => {
       tags: ['a', 'b'],
       metadata: { order: '7' },
       sendAt: new Date('2026-01-31T08:00:00Z'),
+      templateId: '',
+      templateVersion: 0,
+      variablesJson: Buffer.alloc(0),
+      trackOpens: false,
+      trackClicks: false,
+      unsubscribe: undefined,
+      pool: '',
+      stream: '',
+      test: false,
+      rawMime: Buffer.alloc(0),
+      envelopeRecipients: [],
     },
   );
 });

@@ -244,6 +244,8 @@ export function createCommitter(parts: CommitParts): Committer {
         sendAt: outgoing.sendAt,
         sizeBytes: BigInt(draft.sizeBytes),
         captured: capture,
+        stream: outgoing.stream || 'transactional',
+        pool: outgoing.pool,
       },
       traceparent: caller.traceparent,
     };

@@ -1,6 +1,6 @@
 // Authenticate: who a credential belongs to.
 
-import type { AuthenticateRequest, AuthenticateResponse } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type AuthenticateRequest, type AuthenticateResponse, CredentialKind, Role } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { RpcCall } from '@maildoot/rpc/server';
 import type { Clock } from '@maildoot/runtime/clock';
 import { uuidToId } from '@maildoot/runtime/ids';
@@ -29,6 +29,11 @@ export function authenticate({ store, clock, lastUsed }: { store: Store; clock: 
         allowedIps: key.allowedIps,
         allowedDomains: key.allowedDomains,
         expiresAt: key.expiresAt ?? undefined,
+        kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
+        userId: '',
+        role: Role.ROLE_UNSPECIFIED,
+        suspended: false,
+        dailyLimit: 0,
       },
     };
   };

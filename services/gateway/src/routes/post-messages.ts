@@ -118,7 +118,8 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
 });
 
 async function readOutgoing(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
-  const options = { idempotencyKey, allowedDomains: call.principal.allowedDomains };
+  const { allowedDomains, apiKeyId } = call.principal;
+  const options = { idempotencyKey, allowedDomains, credentialId: apiKeyId };
   if (bytes.length > largeBodyBytes) {
     const read = await call.largeBodies.read(bytes, options);
     if ('refused' in read) return refusal(read.refused);
