@@ -23,13 +23,32 @@ export const errorTable = {
     meaning: 'The body is not JSON in UTF-8.',
     remedy: 'Serialise the body with a JSON library and send it as UTF-8.',
   },
-  MISSING_TOKEN: { status: 401, meaning: 'The request has no API key.', remedy: 'Send the header `Authorization: Bearer mdsk_…`.' },
+  MISSING_TOKEN: { status: 401, meaning: 'The request has no credential.', remedy: 'Send the header `Authorization: Bearer mdsk_…`.' },
   INVALID_TOKEN: {
     status: 401,
-    meaning: 'The API key is unknown, revoked or expired, or may not be used from this address.',
-    remedy: 'Use another key, or make a new one with `POST /v1/api-keys`.',
+    meaning: 'The credential is unknown, revoked or expired, or may not be used from this address.',
+    remedy: 'Use another key, or make a new one with `POST /v1/api-keys`. A session is refreshed with `POST /v1/auth/refresh`.',
   },
-  INSUFFICIENT_SCOPE: { status: 403, meaning: 'The API key may not do this.', remedy: 'Use a key of the scope that the operation names.' },
+  INVALID_CREDENTIALS: {
+    status: 401,
+    meaning: 'The address and the password do not belong together.',
+    remedy: 'Correct them, or ask for a link with `POST /v1/auth/password/reset`.',
+  },
+  QUOTA_EXCEEDED: {
+    status: 402,
+    meaning: 'The messages of this day are used up: those of the account, or those of the key’s `daily_limit`.',
+    remedy: 'Wait for the next day (UTC), use another key, or have the quota raised.',
+  },
+  INSUFFICIENT_SCOPE: {
+    status: 403,
+    meaning: 'The credential may not do this.',
+    remedy: 'Use a key of the scope, or a session of the role, that the operation names.',
+  },
+  ACCOUNT_SUSPENDED: {
+    status: 403,
+    meaning: 'The account is suspended: it may look, and do nothing.',
+    remedy: 'Ask whoever operates this installation.',
+  },
   DOMAIN_NOT_VERIFIED: {
     status: 403,
     meaning: 'The domain of `from` is not a verified domain of yours.',
@@ -82,12 +101,18 @@ export const errorTable = {
     meaning: 'The idempotency key was used with another request.',
     remedy: 'Use a new key for a new request.',
   },
+  LOCKED: { status: 423, meaning: 'Something else is being done with this at the moment.', remedy: 'Wait until that has ended.' },
   RATE_LIMITED: {
     status: 429,
     meaning: 'There is too much of this at one time.',
     remedy: 'Send the same request again after `Retry-After`.',
   },
   INTERNAL_ERROR: { status: 500, meaning: 'Something went wrong on our side.', remedy: 'Try again. If it stays, report the `request_id`.' },
+  UPSTREAM_ERROR: {
+    status: 502,
+    meaning: 'A system that the platform had to ask answered with an error.',
+    remedy: 'Try again later; the message names the system.',
+  },
   UNAVAILABLE: {
     status: 503,
     meaning: 'A part of the platform can’t be reached at the moment.',
