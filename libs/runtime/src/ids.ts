@@ -8,7 +8,24 @@
 import { randomFillSync } from 'node:crypto';
 
 /** What an id names: message, recipient, event, API key, tenant, user, domain, request, batch, captured mail, template, session, audit entry, suppression, callback, callback attempt, callback replay. */
-export type IdPrefix = 'msg' | 'rcp' | 'evt' | 'key' | 'ten' | 'usr' | 'dom' | 'req' | 'bat' | 'cap' | 'tpl' | 'ses' | 'aud' | 'sup' | 'cbk' | 'cba' | 'cbr';
+export type IdPrefix =
+  | 'msg'
+  | 'rcp'
+  | 'evt'
+  | 'key'
+  | 'ten'
+  | 'usr'
+  | 'dom'
+  | 'req'
+  | 'bat'
+  | 'cap'
+  | 'tpl'
+  | 'ses'
+  | 'aud'
+  | 'sup'
+  | 'cbk'
+  | 'cba'
+  | 'cbr';
 
 // Crockford's alphabet in lower case: no i, l, o, u.
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';

@@ -1,5 +1,5 @@
 // The feed, as the reference shows it.
-import type { EventJson } from './event-json.ts';
+import type { EventJson } from '@maildoot/webhooks/event-json';
 import { exampleIds, exampleLaterTime, exampleTime } from './examples.ts';
 import { exampleAttempt } from './message-examples.ts';
 

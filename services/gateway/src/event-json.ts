@@ -1,10 +1,24 @@
-// Events as the API shows them, in the feed and to webhooks: `type`, `timestamp` and `data` are Standard Webhooks' own.
-import type { FeedEvent } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+// Events as the API shows them, in the feed and to webhooks. What makes them is libs/webhooks.
 import { z } from 'zod';
-import { attemptJson, attemptSchema } from './message-json.ts';
-import { timeOf } from './time-json.ts';
+import { attemptSchema } from './message-json.ts';
 
 const time = z.iso.datetime();
+
+const messageData = z
+  .strictObject({
+    message_id: z.string(),
+    batch_id: z.string().nullable(),
+    recipient: z.string().nullable().meta({ description: 'Null: about the message as a whole.' }),
+    tags: z.array(z.string()),
+    metadata: z.record(z.string(), z.string()),
+    attempt: attemptSchema.nullable(),
+  })
+  .meta({ id: 'MessageEventData' });
+
+const otherData = z.record(z.string(), z.json()).meta({
+  id: 'OtherEventData',
+  description: 'Of `domain.verified`, `domain.drifted` and `callback.disabled`: what it is about, and why.',
+});
 
 export const eventSchema = z
   .strictObject({
@@ -14,35 +28,6 @@ export const eventSchema = z
     type: z.string().meta({ examples: ['message.delivered'] }),
     created_at: time.meta({ description: 'When it was recorded.' }),
     timestamp: time.meta({ description: 'When it happened.' }),
-    data: z.strictObject({
-      message_id: z.string(),
-      batch_id: z.string().nullable(),
-      recipient: z.string().nullable().meta({ description: 'Null: about the message as a whole.' }),
-      tags: z.array(z.string()),
-      metadata: z.record(z.string(), z.string()),
-      attempt: attemptSchema.nullable(),
-    }),
+    data: z.union([messageData, otherData]),
   })
   .meta({ id: 'Event' });
-
-export type EventJson = z.input<typeof eventSchema>;
-
-export function feedEventJson({ seq, event, recordedAt, messageId, batchId, tags, metadata }: FeedEvent): EventJson {
-  const id = event?.id ?? '';
-  return {
-    id,
-    object: 'event',
-    seq: Number(seq),
-    type: event?.type ?? '',
-    created_at: timeOf(recordedAt, id),
-    timestamp: timeOf(event?.at, id),
-    data: {
-      message_id: messageId,
-      batch_id: batchId || null,
-      recipient: event?.recipient || null,
-      tags,
-      metadata,
-      attempt: event?.attempt === undefined ? null : attemptJson(event.attempt),
-    },
-  };
-}

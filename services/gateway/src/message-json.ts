@@ -1,13 +1,5 @@
 // Messages as the API shows them.
 import {
-  type AttemptRecordedEvent,
-  type Bounce,
-  BounceClass,
-  BounceType,
-  Outcome,
-  type SmtpSession,
-} from '@maildoot/proto/maildoot/delivery/v1/events';
-import {
   type Address,
   type GetTimelineResponse,
   type Message,
@@ -18,17 +10,14 @@ import {
   RecipientStatus,
   type RecipientTimeline,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { attemptJson, bounceClasses, bounceJson, bounceTypes, outcomes } from '@maildoot/webhooks/attempt-json';
 import { z } from 'zod';
-import { describeAttempt } from './attempt-summary.ts';
 import { enumWords, unknownWord } from './enum-words.ts';
 import { timeJson, timeOf } from './time-json.ts';
 
 export const messageStatus = enumWords(MessageStatus, 'MESSAGE_STATUS_');
 const recipientStatus = enumWords(RecipientStatus, 'RECIPIENT_STATUS_');
 const recipientKind = enumWords(RecipientKind, 'RECIPIENT_KIND_');
-const outcomes = enumWords(Outcome, 'OUTCOME_');
-const bounceTypes = enumWords(BounceType, 'BOUNCE_TYPE_');
-const bounceClasses = enumWords(BounceClass, 'BOUNCE_CLASS_');
 
 // ── schemas ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
@@ -208,42 +197,6 @@ function eventJson(event: MessageEvent): z.input<typeof eventSchema> {
     recipient: event.recipient || null,
     attempt: event.attempt === undefined ? null : attemptJson(event.attempt),
   };
-}
-
-export function attemptJson(attempt: AttemptRecordedEvent): z.input<typeof attemptSchema> {
-  const { startedAt, finishedAt } = attempt;
-  return {
-    number: attempt.attempt,
-    outcome: outcomes.wordOf(attempt.outcome),
-    summary: describeAttempt(attempt),
-    started_at: timeJson(startedAt),
-    finished_at: timeJson(finishedAt),
-    duration_ms: startedAt && finishedAt ? Math.max(0, finishedAt.getTime() - startedAt.getTime()) : null,
-    next_attempt_at: timeJson(attempt.nextAttemptAt),
-    possible_duplicate: attempt.possibleDuplicate,
-    session: sessionJson(attempt.session),
-    bounce: bounceJson(attempt.bounce),
-  };
-}
-
-function sessionJson(session: SmtpSession | undefined): z.input<typeof sessionSchema> | null {
-  if (session === undefined) return null;
-  return {
-    host: session.host || null,
-    remote_address: session.remoteAddress || null,
-    local_address: session.localAddress || null,
-    tls_version: session.tlsVersion || null,
-    tls_policy: session.tlsPolicy || null,
-    command: session.command || null,
-    reply_code: session.replyCode || null,
-    enhanced_code: session.enhancedCode || null,
-    reply: session.reply || null,
-  };
-}
-
-function bounceJson(bounce: Bounce | undefined): z.input<typeof bounceSchema> | null {
-  if (bounce === undefined) return null;
-  return { type: bounceTypes.wordOf(bounce.type), class: bounceClasses.wordOf(bounce.class), diagnostic: bounce.diagnostic };
 }
 
 function addressJson(address: Address | undefined): z.input<typeof addressSchema> {

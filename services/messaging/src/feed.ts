@@ -9,7 +9,7 @@ import type pg from 'pg';
 import { type FeedRow, readEvents, readSegments, type Segment } from './store/feed.ts';
 import { feedEvent } from './timeline.ts';
 
-/** Which event: the key of message_event. */
+/** Which event: the key of message_event; of a tenant's own event its id, and `noMessage`. */
 export interface EventKey {
   messageId: string;
   recipientNumber: number;
@@ -40,7 +40,7 @@ export function timeOfPosition(seq: bigint): Date {
 
 const entryBytes = 21;
 // A type's number is its place here, from 1: add at the end, never take one out.
-const types: readonly string[] = [
+export const types: readonly string[] = [
   'message.accepted',
   'message.scheduled',
   'message.queued',
@@ -51,6 +51,13 @@ const types: readonly string[] = [
   'message.failed',
   'message.suppressed',
   'message.cancelled',
+  'message.complained',
+  'message.opened',
+  'message.clicked',
+  'message.unsubscribed',
+  'domain.verified',
+  'domain.drifted',
+  'callback.disabled',
 ];
 const numberOfType: ReadonlyMap<string, number> = new Map(types.map((type, index) => [type, index + 1]));
 
@@ -96,7 +103,7 @@ export function feedRows(events: readonly (EventKey & { tenantId: string })[]): 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
 export interface FeedPage {
-  events: FeedEvent[];
+  events: (FeedEvent & Pick<EventKey, 'recipientNumber'>)[];
   /** Behind everything that was looked at: where the next page starts. */
   next: bigint;
   more: boolean;
@@ -107,7 +114,9 @@ export interface Feed {
   page(tenantId: string, after: bigint, limit: number): Promise<FeedPage>;
 }
 
-export function createFeed(pool: pg.Pool): Feed {
+const noData = Buffer.alloc(0);
+
+export function createFeed(pool: Pick<pg.Pool | pg.PoolClient, 'query'>): Feed {
   return {
     async page(tenantId, after, limit) {
       const segments = await readSegments(pool, { tenantId, after, since: timeOfPosition(after), events: limit + 1 });
@@ -116,12 +125,14 @@ export function createFeed(pool: pg.Pool): Feed {
       const rows = await readEvents(pool, tenantId, shown);
       const events = rows.map((row) => ({
         seq: shown[row.number]!.seq,
+        recipientNumber: shown[row.number]!.recipientNumber,
         event: feedEvent(row),
-        messageId: uuidToId('msg', row.messageId),
+        messageId: row.messageId === null ? '' : uuidToId('msg', row.messageId),
         batchId: row.batchId === null ? '' : uuidToId('bat', row.batchId),
         tags: row.tags,
         metadata: row.metadata,
         recordedAt: timeOfPosition(shown[row.number]!.seq),
+        dataJson: row.dataJson ?? noData,
       }));
       return { events, next: shown.at(-1)?.seq ?? after, more: behind.length > shown.length };
     },

@@ -1,9 +1,10 @@
 // GET /v1/events: everything that happens to the tenant's messages, in one order, as pages or as a stream.
 import { ListEventsRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { feedEventJson } from '@maildoot/webhooks/event-json';
 import { z } from 'zod';
 import { validationError } from '../errors.ts';
 import { exampleEventStream, exampleEvents } from '../event-examples.ts';
-import { eventSchema, feedEventJson } from '../event-json.ts';
+import { eventSchema } from '../event-json.ts';
 import { eventFrames, type StreamPage } from '../event-streams.ts';
 import { listSchema } from '../list-json.ts';
 import { limitField, positionField } from '../query.ts';

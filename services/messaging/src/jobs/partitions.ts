@@ -43,6 +43,9 @@ export async function startPartitions(parts: PartitionParts): Promise<AsyncDispo
       { ...keep, table: 'recipient', storage: { fillfactor: 80 } },
       { ...keep, table: 'message_event' },
       { table: 'feed', by: 'timestamp', retentionDays: feedRetentionDays },
+      // What the feed doesn't lead to any more, and what was tried to tell of it. An id may be a day older than its place in the feed.
+      { table: 'tenant_event', by: 'uuidv7', retentionDays: feedRetentionDays + 1 },
+      { table: 'callback_attempt', by: 'uuidv7', retentionDays: feedRetentionDays + 1 },
       // Nobody asks for the content of a message that is not there any more.
       { ...keep, table: 'content', retentionDays: Math.min(parts.contentRetentionDays, parts.messageRetentionDays) },
     ],

@@ -1,6 +1,6 @@
 // The tables of the feed: telling which events there are, giving them positions, and reading along the positions.
 import type { Database } from '@maildoot/db/database';
-import { byteaArray, smallintArray, textArray, uuidArray } from '@maildoot/db/parameters';
+import { byteaArray, integerArray, smallintArray, textArray, uuidArray } from '@maildoot/db/parameters';
 import type pg from 'pg';
 import type { EventKey } from '../feed.ts';
 
@@ -129,10 +129,10 @@ export interface Segment {
 
 /** The rows behind a position, at most as many as hold this number of events. `since` is the time in the position. */
 export async function readSegments(
-  pool: pg.Pool,
+  on: Pick<pg.Pool | pg.PoolClient, 'query'>,
   from: { tenantId: string; after: bigint; since: Date; events: number },
 ): Promise<Segment[]> {
-  const { rows } = await pool.query<{ last_seq: string; size: number; entries: Buffer }>({
+  const { rows } = await on.query<{ last_seq: string; size: number; entries: Buffer }>({
     name: 'feed-segments',
     text: `
       SELECT last_seq::text, size, entries
@@ -155,7 +155,8 @@ export async function readSegments(
 export interface FeedEventRow {
   /** Its place among the keys asked for. */
   number: number;
-  messageId: string;
+  /** Null: about no message. */
+  messageId: string | null;
   id: string;
   type: string;
   at: Date;
@@ -165,21 +166,59 @@ export interface FeedEventRow {
   batchId: string | null;
   tags: string[];
   metadata: Record<string, string>;
+  /** Of one that is about no message. */
+  dataJson: Buffer | undefined;
 }
 
+/** Stands in the feed where a recipient's number would: what stands in the message's place is the id of an event of the tenant. */
+export const noMessage = -2;
+
+type Queryable = Pick<pg.Pool | pg.PoolClient, 'query'>;
+
 /** The tenant's events of these keys, in order, but for those that are gone with their message. */
-export async function readEvents(pool: pg.Pool, tenantId: string, keys: readonly EventKey[]): Promise<FeedEventRow[]> {
+export async function readEvents(on: Queryable, tenantId: string, keys: readonly EventKey[]): Promise<FeedEventRow[]> {
+  const numbered = keys.map((key, number) => ({ ...key, number }));
+  const own = numbered.filter((key) => key.recipientNumber === noMessage);
+  const ofMessages = numbered.filter((key) => key.recipientNumber !== noMessage);
+  const rows = await readMessageEvents(on, tenantId, ofMessages);
+  if (own.length === 0) return rows;
+  return [...rows, ...(await readTenantEvents(on, tenantId, own))].sort((a, b) => a.number - b.number);
+}
+
+type Numbered = EventKey & { number: number };
+
+async function readTenantEvents(on: Queryable, tenantId: string, keys: readonly Numbered[]): Promise<FeedEventRow[]> {
+  const { rows } = await on.query<{ number: number; id: string; type: string; at: Date; data: Buffer }>({
+    name: 'feed-tenant-events',
+    text: `
+      SELECT wanted.number, e.id, e.type, e.at, e.data FROM unnest($2::uuid[], $3::int[]) AS wanted (id, number)
+      JOIN tenant_event e ON e.id = wanted.id AND e.tenant_id = $1`,
+    values: [tenantId, uuidArray(keys.map((key) => key.messageId)), integerArray(keys.map((key) => key.number))],
+  });
+  return rows.map(({ data, ...row }) => ({
+    ...row,
+    messageId: null,
+    detail: Buffer.alloc(0),
+    email: undefined,
+    batchId: null,
+    tags: [],
+    metadata: {},
+    dataJson: data,
+  }));
+}
+
+async function readMessageEvents(on: Queryable, tenantId: string, keys: readonly Numbered[]): Promise<FeedEventRow[]> {
   if (keys.length === 0) return [];
   const ids = keys.map((key) => key.messageId);
   // Bounds on the key leave the partitions that hold these messages; a join alone would look into every one.
   const sorted = ids.toSorted();
-  const { rows } = await pool.query<FeedEventRow & { email: string | null }>({
+  const { rows } = await on.query<FeedEventRow & { email: string | null }>({
     name: 'feed-events',
     text: `
-      SELECT wanted.number::int - 1 AS number, e.message_id AS "messageId", e.id, e.type, e.at, e.detail, r.email,
+      SELECT wanted.number, e.message_id AS "messageId", e.id, e.type, e.at, e.detail, r.email,
              m.batch_id AS "batchId", m.tags, m.metadata
-      FROM unnest($2::uuid[], $3::smallint[], $4::smallint[], $5::text[])
-        WITH ORDINALITY AS wanted (message_id, recipient_number, attempt, type, number)
+      FROM unnest($2::uuid[], $3::smallint[], $4::smallint[], $5::text[], $8::int[])
+        AS wanted (message_id, recipient_number, attempt, type, number)
       JOIN message_event e ON e.message_id = wanted.message_id AND e.recipient_number = wanted.recipient_number
         AND e.attempt = wanted.attempt AND e.type = wanted.type AND e.tenant_id = $1 AND e.message_id BETWEEN $6 AND $7
       JOIN message m ON m.id = wanted.message_id AND m.tenant_id = $1 AND m.id BETWEEN $6 AND $7
@@ -193,9 +232,10 @@ export async function readEvents(pool: pg.Pool, tenantId: string, keys: readonly
       textArray(keys.map((key) => key.type)),
       sorted[0],
       sorted.at(-1),
+      integerArray(keys.map((key) => key.number)),
     ],
   });
-  return rows.map((row) => ({ ...row, email: row.email ?? undefined }));
+  return rows.map((row) => ({ ...row, email: row.email ?? undefined, dataJson: undefined }));
 }
 
 /** Those of the tenants that have something behind the position they are asked with. */
