@@ -76,6 +76,8 @@ export const samples: readonly Sample[] = [
     captured: true,
     stream: 'transactional',
     pool: 'default',
+    suppressed: [{ number: 2, address: 'eve@example.com' }],
+    personal: true,
   }),
   sampleOf(attemptRecorded, at('31.500'), {
     messageId,

@@ -12,7 +12,7 @@ const ownLine = new Set([
   ...['form', 'fieldset', 'legend', 'center', 'caption', 'body', 'html', 'details', 'summary'],
 ]);
 // Their content is no markup (or not shown), up to the end tag of the same name.
-const rawText = new Set(['script', 'style', 'title', 'template', 'iframe', 'noframes', 'xmp', 'object', 'svg', 'math']);
+export const rawText = new Set(['script', 'style', 'title', 'template', 'iframe', 'noframes', 'xmp', 'object', 'svg', 'math']);
 const voidElements = new Set(['br', 'hr', 'img', 'input', 'meta', 'link', 'col', 'area', 'base', 'embed', 'source', 'track', 'wbr']);
 const maxDepth = 10;
 
@@ -23,7 +23,7 @@ const hidingStyle = /display\s*:\s*none|mso-hide\s*:\s*all|visibility\s*:\s*hidd
 // Soft hyphens, zero-width spaces and joiners that pad previews; and every control but TAB and line breaks.
 const unwanted = /(?![\t\n\r])[\p{Cc}\p{Cs}]|\u00ad|\u034f|\u200b|\u2060|\ufeff/gu;
 
-interface Tag {
+export interface Tag {
   name: string;
   closing: boolean;
   /** What stands between the name and the bracket. */
@@ -62,7 +62,7 @@ export function textFromHtml(html: string): string {
 }
 
 // A tag, or where the text goes on after something that is none.
-function readMarkup(source: string, bracket: number): Tag | number {
+export function readMarkup(source: string, bracket: number): Tag | number {
   if (source.startsWith('<!--', bracket)) return after(source, '-->', bracket + 4);
   const second = source[bracket + 1];
   if (second === '!' || second === '?') return after(source, '>', bracket + 2);
@@ -90,7 +90,7 @@ function after(source: string, end: string, from: number): number {
   return found === -1 ? source.length : found + end.length;
 }
 
-function endOfRawText(source: string, tag: Tag): number {
+export function endOfRawText(source: string, tag: Tag): number {
   if (tag.rest.endsWith('/') && (tag.name === 'svg' || tag.name === 'math')) return tag.end;
   const closing = new RegExp(`</${tag.name}(?=[\\s/>])`, 'gi');
   closing.lastIndex = tag.end;

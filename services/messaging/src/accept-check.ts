@@ -52,7 +52,9 @@ export async function checkDrafts(
   const verified = await senderDomains.verified(caller.tenantId, [...wanted], caller.requestId);
 
   for (const { draft, issues, domain, hasSender } of checked) {
-    const refusal = hasSender ? senderRefusal(domain, isAllowed(domain), verified.has(domain) || capture) : undefined;
+    const refusal = hasSender
+      ? senderRefusal(domain, isAllowed(domain), verified.has(domain) || capture || draft.outgoing.test)
+      : undefined;
     if (issues.length > 0) {
       const message = 'The message is not valid; see the issues.';
       draft.result = failed(errors.VALIDATION_ERROR({ message, issues: [...issues, ...(refusal?.detail.issues ?? [])] }));

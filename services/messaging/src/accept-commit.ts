@@ -10,7 +10,6 @@ import {
   type AcceptMessagesRequest,
   AcceptMessagesResponse,
   AcceptResult,
-  MessageStatus,
   RecipientStatus,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { RpcError } from '@maildoot/rpc/errors';
@@ -20,7 +19,8 @@ import type { AcceptCaller } from './accept.ts';
 import { inProgress, itemKey, mismatch, requestKeys, settledBy } from './accept-keys.ts';
 import { acceptedResult, allFailed, type Draft, failed, hasFailed, isScheduled, openOnes } from './draft.ts';
 import { errors } from './errors.ts';
-import { initialCounts } from './status.ts';
+import { personalOf } from './personal.ts';
+import { countsOf, messageStatus } from './status.ts';
 import {
   type Acceptance,
   commitAtOnce,
@@ -29,7 +29,10 @@ import {
   findAccepted,
   keyTaken,
   type NewMessage,
+  onTheList,
 } from './store/acceptance.ts';
+import { findHits } from './store/suppression.ts';
+import { defaultStream, foldedAddress, type SuppressionHit, streamsOf } from './suppression.ts';
 import type { Telemetry } from './telemetry.ts';
 
 const groupMessages = 200;
@@ -65,7 +68,7 @@ type SubmittedAtOnce = Submitted & { lock: bigint | undefined };
 export function createCommitter(parts: CommitParts): Committer {
   const { database, capture, clock, telemetry } = parts;
   const limits = { maxItems: groupMessages, maxBytes: groupBytes, patienceMs, sizeOf: (acceptance: Submitted) => acceptance.sizeBytes };
-  const atOnce = new GroupCommit<SubmittedAtOnce, Committed | typeof keyTaken>({
+  const atOnce = new GroupCommit<SubmittedAtOnce, Committed | typeof keyTaken | typeof onTheList>({
     ...limits,
     concurrency: parts.commitConcurrency,
     commit: (acceptances) => commitAtOnce(database, acceptances, clock.now()),
@@ -78,18 +81,35 @@ export function createCommitter(parts: CommitParts): Committer {
   // Of the requests in `atOnce`: two of one key can't be told apart by the statement.
   const keysUnderWay = new Set<bigint>();
 
-  async function submit(acceptance: Submitted): Promise<Committed> {
+  async function submit(drafts: readonly Draft[], acceptance: Submitted, tenantId: string): Promise<Committed> {
     const [key, ...more] = acceptance.keys;
     const lock = key === undefined ? undefined : lockOf(key);
-    if (more.length > 0 || (lock !== undefined && keysUnderWay.has(lock))) return await withClaims.submit(acceptance);
-    if (lock !== undefined) keysUnderWay.add(lock);
-    try {
-      const answer = await atOnce.submit({ ...acceptance, lock });
-      if (answer !== keyTaken) return answer;
-    } finally {
-      if (lock !== undefined) keysUnderWay.delete(lock);
+    if (more.length === 0 && (lock === undefined || !keysUnderWay.has(lock))) {
+      if (lock !== undefined) keysUnderWay.add(lock);
+      try {
+        const answer = await atOnce.submit({ ...acceptance, lock });
+        if (answer !== keyTaken && answer !== onTheList) return answer;
+      } finally {
+        if (lock !== undefined) keysUnderWay.delete(lock);
+      }
     }
+    await lookUpSuppressed(drafts, tenantId);
     return await withClaims.submit(acceptance);
+  }
+
+  async function lookUpSuppressed(drafts: readonly Draft[], tenantId: string): Promise<void> {
+    const asked = openOnes(drafts).flatMap((draft) =>
+      draft.recipients.flatMap(({ number, email }) =>
+        streamsOf(draft.outgoing).map((stream) => ({ draft, number, address: foldedAddress(email), stream })),
+      ),
+    );
+    const hits = await findHits(database.pool, tenantId, asked);
+    const found = new Map<Draft, Map<number, SuppressionHit>>(openOnes(drafts).map((draft) => [draft, new Map()]));
+    for (const [index, { draft, number }] of asked.entries()) {
+      const hit = hits[index];
+      if (hit !== undefined) found.get(draft)?.set(number, hit);
+    }
+    for (const [draft, suppressed] of found) draft.suppressed = suppressed;
   }
 
   async function commit(drafts: readonly Draft[], request: AcceptMessagesRequest, caller: AcceptCaller): Promise<Committed> {
@@ -115,7 +135,7 @@ export function createCommitter(parts: CommitParts): Committer {
   async function commitOnce(drafts: readonly Draft[], request: AcceptMessagesRequest, caller: AcceptCaller): Promise<Committed> {
     if (drafts.every((draft) => draft.result !== undefined)) return { results: drafts.map((draft) => draft.result!) };
     try {
-      return await submit(acceptanceOf(drafts, request, caller));
+      return await submit(drafts, acceptanceOf(drafts, request, caller), caller.tenantUuid);
     } catch (error) {
       if (error instanceof CommitOutcomeUnknown) return await answerAfterLostCommit(drafts, caller, error);
       if (isUniqueViolation(error)) return await answerKnownIds(drafts, request, caller, error);
@@ -135,6 +155,13 @@ export function createCommitter(parts: CommitParts): Committer {
       keys: [...whole, ...items],
       // A group has at most 200 messages and 1 MB, so many messages weigh like bytes.
       sizeBytes: Math.max(bytes, (open.length * groupBytes) / groupMessages),
+      suppressible: open
+        .filter((draft) => draft.suppressed === undefined)
+        .flatMap(({ outgoing, recipients }) =>
+          recipients.flatMap(({ email }) =>
+            streamsOf(outgoing).map((stream) => ({ tenantId: caller.tenantUuid, address: foldedAddress(email), stream })),
+          ),
+        ),
       decide: (claims) => decide(drafts, request, caller, claims),
     };
   }
@@ -188,6 +215,7 @@ export function createCommitter(parts: CommitParts): Committer {
       looked ||= found !== undefined;
       if (found === undefined || found.size === 0) continue;
       telemetry.commitUnknown('kept', found.size);
+      await lookUpSuppressed(drafts, caller.tenantUuid);
       // All messages of a request are written or none, but for those whose own key another request held.
       const resultOf = (draft: Draft) => (found.has(draft.uuid) ? acceptedResult(draft, capture) : failed(inProgress()));
       return { results: drafts.map((draft) => draft.result ?? resultOf(draft)) };
@@ -207,6 +235,7 @@ export function createCommitter(parts: CommitParts): Committer {
     const ids = open.map((draft) => draft.uuid);
     const found = await findAccepted(database.pool, caller.tenantUuid, ids);
     if (found.size === 0) throw errors.CONFLICT({ message: 'A message of this id exists already.', cause });
+    await lookUpSuppressed(open, caller.tenantUuid);
     for (const draft of open) if (found.has(draft.uuid)) draft.result = acceptedResult(draft, capture);
     return await commitOnce(drafts, request, caller);
   }
@@ -214,15 +243,23 @@ export function createCommitter(parts: CommitParts): Committer {
   function newMessage(draft: Draft, request: AcceptMessagesRequest, caller: AcceptCaller): NewMessage {
     const { outgoing, recipients } = draft;
     const from = outgoing.from!;
-    const scheduled = isScheduled(draft);
-    const recipientStatus = scheduled ? RecipientStatus.RECIPIENT_STATUS_SCHEDULED : RecipientStatus.RECIPIENT_STATUS_QUEUED;
+    const open = isScheduled(draft) ? RecipientStatus.RECIPIENT_STATUS_SCHEDULED : RecipientStatus.RECIPIENT_STATUS_QUEUED;
+    const written = recipients.map((recipient) => ({
+      ...recipient,
+      status: draft.suppressed?.has(recipient.number) ? RecipientStatus.RECIPIENT_STATUS_SUPPRESSED : open,
+    }));
+    const statusCounts = countsOf(written.map(({ status }) => status));
+    const isOpen = ({ status }: { status: RecipientStatus }) => status === open;
+    const addressed = ({ number, email }: { number: number; email: string }) => ({ number, address: email });
+    const captured = capture || outgoing.test;
+    const stream = outgoing.stream || defaultStream;
+    const personal = personalOf(outgoing);
     return {
       id: draft.uuid,
       tenantId: caller.tenantUuid,
       batchId: request.batchId === '' ? null : (idToUuid('bat', request.batchId) ?? null),
-      status: scheduled ? MessageStatus.MESSAGE_STATUS_SCHEDULED : MessageStatus.MESSAGE_STATUS_QUEUED,
-      statusCounts: initialCounts(recipientStatus, recipients.length),
-      recipientStatus,
+      status: messageStatus(statusCounts),
+      statusCounts,
       fromEmail: from.email,
       fromName: from.name,
       replyTo: outgoing.replyTo,
@@ -231,21 +268,28 @@ export function createCommitter(parts: CommitParts): Committer {
       metadata: outgoing.metadata,
       sendAt: outgoing.sendAt ?? null,
       sizeBytes: draft.sizeBytes,
-      captured: capture,
-      recipients,
+      captured,
+      stream,
+      unsubscribeGroup: outgoing.unsubscribe?.group || null,
+      templateId: idToUuid('tpl', outgoing.templateId) ?? null,
+      pool: outgoing.pool,
+      personal,
+      recipients: written,
       chunks: draft.chunks,
       event: {
         messageId: outgoing.id,
         tenantId: caller.tenantId,
         mailFrom: from.email,
         signingDomain: draft.signingDomain,
-        recipients: recipients.map(({ number, email }) => ({ number, address: email })),
+        recipients: written.filter(isOpen).map(addressed),
         acceptedAt: draft.createdAt,
         sendAt: outgoing.sendAt,
         sizeBytes: BigInt(draft.sizeBytes),
-        captured: capture,
-        stream: outgoing.stream || 'transactional',
+        captured,
+        stream,
         pool: outgoing.pool,
+        suppressed: written.filter((one) => !isOpen(one)).map(addressed),
+        personal: personal !== 0,
       },
       traceparent: caller.traceparent,
     };

@@ -7,6 +7,7 @@ import { idToUuid, uuidTime } from '@maildoot/runtime/ids';
 import { isBadKey, maxKeyChars } from './accept-keys.ts';
 import { errors } from './errors.ts';
 import type { EnvelopeRecipient } from './recipients.ts';
+import { reasonWord, type SuppressionHit } from './suppression.ts';
 
 export interface Draft {
   readonly outgoing: OutgoingMessage;
@@ -15,6 +16,8 @@ export interface Draft {
   /** Set = nothing more is done for it: an error, or the answer of an earlier request. */
   result: AcceptResult | undefined;
   recipients: EnvelopeRecipient[];
+  /** By the recipient's number: who gets nothing. Undefined = nobody has looked yet; the commit finds out. */
+  suppressed: ReadonlyMap<number, SuppressionHit> | undefined;
   /** Empty = not signed. */
   signingDomain: string;
   warnings: Issue[];
@@ -31,6 +34,7 @@ export function draftOf(outgoing: OutgoingMessage): Draft {
     createdAt: uuid === undefined ? new Date(0) : uuidTime(uuid),
     result: undefined,
     recipients: [],
+    suppressed: undefined,
     signingDomain: '',
     warnings: [],
     mime: undefined,
@@ -58,18 +62,41 @@ export function isScheduled(draft: Draft): boolean {
   return draft.outgoing.sendAt !== undefined && draft.outgoing.sendAt > draft.createdAt;
 }
 
+/** Nobody gets it. */
+export function isSuppressed({ recipients, suppressed }: Pick<Draft, 'recipients' | 'suppressed'>): boolean {
+  return suppressed !== undefined && suppressed.size > 0 && recipients.every(({ number }) => suppressed.has(number));
+}
+
 /** @param captured it goes to the built-in inbox and nowhere else */
 export function acceptedResult(draft: Draft, captured: boolean): AcceptResult {
   const scheduled = isScheduled(draft);
+  const suppressed = isSuppressed(draft);
+  const open = scheduled ? MessageStatus.MESSAGE_STATUS_SCHEDULED : MessageStatus.MESSAGE_STATUS_QUEUED;
   const value: Accepted = {
     id: draft.outgoing.id,
-    status: scheduled ? MessageStatus.MESSAGE_STATUS_SCHEDULED : MessageStatus.MESSAGE_STATUS_QUEUED,
+    status: suppressed ? MessageStatus.MESSAGE_STATUS_SUPPRESSED : open,
     createdAt: draft.createdAt,
-    estimatedSendAt: scheduled ? draft.outgoing.sendAt : draft.createdAt,
-    warnings: draft.warnings,
-    captured,
+    estimatedSendAt: suppressed ? undefined : scheduled ? draft.outgoing.sendAt : draft.createdAt,
+    warnings: [...draft.warnings, ...suppressionWarnings(draft)],
+    captured: captured || draft.outgoing.test,
   };
   return { result: { $case: 'accepted', value } };
+}
+
+// Of a thousand recipients a few are enough to see what is meant; the message itself has them all.
+const maxWarnedRecipients = 20;
+
+function suppressionWarnings({ recipients, suppressed }: Draft): Issue[] {
+  if (suppressed === undefined || suppressed.size === 0) return [];
+  const paths = ['', 'to', 'cc', 'bcc'];
+  return recipients
+    .filter(({ number }) => suppressed.has(number))
+    .slice(0, maxWarnedRecipients)
+    .map(({ number, kind, email }) => {
+      const { stream, reason } = suppressed.get(number)!;
+      const message = `${email} is on your suppression list for ${stream} (${reasonWord(reason)}) and gets nothing.`;
+      return { path: paths[kind] ?? 'to', code: 'RECIPIENT_SUPPRESSED', message };
+    });
 }
 
 export function failed(error: RpcError): AcceptResult {

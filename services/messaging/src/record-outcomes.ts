@@ -2,9 +2,10 @@
 // and the answer of a cancellation both end here.
 //   1. lock the messages                     4. move each recipient forward, or not (status.ts)
 //   2. keep each event once, tell the feed   5. write recipients and counters
-//   3. read the recipients it is about
+//   3. read the recipients it is about       6. whoever has no mailbox is not written to again
 import { AttemptRecordedEvent, Bounce, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { newUuid } from '@maildoot/runtime/ids';
 import type pg from 'pg';
 import { keepEvents, ownEvents } from './keep-events.ts';
@@ -20,6 +21,8 @@ import {
   updateMessages,
   updateRecipients,
 } from './store/outcomes.ts';
+import { insertSuppressions } from './store/suppression.ts';
+import { suppresses } from './suppression.ts';
 import { eventType, queuedType } from './timeline.ts';
 
 /** An outcome that was read and is known. Ids are the database's. */
@@ -91,7 +94,32 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
   for (const message of moved) message.status = messageStatus(message.statusCounts);
   await updateRecipients(client, [...changes.values()]);
   await updateMessages(client, moved);
+  await suppressBounced(
+    client,
+    outcomes.filter((_, index) => results[index] === 'recorded'),
+    messages,
+    recipients,
+  );
   return results as Recorded[];
+}
+
+// Captured mail says nothing about a mailbox. Only the stream of the message: a newsletter's list may be old where the account mail's isn't.
+async function suppressBounced(
+  client: pg.ClientBase,
+  recorded: readonly RecipientOutcome[],
+  messages: ReadonlyMap<string, LockedMessage>,
+  recipients: ReadonlyMap<string, RecipientRow>,
+): Promise<void> {
+  const entries = recorded
+    .filter((one) => suppresses(one.outcome, one.event.bounce) && messages.get(one.messageId)?.captured === false)
+    .map((one) => ({
+      tenantId: one.tenantId,
+      email: recipients.get(recipientKey(one))!.email,
+      stream: messages.get(one.messageId)!.stream,
+      reason: SuppressionReason.SUPPRESSION_REASON_BOUNCE,
+      messageId: one.messageId,
+    }));
+  await insertSuppressions(client, entries);
 }
 
 // Nothing may have been recorded of it. Its own events come from another topic, maybe later than this: they are kept here first then.

@@ -10,6 +10,7 @@ import { startSequencer } from '@maildoot/events/sequencer';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { createRpcClient } from '@maildoot/rpc/client';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { type Clock, systemClock } from '@maildoot/runtime/clock';
@@ -26,12 +27,15 @@ import { startIdempotencyExpiry } from './jobs/idempotency-expiry.ts';
 import { startPartitions } from './jobs/partitions.ts';
 import { createMimeFreezer } from './mime.ts';
 import { acceptMessages } from './rpc/accept-messages.ts';
+import { addSuppressions } from './rpc/add-suppressions.ts';
 import { cancelMessage } from './rpc/cancel-message.ts';
+import { deleteSuppression } from './rpc/delete-suppression.ts';
 import { getContent } from './rpc/get-content.ts';
 import { getMessage } from './rpc/get-message.ts';
 import { getTimeline } from './rpc/get-timeline.ts';
 import { listEvents } from './rpc/list-events.ts';
 import { listMessages } from './rpc/list-messages.ts';
+import { listSuppressions } from './rpc/list-suppressions.ts';
 import { readContents } from './rpc/read-contents.ts';
 import { createSenderDomains } from './sender-domains.ts';
 import { createContentStore } from './store/content.ts';
@@ -111,6 +115,11 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           cancelMessage: cancelMessage({ database, messages, delivery, clock, telemetry }),
           getContent: getContent({ contents, messages }),
           readContents: readContents(contents),
+        }),
+        implement(SuppressionServiceService, {
+          listSuppressions: listSuppressions(database),
+          addSuppressions: addSuppressions({ database, clock }),
+          deleteSuppression: deleteSuppression(database),
         }),
       ],
     }),

@@ -82,6 +82,13 @@ export function initialCounts(status: RecipientStatus, total: number): StatusCou
   return counts;
 }
 
+/** Counters of recipients that stand differently. */
+export function countsOf(statuses: readonly RecipientStatus[]): StatusCounts {
+  const counts = initialCounts(RecipientStatus.RECIPIENT_STATUS_UNSPECIFIED, 0);
+  for (const status of statuses) counts[status] = (counts[status] ?? 0) + 1;
+  return counts;
+}
+
 /** Moves one recipient between two counters. */
 export function moveCount(counts: StatusCounts, from: RecipientStatus, to: RecipientStatus): void {
   counts[from] = (counts[from] ?? 0) - 1;

@@ -25,6 +25,7 @@ export function eventType(outcome: Exclude<Outcome, typeof Outcome.OUTCOME_UNSPE
 }
 
 export const queuedType = 'message.queued';
+export const suppressedType = 'message.suppressed';
 
 /** Stands where a recipient's number would: the event is about the message as a whole. */
 export const wholeMessage = -1;

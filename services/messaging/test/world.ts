@@ -20,6 +20,7 @@ import {
   MessagingServiceService,
   OutgoingMessage,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
 import { RpcError, rpcErrors } from '@maildoot/rpc/errors';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
@@ -39,6 +40,7 @@ type RequestParts = Omit<MessagePartial<AcceptMessagesRequest>, 'messages'>;
 export interface World extends AsyncDisposable {
   gateway: Messaging;
   delivery: Messaging;
+  suppressions: RpcClient<typeof SuppressionServiceService>;
   /** In the service's schema. */
   database: Database;
   databaseUrl: string;
@@ -114,6 +116,10 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
           listDomains: neverCalled,
           verifyDomain: neverCalled,
           getSigningKey: neverCalled,
+          getDomain: neverCalled,
+          deleteDomain: neverCalled,
+          rotateDkim: neverCalled,
+          getMailHosts: neverCalled,
         }),
       ],
     }),
@@ -164,6 +170,8 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const client = (self: string) =>
     making.use(createRpcClient(MessagingServiceService, { address: service.rpcAddress, self, secret, defaultDeadlineMs: 20_000 }));
   const gateway = client('gateway');
+  const door = { address: service.rpcAddress, self: 'gateway', secret, defaultDeadlineMs: 20_000 };
+  const suppressions = making.use(createRpcClient(SuppressionServiceService, door));
   const delivery = client('delivery');
 
   const accept: World['accept'] = (messages, request = {}, tenant = tenantId) =>
@@ -175,6 +183,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   return {
     gateway,
     delivery,
+    suppressions,
     database,
     databaseUrl: testDatabase.url,
     logs,

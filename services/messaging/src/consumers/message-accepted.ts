@@ -4,9 +4,11 @@ import type { Database } from '@maildoot/db/database';
 import { type EventLog, type Subscription, UnreadableEvent } from '@maildoot/events/log';
 import { together } from '@maildoot/events/together';
 import { messageAccepted, PARTITIONS } from '@maildoot/events/topics';
-import { idToUuid } from '@maildoot/runtime/ids';
+import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
+import { idToUuid, newUuid } from '@maildoot/runtime/ids';
 import { keepEvents, ownEvents } from '../keep-events.ts';
-import { findMessages } from '../store/outcomes.ts';
+import { findMessages, type NewEvent } from '../store/outcomes.ts';
+import { suppressedType } from '../timeline.ts';
 
 const maxBatch = 500;
 
@@ -27,11 +29,30 @@ export function consumeMessageAccepted({ database, log, wakeFeed }: MessageAccep
       await database.transaction(async (client) => {
         // One that has outlived its retention meanwhile has no place to be told in.
         const messages = await findMessages(client, ids);
-        await keepEvents(client, messages.flatMap(ownEvents));
+        const told = new Map(records.map(({ event }, index) => [ids[index], event]));
+        await keepEvents(
+          client,
+          messages.flatMap((message) => [...ownEvents(message), ...suppressedEvents(message, told.get(message.id))]),
+        );
       });
       wakeFeed();
     }, maxBatch),
   });
+}
+
+const noDetail = new Uint8Array();
+
+function suppressedEvents(message: { id: string; tenantId: string }, event: MessageAcceptedEvent | undefined): NewEvent[] {
+  return (event?.suppressed ?? []).map(({ number }) => ({
+    messageId: message.id,
+    tenantId: message.tenantId,
+    recipientNumber: number,
+    attempt: 0,
+    type: suppressedType,
+    id: newUuid(),
+    at: event?.acceptedAt ?? new Date(0),
+    detail: noDetail,
+  }));
 }
 
 function messageIdOf(id: string): string {

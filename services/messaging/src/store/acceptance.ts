@@ -25,6 +25,7 @@ export interface NewRecipient {
   kind: number;
   email: string;
   name: string;
+  status: number;
 }
 
 /** A message with all that is written for it. Ids are the database's, but for those in the event. */
@@ -34,7 +35,6 @@ export interface NewMessage {
   batchId: string | null;
   status: number;
   statusCounts: readonly number[];
-  recipientStatus: number;
   fromEmail: string;
   fromName: string;
   replyTo: readonly { email: string; name: string }[];
@@ -44,6 +44,12 @@ export interface NewMessage {
   sendAt: Date | null;
   sizeBytes: number;
   captured: boolean;
+  stream: string;
+  unsubscribeGroup: string | null;
+  templateId: string | null;
+  pool: string;
+  /** See libs/mail tracking-token.ts. */
+  personal: number;
   recipients: readonly NewRecipient[];
   /** Compressed slices of the MIME. */
   chunks: readonly Uint8Array[];
@@ -55,6 +61,8 @@ export interface NewMessage {
 export interface Acceptance<Answer> {
   /** The idempotency keys it runs under: none, one of the request, or those of its items too. */
   keys: readonly IdempotencyRequest[];
+  /** Of the recipients that nobody has looked up yet: what would stop them. The statement looks; see `onTheList`. */
+  suppressible: readonly Suppressible[];
   /** What is written and answered, when it is known what became of the keys. An Error concerns this request alone. */
   decide(claims: readonly IdempotencyClaim[]): Decision<Answer> | Error;
 }
@@ -66,35 +74,52 @@ export interface Decision<Answer> {
   answer: Answer;
 }
 
+/** What stands in the way of a recipient: an entry of the tenant's list with this address, in lower case, and this name of a stream. */
+export interface Suppressible {
+  tenantId: string;
+  address: string;
+  stream: string;
+}
+
 /** The key of the request is another's: held at this moment, or with a record already. Nothing of the request was written. */
 export const keyTaken = Symbol('the idempotency key is taken');
+/** A recipient is on the tenant's list. Nothing of the request was written: what is written has to say so. */
+export const onTheList = Symbol('a recipient is suppressed');
 
 /**
- * Commits a group of requests of at most one key each, no key twice, as one statement. `lock` is the key's, undefined where there is none. What is taken for granted, that each gets its key,
- * is checked by the statement itself; those that don't get theirs are answered `keyTaken`, and `commitWithClaims` finds out why.
+ * Commits a group of requests of at most one key each, no key twice, as one statement. `lock` is the key's, undefined where there is none.
+ * What is taken for granted, that each gets its key and that none of their recipients is suppressed, is checked by the statement itself:
+ * those that don't get theirs are answered `keyTaken`, and `commitWithClaims` finds out why; those with a suppressed recipient are answered
+ * `onTheList`. Looking first would be a round trip per request for what is rare.
  */
 export async function commitAtOnce<Answer>(
   database: Database,
   group: readonly (Acceptance<Answer> & { lock: bigint | undefined })[],
   now: Date,
-): Promise<(Answer | typeof keyTaken | Error)[]> {
+): Promise<(Answer | typeof keyTaken | typeof onTheList | Error)[]> {
   const decisions = group.map((one) => one.decide(one.keys.map(() => ({ outcome: 'claimed' }))));
   const keyed: Keyed[] = [];
+  const free: number[] = [];
   const messages: Written[] = [];
   for (const [request, decision] of decisions.entries()) {
     if (decision instanceof Error) continue;
     const [answer] = decision.answers;
     const lock = group[request]?.lock;
-    const isKeyed = answer !== undefined && lock !== undefined;
-    if (isKeyed) keyed.push({ request, lock, ...answer });
-    for (const message of decision.messages) messages.push({ message, condition: isKeyed ? request : always });
+    if (answer !== undefined && lock !== undefined) keyed.push({ request, lock, ...answer });
+    else free.push(request);
+    for (const message of decision.messages) messages.push({ message, condition: request });
   }
-  const { rows } = await runStatement<{ request: number }>(database.pool, writing(messages, keyed, now));
-  const held = new Set(rows.map((row) => row.request));
-  const refused = new Set(keyed.map(({ request }) => request).filter((request) => !held.has(request)));
+  const asked = group.flatMap(({ suppressible }, request) => suppressible.map((one) => ({ ...one, request })));
+  const { rows } = await runStatement<{ request: number; held: boolean }>(
+    database.pool,
+    writing(messages, { keyed, free, suppressible: asked }, now),
+  );
+  const held = new Set(rows.filter((row) => row.held).map((row) => row.request));
+  const hit = new Set(rows.filter((row) => !row.held).map((row) => row.request));
   return decisions.map((decision, request) => {
     if (decision instanceof Error) return decision;
-    return refused.has(request) ? keyTaken : decision.answer;
+    if (held.has(request)) return decision.answer;
+    return hit.has(request) ? onTheList : keyTaken;
   });
 }
 
@@ -118,7 +143,7 @@ export async function commitWithClaims<Answer>(
     });
     const agreed = decisions.filter((decision): decision is Decision<Answer> => !(decision instanceof Error));
     const messages = agreed.flatMap((decision) => decision.messages.map((message) => ({ message, condition: always })));
-    if (messages.length > 0) await client.query(writing(messages, [], now));
+    if (messages.length > 0) await client.query(writing(messages, { keyed: [], free: [], suppressible: [] }, now));
     await store(
       client,
       agreed.flatMap((decision) => decision.answers),
@@ -147,8 +172,16 @@ interface Written {
 }
 const always = -1;
 
-/** The statement that writes messages with all that belongs to them, and returns which requests got their key. */
-function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Date): pg.QueryConfig {
+/** What the requests of a group are written under. */
+interface Terms {
+  keyed: readonly Keyed[];
+  /** The requests without a key. */
+  free: readonly number[];
+  suppressible: readonly (Suppressible & { request: number })[];
+}
+
+/** The statement that writes messages with all that belongs to them, and returns which requests it wrote and which have somebody on the list. */
+function writing(unsorted: readonly Written[], { keyed, free, suppressible }: Terms, now: Date): pg.QueryConfig {
   // Two replicas that retry the same ids in opposite order would deadlock.
   const messages = unsorted.toSorted((a, b) => (a.message.id < b.message.id ? -1 : 1));
   const column = <T>(of: (message: NewMessage) => T) => messages.map(({ message }) => of(message));
@@ -192,7 +225,7 @@ function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Dat
       smallintArray(recipients.map(({ recipient }) => recipient.kind)),
       textArray(recipients.map(({ recipient }) => recipient.email)),
       textArray(recipients.map(({ recipient }) => recipient.name)),
-      smallintArray(recipients.map(({ message }) => message.recipientStatus)),
+      smallintArray(recipients.map(({ recipient }) => recipient.status)),
       smallintArray(chunks.map(({ condition }) => condition)),
       uuidArray(chunks.map(({ message }) => message.id)),
       smallintArray(chunks.map(({ chunk }) => chunk)),
@@ -205,18 +238,34 @@ function writing(unsorted: readonly Written[], keyed: readonly Keyed[], now: Dat
       textArray(events.keys),
       byteaArray(events.payloads),
       textArray(events.traceparents),
+      smallintArray(free),
+      smallintArray(suppressible.map(({ request }) => request)),
+      uuidArray(suppressible.map(({ tenantId }) => tenantId)),
+      textArray(suppressible.map(({ address }) => address)),
+      textArray(suppressible.map(({ stream }) => stream)),
+      textArray(column((one) => one.stream)),
+      textArray(column((one) => one.unsubscribeGroup)),
+      uuidArray(column((one) => one.templateId)),
+      textArray(column((one) => one.pool)),
+      smallintArray(column((one) => one.personal)),
     ],
   };
 }
 
-// Columns that stand for another row's condition are compared with the requests that got their key. `kept` sees records that were committed
+// Columns that stand for another row's condition are compared with the requests that may be written. `kept` sees records that were committed
 // after this statement's snapshot, as every ON CONFLICT does, and waits for nobody: whoever is inserting the same key has the lock.
+// `hit` is one look into the primary key per recipient; a scalar subquery, so that no plan reads the whole list for a handful of them.
 const writingSql = `
-  WITH locked AS MATERIALIZED (
+  WITH hit AS MATERIALIZED (
+    SELECT DISTINCT asked.request
+    FROM unnest($46::smallint[], $47::uuid[], $48::text[], $49::text[]) AS asked (request, tenant_id, address, stream)
+    WHERE (SELECT true FROM suppression s
+           WHERE s.tenant_id = asked.tenant_id AND s.address = asked.address AND s.stream = asked.stream LIMIT 1)
+  ), locked AS MATERIALIZED (
     SELECT request, tenant_id, operation, key, request_hash, response
     FROM unnest($1::smallint[], $2::bigint[], $3::uuid[], $4::text[], $5::text[], $6::bytea[], $7::bytea[])
       AS asked (request, lock, tenant_id, operation, key, request_hash, response)
-    WHERE pg_try_advisory_xact_lock(lock)
+    WHERE CASE WHEN request IN (SELECT request FROM hit) THEN false ELSE pg_try_advisory_xact_lock(lock) END
   ), kept AS (
     INSERT INTO idempotency_record (tenant_id, operation, key, request_hash, response, created_at, expires_at)
     SELECT tenant_id, operation, key, request_hash, response, $8::timestamptz, $9::timestamptz FROM locked
@@ -224,15 +273,18 @@ const writingSql = `
     RETURNING tenant_id, operation, key
   ), held AS MATERIALIZED (
     SELECT request FROM locked JOIN kept USING (tenant_id, operation, key)
+    UNION ALL
+    SELECT request FROM unnest($45::smallint[]) AS free (request) WHERE request NOT IN (SELECT request FROM hit)
   ), messages AS (
     INSERT INTO message (id, tenant_id, batch_id, status, status_counts, from_email, from_name, reply_to, subject, tags, metadata, send_at,
-                         size_bytes, captured)
+                         size_bytes, captured, stream, unsubscribe_group, template_id, pool, personal)
     SELECT id, tenant_id, batch_id, status, status_counts::smallint[], from_email, from_name, reply_to, subject, tags, metadata, send_at,
-           size_bytes, captured
+           size_bytes, captured, stream, unsubscribe_group, template_id, pool, personal
     FROM unnest($10::smallint[], $11::uuid[], $12::uuid[], $13::uuid[], $14::smallint[], $15::text[], $16::text[], $17::text[],
-                $18::jsonb[], $19::text[], $20::jsonb[], $21::jsonb[], $22::timestamptz[], $23::integer[], $24::boolean[])
+                $18::jsonb[], $19::text[], $20::jsonb[], $21::jsonb[], $22::timestamptz[], $23::integer[], $24::boolean[],
+                $50::text[], $51::text[], $52::uuid[], $53::text[], $54::smallint[])
       AS new (condition, id, tenant_id, batch_id, status, status_counts, from_email, from_name, reply_to, subject, tags, metadata, send_at,
-              size_bytes, captured)
+              size_bytes, captured, stream, unsubscribe_group, template_id, pool, personal)
     WHERE condition = ${always} OR condition IN (SELECT request FROM held)
   ), recipients AS (
     INSERT INTO recipient (message_id, number, tenant_id, kind, email, name, status, attempts)
@@ -253,4 +305,4 @@ const writingSql = `
       AS new (condition, id, topic, shard, key, payload, traceparent)
     WHERE condition = ${always} OR condition IN (SELECT request FROM held)
   )
-  SELECT request FROM held`;
+  SELECT request, true AS held FROM held UNION ALL SELECT request, false FROM hit`;

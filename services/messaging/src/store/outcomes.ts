@@ -11,6 +11,10 @@ export interface LockedMessage {
   status: number;
   statusCounts: number[];
   sendAt: Date | null;
+  captured: boolean;
+  fromEmail: string;
+  stream: string;
+  tags: string[];
 }
 
 export interface NewEvent {
@@ -43,8 +47,19 @@ export interface RecipientChange {
 
 /** Those of the messages that exist, locked until the transaction ends. */
 export async function lockMessages(client: pg.ClientBase, ids: readonly string[]): Promise<LockedMessage[]> {
-  const { rows } = await client.query<{ id: string; tenant_id: string; status: number; status_counts: number[]; send_at: Date | null }>(
-    'SELECT id, tenant_id, status, status_counts, send_at FROM message WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE',
+  const { rows } = await client.query<{
+    id: string;
+    tenant_id: string;
+    status: number;
+    status_counts: number[];
+    send_at: Date | null;
+    captured: boolean;
+    from_email: string;
+    stream: string;
+    tags: string[];
+  }>(
+    `SELECT id, tenant_id, status, status_counts, send_at, captured, from_email, stream, tags
+     FROM message WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE`,
     [uuidArray(ids)],
   );
   return rows.map((row) => ({
@@ -53,6 +68,10 @@ export async function lockMessages(client: pg.ClientBase, ids: readonly string[]
     status: row.status,
     statusCounts: row.status_counts,
     sendAt: row.send_at,
+    captured: row.captured,
+    fromEmail: row.from_email,
+    stream: row.stream,
+    tags: row.tags,
   }));
 }
 
@@ -60,14 +79,28 @@ export async function lockMessages(client: pg.ClientBase, ids: readonly string[]
 export async function findMessages(
   client: pg.ClientBase,
   ids: readonly string[],
-): Promise<Pick<LockedMessage, 'id' | 'tenantId' | 'sendAt'>[]> {
+): Promise<Pick<LockedMessage, 'id' | 'tenantId' | 'sendAt' | 'fromEmail' | 'stream' | 'tags'>[]> {
   if (ids.length === 0) return [];
-  const { rows } = await client.query<{ id: string; tenant_id: string; send_at: Date | null }>({
+  const { rows } = await client.query<{
+    id: string;
+    tenant_id: string;
+    send_at: Date | null;
+    from_email: string;
+    stream: string;
+    tags: string[];
+  }>({
     name: 'find-messages',
-    text: 'SELECT id, tenant_id, send_at FROM message WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid',
+    text: 'SELECT id, tenant_id, send_at, from_email, stream, tags FROM message WHERE id = ANY($1::uuid[]) AND id BETWEEN $2::uuid AND $3::uuid',
     values: [uuidArray(ids), ...bounds(ids)],
   });
-  return rows.map((row) => ({ id: row.id, tenantId: row.tenant_id, sendAt: row.send_at }));
+  return rows.map((row) => ({
+    id: row.id,
+    tenantId: row.tenant_id,
+    sendAt: row.send_at,
+    fromEmail: row.from_email,
+    stream: row.stream,
+    tags: row.tags,
+  }));
 }
 
 /** Inserts events; answers the keys (see eventKey) of those that were new. */
