@@ -7,7 +7,7 @@
  */
 import { randomFillSync } from 'node:crypto';
 
-/** What an id names: message, recipient, event, API key, tenant, user, domain, request, batch, captured mail, template, session, audit entry, suppression, callback, callback attempt, callback replay. */
+/** What an id names: message, recipient, event, API key, tenant, user, domain, request, batch, captured mail, template, session, audit entry, suppression, callback, callback attempt, callback replay, SMTP user. */
 export type IdPrefix =
   | 'msg'
   | 'rcp'
@@ -25,7 +25,8 @@ export type IdPrefix =
   | 'sup'
   | 'cbk'
   | 'cba'
-  | 'cbr';
+  | 'cbr'
+  | 'smu';
 
 // Crockford's alphabet in lower case: no i, l, o, u.
 const ALPHABET = '0123456789abcdefghjkmnpqrstvwxyz';

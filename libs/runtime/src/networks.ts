@@ -29,3 +29,9 @@ export function parseCidr(text: string): Network | undefined {
   const clean = base.toByteArray().every((byte, index) => byte === address.toByteArray()[index]);
   return { address: base, prefix, canonical: clean ? undefined : `${base.toString()}/${prefix}` };
 }
+
+/** What one holder of addresses has, as far as others can tell: an IPv4 address, the /64 of an IPv6 one. Other text as it is. */
+export function holderOf(address: string): string {
+  if (isIP(address) !== 6) return address;
+  return ipaddr.IPv6.networkAddressFromCIDR(`${address.replace(/%.*$/, '')}/64`).toString();
+}
