@@ -1,6 +1,6 @@
 // The settings of this service, each described once; main.ts, the README table and the tests for bad values read them here.
 import { databaseSettings, eventSettings, observabilitySettings, peerSettings, rpcSettings } from '@maildoot/runtime/common-settings';
-import { boolean, type ConfigOf, defineSettings, integer } from '@maildoot/runtime/config';
+import { boolean, type ConfigOf, defineSettings, integer, peerAddress } from '@maildoot/runtime/config';
 
 export const settings = defineSettings({
   ...databaseSettings,
@@ -9,6 +9,10 @@ export const settings = defineSettings({
   ...eventSettings,
   domainAddress: peerSettings.domainAddress,
   deliveryAddress: peerSettings.deliveryAddress,
+  templateAddress: peerAddress('TEMPLATE_ADDRESS', {
+    optional: true,
+    meaning: 'Where the service template listens; unset: messages that name a template are answered UNAVAILABLE.',
+  }),
   capture: boolean('CAPTURE', {
     default: false,
     meaning: 'All mail goes to the built-in inbox, so any From is accepted; unverified ones with a warning.',

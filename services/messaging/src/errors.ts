@@ -12,6 +12,10 @@ export const errors = defineErrors({
   SENDER_NOT_ALLOWED: { status: 'PERMISSION_DENIED', retryable: false },
   /** The message is larger than 40 MB when encoded. */
   PAYLOAD_TOO_LARGE: { status: 'OUT_OF_RANGE', retryable: false },
+  /** The message's template can't be rendered; the issues say where. */
+  TEMPLATE_ERROR: { status: 'FAILED_PRECONDITION', retryable: false },
+  /** The message's template needs variables that it doesn't give. */
+  MISSING_VARIABLES: { status: 'FAILED_PRECONDITION', retryable: false },
   /** Not there, or somebody else's. */
   NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
   /** Every recipient is held by an attempt, or done with. */

@@ -52,7 +52,7 @@ export function messageIssues(message: OutgoingMessage, now: Date): Issue[] {
   if (controls.test(message.subject))
     add('subject', 'control_character', 'Line breaks and other control characters are not allowed in a subject.');
   if (Buffer.byteLength(message.subject) > maxSubjectBytes) add('subject', 'too_long', `A subject has at most ${maxSubjectBytes} bytes.`);
-  if (message.html === '' && message.text === '') add('', 'content_required', 'Give html or text, or both.');
+  if (message.templateId === '' && message.html === '' && message.text === '') add('', 'content_required', 'Give html or text, or both.');
   for (const refused of refusedHeaders(message.headers)) add(`headers[${refused.index}]`, headerCode[refused.problem], refused.message);
   checkAttachments(message, add);
   checkLabels(message, add);

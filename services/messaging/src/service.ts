@@ -11,6 +11,7 @@ import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/del
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
+import { TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import { createRpcClient } from '@maildoot/rpc/client';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { type Clock, systemClock } from '@maildoot/runtime/clock';
@@ -70,6 +71,11 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
 
   const peer = { self: name, secret: config.rpcSecret };
   const domains = starting.use(createRpcClient(DomainServiceService, { ...peer, address: config.domainAddress, defaultDeadlineMs: 2_000 }));
+  const { templateAddress: address } = config;
+  const templates =
+    address === undefined
+      ? undefined
+      : starting.use(createRpcClient(TemplateServiceService, { ...peer, address, defaultDeadlineMs: 10_000 }));
   const delivery = starting.use(
     createRpcClient(DeliveryServiceService, { ...peer, address: config.deliveryAddress, defaultDeadlineMs: 4_000 }),
   );
@@ -88,6 +94,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     createAcceptor({
       database,
       senderDomains: createSenderDomains({ domains, clock }),
+      templates,
       mime,
       capture: config.capture,
       clock,
