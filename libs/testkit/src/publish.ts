@@ -18,7 +18,10 @@ export function publish(dns: DnsServer, domain: string, records: readonly Record
     const at = names[relative];
     if (type === 'TXT') at.TXT = [...(at.TXT ?? []), value];
     else if (type === 'CNAME') at.CNAME = value;
-    else throw new Error(`${name}: the test DNS can't publish ${type} records yet`);
+    else if (type === 'MX') {
+      const [preference = '', exchange = ''] = value.split(' ');
+      at.MX = [...(at.MX ?? []), { preference: Number(preference), exchange }];
+    } else throw new Error(`${name}: the test DNS can't publish ${type} records yet`);
   }
   dns.setZone(domain, names);
 }

@@ -179,6 +179,10 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
           listDomains: refused,
           verifyDomain: refused,
           checkSenderDomains: refused,
+          getDomain: refused,
+          deleteDomain: refused,
+          rotateDkim: refused,
+          getMailHosts: refused,
           getSigningKey: {
             allow: ['delivery'],
             handle(request: { domain: string }, call: RpcCall) {

@@ -1,6 +1,13 @@
 // The settings of domain-provisioning.
 
-import { databaseSettings, observabilitySettings, outsideSettings, rpcSettings, sealSettings } from '@maildoot/runtime/common-settings';
+import {
+  databaseSettings,
+  observabilitySettings,
+  outsideSettings,
+  peerSettings,
+  rpcSettings,
+  sealSettings,
+} from '@maildoot/runtime/common-settings';
 import { type ConfigOf, defineSettings, hostName, integer } from '@maildoot/runtime/config';
 
 export const settings = defineSettings({
@@ -9,9 +16,29 @@ export const settings = defineSettings({
   ...sealSettings,
   ...outsideSettings,
   ...observabilitySettings,
+  messagingAddress: peerSettings.messagingAddress,
   mailHostname: hostName('MAIL_HOSTNAME', {
     default: 'localhost.localdomain',
     meaning: 'The host whose addresses send mail: what the SPF record that customers publish names.',
+  }),
+  returnPathHost: hostName('RETURN_PATH_HOST', {
+    optional: true,
+    meaning: 'The host that takes bounces: where the return-path CNAME that customers publish leads; unset: MAIL_HOSTNAME.',
+  }),
+  trackingHost: hostName('TRACKING_HOST', {
+    optional: true,
+    meaning: 'The host that takes tracked links: where the tracking CNAME that customers publish leads; unset: MAIL_HOSTNAME.',
+  }),
+  mxHost: hostName('MX_HOST', {
+    optional: true,
+    meaning: 'The host that takes mail to customers’ domains: what their optional MX record names; unset: MAIL_HOSTNAME.',
+  }),
+  domainCheckMinutes: integer('DOMAIN_CHECK_MINUTES', {
+    default: 60,
+    min: 1,
+    max: 1440,
+    unit: 'minutes',
+    meaning: 'How often a verified domain’s records are looked at, give or take a fifth; others by their age.',
   }),
   authoritativePort: integer('AUTHORITATIVE_PORT', {
     default: 53,

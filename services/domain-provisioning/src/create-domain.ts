@@ -8,26 +8,22 @@ import type { Sealer } from '@maildoot/runtime/seal';
 import { dkimKeyContext, selectors } from './dkim-key.ts';
 import { parseDomainName } from './domain-name.ts';
 import { errors } from './errors.ts';
-import { newOwnershipToken, recordsToPublish } from './records.ts';
+import { type Hosts, newOwnershipToken, recordsToPublish } from './records.ts';
+import type { Repeatable } from './repeatable.ts';
 import { shownDomain } from './shown-domain.ts';
 import type { SpareKeys } from './spare-keys.ts';
 import type { ClaimedOnce, DomainToStore, Store, StoredDomain } from './store.ts';
 import { neverSeen } from './verification.ts';
 
 const operation = 'create_domain';
+const firstCheckAfterMs = 60_000;
 
 export interface DomainMaker {
   store: Store;
   sealer: Sealer;
   clock: Clock;
   spareKeys: SpareKeys;
-  mailHostname: string;
-}
-
-/** What makes a request the same as an earlier one. */
-export interface Repeatable {
-  key: string;
-  requestHash: Uint8Array;
+  hosts: Hosts;
 }
 
 /**
@@ -57,8 +53,11 @@ export async function createDomain(
   if (!(await maker.store.isFree(tenantId, name))) throw exists();
 
   const { domain, keysFrom } = await makeDomain(maker, tenantId, name, now);
-  const shown: StoredDomain = { ...domain, status: 'pending', checkedAt: null, verifiedAt: null };
-  const response: CreateDomainResponse = { domain: shownDomain(shown, maker.mailHostname), replayed: false };
+  const shown: StoredDomain = {
+    ...domain,
+    ...{ status: 'pending', checkedAt: null, verifiedAt: null, rotation: null, checkFailures: 0, unchangedLooks: 0 },
+  };
+  const response: CreateDomainResponse = { domain: shownDomain(shown, maker.hosts, now), replayed: false };
   if (request === undefined) {
     if ((await maker.store.insertDomain(domain)) === 'exists') throw exists();
     return { ...response, keysFrom };
@@ -82,12 +81,15 @@ async function makeDomain(
       selector,
       active,
       publicKey: pair.publicKey,
+      formerPublicKey: null,
       sealedPrivateKey: maker.sealer.seal(pair.privateKey, dkimKeyContext(publicTenantId, name, selector)),
     };
   });
   const ownershipToken = newOwnershipToken();
-  const records = recordsToPublish({ name, ownershipToken, keys }, maker.mailHostname).map(({ slot }) => neverSeen(slot));
-  return { domain: { id: newUuid(), tenantId, name, ownershipToken, createdAt: now, keys, records }, keysFrom: from };
+  const records = recordsToPublish({ name, ownershipToken, keys }, maker.hosts).map(({ slot }) => neverSeen(slot));
+  // Nobody publishes anything within a minute of being told what.
+  const nextCheckAt = new Date(now.getTime() + firstCheckAfterMs);
+  return { domain: { id: newUuid(), tenantId, name, ownershipToken, createdAt: now, nextCheckAt, keys, records }, keysFrom: from };
 }
 
 function answerOf(once: Exclude<ClaimedOnce, { outcome: 'done' }>): CreateDomainResponse {

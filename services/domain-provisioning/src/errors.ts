@@ -10,6 +10,8 @@ export const errors = defineErrors({
   DOMAIN_EXISTS: { status: 'ALREADY_EXISTS', retryable: false },
   /** Not there, or somebody else's. */
   NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
+  /** What is asked for contradicts the state of the domain. */
+  CONFLICT: { status: 'FAILED_PRECONDITION', retryable: false },
   /** There is no key that may sign for it. */
   DOMAIN_NOT_VERIFIED: { status: 'FAILED_PRECONDITION', retryable: false },
   /** The first request with this idempotency key has not been answered yet. */
@@ -28,3 +30,8 @@ export const answering = answeringWith((cause) =>
     cause,
   }),
 );
+
+/** Answers alike for what is not there and for what is another tenant's. */
+export function noSuchDomain() {
+  return errors.NOT_FOUND({ message: 'There is no domain of this name. Add it first.' });
+}

@@ -8,9 +8,19 @@ import { isRefusedAddress } from '@maildoot/runtime/guarded-connect';
 import { createResolver, DnsError, type Resolver } from '@maildoot/runtime/resolver';
 import type { Answer } from './verification.ts';
 
+export interface Question {
+  type: 'TXT' | 'CNAME' | 'MX';
+  name: string;
+  /** Of a CNAME: the name that is looked for; nothing is asked beyond it. */
+  until?: string;
+}
+
 export interface Lookup {
-  /** One answer per name, in their order; takes no longer than `timeoutMs`. What goes wrong on the way is an answer too (`unknown`). */
-  txt(names: readonly string[], timeoutMs: number, signal?: AbortSignal): Promise<Answer[]>;
+  /**
+   * One answer per question, in their order; takes no longer than `timeoutMs`. What goes wrong on the way is an answer too (`unknown`).
+   * A CNAME's values are the names that it leads to, one after the other; an MX's are written `10 mx.example.com`.
+   */
+  ask(questions: readonly Question[], timeoutMs: number, signal?: AbortSignal): Promise<Answer[]>;
 }
 
 export interface LookupOptions {
@@ -48,39 +58,58 @@ type ResolverFor = (name: string) => Promise<Resolver | undefined>;
 
 function lookupThrough(findServers: FindServers): Lookup {
   return {
-    async txt(names, timeoutMs, given) {
+    async ask(questions, timeoutMs, given) {
       const timeout = AbortSignal.timeout(timeoutMs);
       const signal = given === undefined ? timeout : AbortSignal.any([given, timeout]);
       const resolverFor = findServers(signal);
-      return Promise.all(names.map((name) => lookAt(name, resolverFor, signal)));
+      return Promise.all(questions.map((question) => lookAt(question, resolverFor, signal)));
     },
   };
 }
 
-async function lookAt(name: string, resolverFor: ResolverFor, signal: AbortSignal): Promise<Answer> {
+async function lookAt({ type, name, until }: Question, resolverFor: ResolverFor, signal: AbortSignal): Promise<Answer> {
   try {
-    return await follow(name, resolverFor, signal);
+    return type === 'CNAME' ? await aliases(name, until, resolverFor, signal) : await follow(type, name, resolverFor, signal);
   } catch (error) {
     return { kind: 'unknown', reason: reasonOf(error, signal) };
   }
 }
 
 /**
- * An authority answers for its own zones only: where the name is an alias that leads out of them, its answer has the CNAME and no TXT,
+ * An authority answers for its own zones only: where the name is an alias that leads out of them, its answer has the CNAME and no TXT or MX,
  * and the next one is asked (RFC 1034 section 3.6.2).
  */
-async function follow(name: string, resolverFor: ResolverFor, signal: AbortSignal): Promise<Answer> {
+async function follow(type: 'TXT' | 'MX', name: string, resolverFor: ResolverFor, signal: AbortSignal): Promise<Answer> {
   let asked = name;
   for (let hops = 0; hops <= maxCnameHops; hops++) {
     const resolver = await resolverFor(asked);
     if (resolver === undefined) return { kind: 'nothing' };
-    const texts = await orAbsent(resolver.resolveTxt(asked, signal));
-    if (texts !== undefined) return { kind: 'values', values: texts.slice(0, maxValues).map(presentable).sort() };
+    const values = await orAbsent(valuesAt(resolver, type, asked, signal));
+    if (values !== undefined) return { kind: 'values', values: values.slice(0, maxValues).map(presentable) };
     const [target] = (await orAbsent(resolver.resolveCname(asked, signal))) ?? [];
     if (target === undefined) return { kind: 'nothing' };
     asked = target;
   }
   throw new LookupProblem(`more than ${maxCnameHops} CNAME records in a row`);
+}
+
+/** Sorted, so that two looks at the same are the same. */
+async function valuesAt(resolver: Resolver, type: 'TXT' | 'MX', name: string, signal: AbortSignal): Promise<string[]> {
+  if (type === 'TXT') return (await resolver.resolveTxt(name, signal)).sort();
+  return (await resolver.resolveMx(name, signal)).map(({ priority, exchange }) => `${priority} ${exchange === '' ? '.' : exchange}`);
+}
+
+/** The way from one name to the next. It may lead through names of the customer's before it comes to ours. */
+async function aliases(name: string, until: string | undefined, resolverFor: ResolverFor, signal: AbortSignal): Promise<Answer> {
+  const way: string[] = [];
+  for (let asked = name; way.length < maxCnameHops && (until === undefined || way.at(-1) !== until); ) {
+    const resolver = await resolverFor(asked);
+    const [target] = (resolver && (await orAbsent(resolver.resolveCname(asked, signal)))) ?? [];
+    if (target === undefined) break;
+    way.push(presentable(target.toLowerCase().replace(/\.$/, '')));
+    asked = target;
+  }
+  return way.length === 0 ? { kind: 'nothing' } : { kind: 'values', values: way };
 }
 
 /** Why a look told nothing, where it isn't DNS itself that says so; safe to show. */

@@ -1,5 +1,5 @@
-// Everything that domain-provisioning remembers: claims, their keys, what was seen of their records, spare key pairs, and the answers to
-// repeated requests. The only file that touches the database. Ids are uuids here. Every function that is asked on a tenant's behalf filters
+// Everything that domain-provisioning remembers: claims, their keys, what was seen of their records, when to look again, what is still to be
+// told to tenants' feeds, spare key pairs, and the answers to repeated requests. The only file that touches the database. Ids are uuids here. Every function that is asked on a tenant's behalf filters
 // by the tenant; where tenants meet over one name, the comment says so, and nothing of the other leaves this service.
 
 import type { Database } from '@maildoot/db/database';
@@ -14,7 +14,9 @@ import {
 } from '@maildoot/db/idempotency';
 import type pg from 'pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
+import type { DomainEvent } from './domain-event.ts';
 import type { SelectorKey } from './records.ts';
+import type { Rotation } from './rotation.ts';
 import { type Status, statusOf } from './status.ts';
 import type { RecordState, Standing } from './verification.ts';
 
@@ -27,6 +29,13 @@ export interface StoredDomain extends Standing {
   createdAt: Date;
   checkedAt: Date | null;
   verifiedAt: Date | null;
+  /** The change of the signing key that was asked for last; null = none ever was. */
+  rotation: Rotation | null;
+  nextCheckAt: Date;
+  /** Looks in a row that told nothing. */
+  checkFailures: number;
+  /** Looks in a row that found the status as it was. */
+  unchangedLooks: number;
 }
 
 export interface DomainToStore {
@@ -35,8 +44,18 @@ export interface DomainToStore {
   name: string;
   ownershipToken: string;
   createdAt: Date;
+  nextCheckAt: Date;
   keys: (SelectorKey & { sealedPrivateKey: Buffer })[];
   records: RecordState[];
+}
+
+/** A change of the signing key, as it begins. */
+export interface RotationToStore {
+  from: string;
+  to: string;
+  requestedAt: Date;
+  /** For a selector that has signed before. */
+  newKey: { publicKey: string; sealedPrivateKey: Buffer } | undefined;
 }
 
 export interface SpareKey {
@@ -65,7 +84,19 @@ export interface Outcome {
   standing: Standing;
   /** How the rival stands now, if it has lost. */
   rival: Standing | undefined;
+  /** The selector that signs from now on, where the record of a new key was seen. */
+  changeOverTo: string | undefined;
+  checkFailures: number;
+  unchangedLooks: number;
+  nextCheckAt: Date;
+  /** What the tenants concerned are told. */
+  events: readonly DomainEvent[];
 }
+
+export type RotationBegun =
+  | { outcome: 'done' | 'unchanged'; domain: StoredDomain }
+  | { outcome: 'missing' }
+  | Exclude<ClaimedOnce, { outcome: 'done' | 'exists' }>;
 
 export interface Store extends AsyncDisposable {
   /** Newest first. */
@@ -82,6 +113,30 @@ export interface Store extends AsyncDisposable {
    * was written last changes nothing. undefined when the tenant has no such domain.
    */
   settle(tenantId: string, name: string, lookedAt: Date, decide: (contest: Contest) => Outcome): Promise<StoredDomain | undefined>;
+  /** False when the tenant has no such domain. */
+  deleteDomain(tenantId: string, name: string): Promise<boolean>;
+  /**
+   * Begins a change of the signing key, while nobody else decides over the domain: `decide` sees it as it is then, and undefined from it
+   * changes nothing. With a request, its answer is kept in the same transaction.
+   */
+  beginRotation(
+    tenantId: string,
+    name: string,
+    now: Date,
+    decide: (domain: StoredDomain) => RotationToStore | undefined,
+    request: (IdempotencyRequest & { answerOf: (domain: StoredDomain) => Uint8Array }) | undefined,
+  ): Promise<RotationBegun>;
+  /** Domains whose time has come, for this process alone until the lease ends; those that waited longest first. */
+  leaseDue(now: Date, limit: number, leaseMs: number): Promise<{ tenantId: string; name: string }[]>;
+  /** Gives a lease back after a look that could not be written down, and puts the next one off. */
+  postponeCheck(tenantId: string, name: string, until: Date): Promise<void>;
+  /** Events to tell, oldest first, for this process alone until the lease ends. */
+  leaseEvents(limit: number, leaseMs: number): Promise<DomainEvent[]>;
+  /** Those that were not taken: whoever tries next may have them. */
+  releaseEvents(ids: readonly string[]): Promise<void>;
+  eventTold(id: string): Promise<void>;
+  /** Which of the records at hosts below a verified domain are verified themselves. */
+  verifiedHosts(tenantId: string, name: string): Promise<{ returnPath: boolean; tracking: boolean }>;
   /** The verified ones among these names. */
   verifiedAmong(tenantId: string, names: readonly string[]): Promise<string[]>;
   /** Of a verified domain whose signing selector has been seen; undefined otherwise. */
@@ -95,7 +150,7 @@ export interface Store extends AsyncDisposable {
 }
 
 const withParts = {
-  dkimKeys: { select: { selector: true, active: true, publicKey: true } },
+  dkimKeys: { select: { selector: true, active: true, publicKey: true, formerPublicKey: true } },
   records: { select: { slot: true, status: true, seen: true, problem: true } },
 } as const;
 
@@ -108,14 +163,24 @@ interface DomainRow {
   createdAt: Date;
   checkedAt: Date | null;
   verifiedAt: Date | null;
+  rotationFrom: string | null;
+  rotationTo: string | null;
+  rotationRequestedAt: Date | null;
+  rotationChangedAt: Date | null;
+  nextCheckAt: Date;
+  checkFailures: number;
+  unchangedLooks: number;
   dkimKeys: SelectorKey[];
   records: { slot: string; status: string; seen: string[]; problem: string }[];
 }
 
-function stored({ dkimKeys, records, status, ...row }: DomainRow): StoredDomain {
+function stored(row: DomainRow): StoredDomain {
+  const { id, tenantId, name, ownershipToken, createdAt, checkedAt, verifiedAt, nextCheckAt, checkFailures, unchangedLooks } = row;
+  const { dkimKeys, records, rotationFrom: from, rotationTo: to, rotationRequestedAt: requestedAt, rotationChangedAt: changedOverAt } = row;
   return {
-    ...row,
-    status: statusOf(status),
+    ...{ id, tenantId, name, ownershipToken, createdAt, checkedAt, verifiedAt, nextCheckAt, checkFailures, unchangedLooks },
+    status: statusOf(row.status),
+    rotation: from === null || to === null || requestedAt === null ? null : { from, to, requestedAt, changedOverAt },
     keys: dkimKeys,
     records: records.map((record) => ({ ...record, status: statusOf(record.status) })),
   };
@@ -177,8 +242,99 @@ export function openStore(database: Database): Store {
         // The rival first: at no moment may two of a name be verified.
         if (rival && outcome.rival) await writeStanding(client, rival, outcome.rival, lookedAt);
         await writeStanding(client, ours, outcome.standing, lookedAt);
+        await client.query(
+          `UPDATE domain SET next_check_at = $3, check_failures = $4, unchanged_looks = $5, check_leased_until = NULL
+            WHERE id = $1 AND tenant_id = $2`,
+          [ours.id, ours.tenantId, outcome.nextCheckAt, outcome.checkFailures, outcome.unchangedLooks],
+        );
+        if (outcome.changeOverTo !== undefined) await changeOver(client, ours, outcome.changeOverTo, lookedAt);
+        await writeEvents(client, outcome.events);
         return readDomain(client, own.id);
       });
+    },
+
+    async deleteDomain(tenantId, name) {
+      // Keys and what was seen go with it; what is still to be told of it is told.
+      const { rowCount } = await database.pool.query('DELETE FROM domain WHERE tenant_id = $1 AND name = $2', [tenantId, name]);
+      return rowCount === 1;
+    },
+
+    beginRotation(tenantId, name, now, decide, request) {
+      return database.transaction(async (client): Promise<RotationBegun> => {
+        if (request !== undefined) {
+          const [claimed] = await claim(client, [request], now);
+          if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
+        }
+        const { rows } = await client.query<{ id: string }>('SELECT id FROM domain WHERE tenant_id = $1 AND name = $2 FOR UPDATE', [
+          tenantId,
+          name,
+        ]);
+        const [row] = rows;
+        if (row === undefined) return { outcome: 'missing' };
+        const begun = decide(await readDomain(client, row.id));
+        if (begun !== undefined) await writeRotation(client, tenantId, row.id, begun);
+        const domain = await readDomain(client, row.id);
+        if (request !== undefined) await storeRecord(client, [{ ...request, response: request.answerOf(domain) }], now);
+        return { outcome: begun === undefined ? 'unchanged' : 'done', domain };
+      });
+    },
+
+    async leaseDue(now, limit, leaseMs) {
+      const { rows } = await database.pool.query<{ tenant_id: string; name: string }>(
+        `UPDATE domain SET check_leased_until = now() + $3 * interval '1 millisecond'
+          WHERE id IN (SELECT id FROM domain
+                        WHERE next_check_at <= $1 AND (check_leased_until IS NULL OR check_leased_until < now())
+                        ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+          RETURNING tenant_id, name`,
+        [now, limit, leaseMs],
+      );
+      return rows.map((row) => ({ tenantId: row.tenant_id, name: row.name }));
+    },
+
+    async postponeCheck(tenantId, name, until) {
+      await database.pool.query(
+        `UPDATE domain SET check_leased_until = NULL, check_failures = check_failures + 1, next_check_at = greatest(next_check_at, $3)
+          WHERE tenant_id = $1 AND name = $2`,
+        [tenantId, name, until],
+      );
+    },
+
+    async leaseEvents(limit, leaseMs) {
+      const { rows } = await database.pool.query<{
+        id: string;
+        tenant_id: string;
+        type: DomainEvent['type'];
+        data: DomainEvent['data'];
+        at: Date;
+      }>(
+        `UPDATE domain_event SET leased_until = now() + $2 * interval '1 millisecond'
+          WHERE id IN (SELECT id FROM domain_event WHERE leased_until IS NULL OR leased_until < now()
+                        ORDER BY at, id LIMIT $1 FOR UPDATE SKIP LOCKED)
+          RETURNING id, tenant_id, type, data, at`,
+        [limit, leaseMs],
+      );
+      return rows
+        .map(({ tenant_id: of, ...event }) => ({ ...event, tenantId: of }))
+        .sort((one, other) => one.at.getTime() - other.at.getTime() || (one.id < other.id ? -1 : 1));
+    },
+
+    async releaseEvents(ids) {
+      await database.pool.query('UPDATE domain_event SET leased_until = NULL WHERE id = ANY($1::uuid[])', [ids]);
+    },
+
+    async eventTold(id) {
+      await database.pool.query('DELETE FROM domain_event WHERE id = $1', [id]);
+    },
+
+    async verifiedHosts(tenantId, name) {
+      const { rows } = await database.pool.query<{ slot: string }>(
+        `SELECT record.slot FROM domain JOIN domain_record AS record ON record.domain_id = domain.id AND record.tenant_id = domain.tenant_id
+          WHERE domain.tenant_id = $1 AND domain.name = $2 AND domain.status = 'verified'
+            AND record.slot IN ('return_path', 'tracking') AND record.status = 'verified'`,
+        [tenantId, name],
+      );
+      const slots = rows.map(({ slot }) => slot);
+      return { returnPath: slots.includes('return_path'), tracking: slots.includes('tracking') };
     },
 
     async verifiedAmong(tenantId, names) {
@@ -249,8 +405,8 @@ async function isFree(on: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>,
 async function insertDomain(client: pg.PoolClient, domain: DomainToStore): Promise<Claimed> {
   if (!(await isFree(client, domain.tenantId, domain.name))) return 'exists';
   await client.query(
-    "INSERT INTO domain (id, tenant_id, name, status, ownership_token, created_at) VALUES ($1, $2, $3, 'pending', $4, $5)",
-    [domain.id, domain.tenantId, domain.name, domain.ownershipToken, domain.createdAt],
+    "INSERT INTO domain (id, tenant_id, name, status, ownership_token, created_at, next_check_at) VALUES ($1, $2, $3, 'pending', $4, $5, $6)",
+    [domain.id, domain.tenantId, domain.name, domain.ownershipToken, domain.createdAt, domain.nextCheckAt],
   );
   for (const key of domain.keys) {
     await client.query(
@@ -266,7 +422,10 @@ async function readDomain(client: pg.PoolClient, id: string): Promise<StoredDoma
   const { rows } = await client.query<DomainRow>(
     `SELECT id, tenant_id AS "tenantId", name, status, ownership_token AS "ownershipToken",
             created_at AS "createdAt", checked_at AS "checkedAt", verified_at AS "verifiedAt",
-            (SELECT jsonb_agg(jsonb_build_object('selector', selector, 'active', active, 'publicKey', public_key)) FROM dkim_key WHERE domain_id = $1) AS "dkimKeys",
+            rotation_from AS "rotationFrom", rotation_to AS "rotationTo",
+            rotation_requested_at AS "rotationRequestedAt", rotation_changed_at AS "rotationChangedAt",
+            next_check_at AS "nextCheckAt", check_failures AS "checkFailures", unchanged_looks AS "unchangedLooks",
+            (SELECT jsonb_agg(jsonb_build_object('selector', selector, 'active', active, 'publicKey', public_key, 'formerPublicKey', former_public_key)) FROM dkim_key WHERE domain_id = $1) AS "dkimKeys",
             (SELECT jsonb_agg(jsonb_build_object('slot', slot, 'status', status, 'seen', seen, 'problem', problem)) FROM domain_record WHERE domain_id = $1) AS records
        FROM domain WHERE id = $1`,
     [id],
@@ -293,4 +452,44 @@ async function writeRecords(client: pg.PoolClient, tenantId: string, domainId: s
      ON CONFLICT (domain_id, slot) DO UPDATE SET status = excluded.status, seen = excluded.seen, problem = excluded.problem`,
     [tenantId, domainId, JSON.stringify(records)],
   );
+}
+
+async function writeRotation(client: pg.PoolClient, tenantId: string, domainId: string, begun: RotationToStore): Promise<void> {
+  // The look that decides is the next one, and that is due now.
+  await client.query(
+    `UPDATE domain SET rotation_from = $3, rotation_to = $4, rotation_requested_at = $5, rotation_changed_at = NULL,
+                       next_check_at = $5, check_failures = 0, unchanged_looks = 0
+      WHERE id = $1 AND tenant_id = $2`,
+    [domainId, tenantId, begun.from, begun.to, begun.requestedAt],
+  );
+  if (begun.newKey === undefined) return;
+  await client.query(
+    `UPDATE dkim_key SET former_public_key = public_key, public_key = $4, sealed_private_key = $5
+      WHERE domain_id = $1 AND tenant_id = $2 AND selector = $3 AND NOT active`,
+    [domainId, tenantId, begun.to, begun.newKey.publicKey, begun.newKey.sealedPrivateKey],
+  );
+  await writeRecords(client, tenantId, domainId, [{ slot: `dkim:${begun.to}`, status: 'pending', seen: [], problem: '' }]);
+}
+
+async function changeOver(client: pg.PoolClient, domain: StoredDomain, to: string, at: Date): Promise<void> {
+  // One selector signs, and the index over it is checked row by row: the old one first.
+  await client.query('UPDATE dkim_key SET active = false WHERE domain_id = $1 AND tenant_id = $2 AND active', [domain.id, domain.tenantId]);
+  await client.query('UPDATE dkim_key SET active = true WHERE domain_id = $1 AND tenant_id = $2 AND selector = $3', [
+    domain.id,
+    domain.tenantId,
+    to,
+  ]);
+  await client.query('UPDATE domain SET rotation_changed_at = $3 WHERE id = $1 AND tenant_id = $2', [domain.id, domain.tenantId, at]);
+}
+
+async function writeEvents(client: pg.PoolClient, events: readonly DomainEvent[]): Promise<void> {
+  for (const { id, tenantId, type, data, at } of events) {
+    await client.query('INSERT INTO domain_event (id, tenant_id, type, data, at) VALUES ($1, $2, $3, $4, $5)', [
+      id,
+      tenantId,
+      type,
+      JSON.stringify(data),
+      at,
+    ]);
+  }
 }

@@ -10,11 +10,17 @@ const claim = {
   name: 'example.com',
   ownershipToken: 'ours',
   keys: [
-    { selector: 'md1', active: true, publicKey: 'KEYONE' },
-    { selector: 'md2', active: false, publicKey: 'KEYTWO' },
+    { selector: 'md1', active: true, publicKey: 'KEYONE', formerPublicKey: null },
+    { selector: 'md2', active: false, publicKey: 'KEYTWO', formerPublicKey: 'KEYOLD' },
   ],
 };
-const expected = recordsToPublish(claim, 'mail.maildoot.test');
+const hosts = {
+  mailHostname: 'mail.maildoot.test',
+  returnPathHost: 'bounces.maildoot.test',
+  trackingHost: 'links.maildoot.test',
+  mxHost: 'mx.maildoot.test',
+};
+const expected = recordsToPublish(claim, hosts);
 const fresh: Standing = { status: 'pending', records: expected.map((record) => neverSeen(record.slot)) };
 
 const right: Record<Slot, string> = Object.fromEntries(expected.map((record) => [record.slot, record.value]));
@@ -47,7 +53,12 @@ test('everything right: verified, with what was seen and no problem', () => {
 });
 
 test('ownership and the signing selector are enough; the others are advice', () => {
-  const decision = decide(expected, fresh, answers({ 'dkim:md2': nothing, spf: nothing, dmarc: nothing }), undefined);
+  const decision = decide(
+    expected,
+    fresh,
+    answers({ 'dkim:md2': nothing, spf: nothing, dmarc: nothing, return_path: nothing, tracking: nothing, mx: nothing }),
+    undefined,
+  );
   assert.equal(decision.status, 'verified');
   assert.deepEqual(statuses(decision), {
     ownership: 'verified',
@@ -55,6 +66,9 @@ test('ownership and the signing selector are enough; the others are advice', () 
     'dkim:md2': 'pending',
     spf: 'pending',
     dmarc: 'pending',
+    return_path: 'pending',
+    tracking: 'pending',
+    mx: 'pending',
   });
 });
 
@@ -142,6 +156,25 @@ test('two SPF or two DMARC records: receivers take none', () => {
 test('other TXT records at the domain itself are no wrong SPF record', () => {
   assert.equal(statuses(decide(expected, fresh, answers({ spf: values('google-site-verification=x') }), undefined)).spf, 'pending');
 });
+
+for (const [situation, others, status] of [
+  ['a CNAME by way of a name of their own', { return_path: values('bounces.customer.example', 'bounces.maildoot.test') }, 'verified'],
+  ['a CNAME in other letters, with its dot', { tracking: values('LINKS.maildoot.test.') }, 'verified'],
+  ['a CNAME that leads elsewhere', { return_path: values('bounces.other.example') }, 'failed'],
+  ['ours among other mail hosts', { mx: values('5 other.example', '10 mx.maildoot.test') }, 'verified'],
+  ['another priority', { mx: values('0 MX.maildoot.test') }, 'verified'],
+  ['mail that goes elsewhere, as most does', { mx: values('10 mx.google.example') }, 'pending'],
+  ['no mail at all (RFC 7505)', { mx: values('0 .') }, 'pending'],
+  ['the former key, while a new one is to be published', { 'dkim:md2': values('v=DKIM1; k=rsa; p=KEYOLD') }, 'pending'],
+] as [string, Record<Slot, Answer>, Status][]) {
+  test(`${situation}: ${status}, and the domain is verified all the same`, () => {
+    const decision = decide(expected, fresh, answers(others), undefined);
+    const slot = Object.keys(others)[0] ?? '';
+    assert.equal(record(decision, slot).status, status);
+    assert.equal(record(decision, slot).problem === '', status === 'verified');
+    assert.equal(decision.status, 'verified');
+  });
+}
 
 test('another tenant has it and our token is there instead of theirs: ownership decides', () => {
   const decision = decide(expected, fresh, answers(), 'theirs');

@@ -99,18 +99,26 @@ function judge(expected: ExpectedRecord, before: RecordState, answer: Answer): R
     case 'values': {
       const problem = problemOf(expected, answer.values);
       if (problem === undefined) return { slot, status: 'verified', seen: answer.values, problem: '' };
-      const status = wasRight ? 'drifted' : isAbout(expected, answer.values) ? 'failed' : 'pending';
+      const status = wasRight ? 'drifted' : isMeant(expected, answer.values) ? 'failed' : 'pending';
       return { slot, status, seen: answer.values, problem };
     }
   }
 }
 
-/** Whether one of the values is meant as the record that we look for, right or wrong; other TXT records may stand at the same name. */
-function isAbout(expected: ExpectedRecord, values: readonly string[]): boolean {
+/**
+ * Whether one of the values is meant as the record that we look for, right or wrong: other TXT records may stand at the same name, the key
+ * before a new one was right when it was published, and mail to the domain may well go elsewhere.
+ */
+function isMeant(expected: ExpectedRecord, values: readonly string[]): boolean {
   switch (expected.purpose) {
     case 'ownership':
-    case 'dkim':
+    case 'return_path':
+    case 'tracking':
       return true;
+    case 'mx':
+      return false;
+    case 'dkim':
+      return !holdsFormerKey(expected, values);
     case 'spf':
       return values.some(isSpfRecord);
     case 'dmarc':
@@ -124,7 +132,16 @@ function problemOf(expected: ExpectedRecord, values: readonly string[]): string 
     case 'ownership':
       return carries(values, expected.value) ? undefined : 'Other values are there, this one is not: add it beside them.';
     case 'dkim':
+      if (holdsFormerKey(expected, values))
+        return 'The former key is still there: replace it by this one, so that the keys can change places.';
       return dkimProblem(values, expected.publicKey);
+    case 'return_path':
+    case 'tracking':
+      return values.some((value) => sameHost(value, expected.host)) ? undefined : `The CNAME leads elsewhere, not to ${expected.host}.`;
+    case 'mx':
+      return values.some((value) => sameHost(value.slice(value.indexOf(' ') + 1), expected.host))
+        ? undefined
+        : 'Mail to this domain goes to other hosts. Leave it so, unless we are to receive it.';
     case 'spf':
       return oneOf(values.filter(isSpfRecord), 'SPF record', 'RFC 7208 section 4.5', (value) =>
         spfRecordProblem(value, expected.mailHostname),
@@ -132,6 +149,16 @@ function problemOf(expected: ExpectedRecord, values: readonly string[]): string 
     case 'dmarc':
       return oneOf(values.filter(isDmarcRecord), 'DMARC record', 'RFC 7489 section 6.6.3', dmarcRecordProblem);
   }
+}
+
+function holdsFormerKey(expected: ExpectedRecord & { purpose: 'dkim' }, values: readonly string[]): boolean {
+  const { formerPublicKey } = expected;
+  const keyRecords = values.filter(isDkimRecord);
+  return formerPublicKey !== null && keyRecords.length === 1 && dkimRecordProblem(keyRecords[0] as string, formerPublicKey) === undefined;
+}
+
+function sameHost(left: string, right: string): boolean {
+  return left.toLowerCase().replace(/\.$/, '') === right.toLowerCase();
 }
 
 function dkimProblem(values: readonly string[], publicKey: string): string | undefined {

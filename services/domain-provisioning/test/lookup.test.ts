@@ -5,7 +5,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { createResolver } from '@maildoot/runtime/resolver';
 import { type DnsServer, startDnsServer } from '@maildoot/testkit/dns';
-import { lookupAtDomainsOwnServers } from '../src/lookup.ts';
+import { lookupAtDomainsOwnServers, type Question } from '../src/lookup.ts';
 
 /** What a resolver on the internet knows: delegations and addresses. Its TXT records are an old cache that nobody may read. */
 let internet: DnsServer;
@@ -44,9 +44,12 @@ before(async () => {
 });
 after(() => parts.disposeAsync());
 
-function look(names: string[], allowNetworks = ['127.0.0.2/32', '127.0.0.3/32'], timeoutMs = 4500) {
+function look(names: (string | Question)[], allowNetworks = ['127.0.0.2/32', '127.0.0.3/32'], timeoutMs = 4500) {
   const lookup = lookupAtDomainsOwnServers(createResolver([internet.address]), { allowNetworks, authoritativePort: customer.port });
-  return lookup.txt(names, timeoutMs);
+  return lookup.ask(
+    names.map((question) => (typeof question === 'string' ? { type: 'TXT' as const, name: question } : question)),
+    timeoutMs,
+  );
 }
 
 test("the domain's own servers are asked, not the resolver's cache", async () => {
@@ -75,6 +78,36 @@ test('an alias to the top of a zone is no zone: its own servers are asked first'
 
 test('a CNAME that leads to itself ends, and tells nothing', async () => {
   assert.equal((await look(['round.customer.example']))[0]?.kind, 'unknown');
+});
+
+test('a CNAME is told with every name that it leads to, up to the one that is looked for', async () => {
+  customer.setRecords('bounces.customer.example', { CNAME: 'via.customer.example' });
+  customer.setRecords('via.customer.example', { CNAME: 'Target.Provider.example' });
+  const ways = ['via.customer.example', 'target.provider.example'];
+  assert.deepEqual(await look([{ type: 'CNAME', name: 'bounces.customer.example' }]), [{ kind: 'values', values: ways }]);
+  // Our own host need not answer for it.
+  provider.fail('target.provider.example', 'servfail');
+  const until = 'target.provider.example';
+  assert.deepEqual(await look([{ type: 'CNAME', name: 'bounces.customer.example', until }]), [{ kind: 'values', values: ways }]);
+  provider.heal();
+  assert.deepEqual(await look([{ type: 'CNAME', name: 'key.customer.example' }]), [{ kind: 'nothing' }]);
+});
+
+test('mail hosts are told with their priorities', async () => {
+  const MX = [
+    { preference: 20, exchange: 'two.example' },
+    { preference: 10, exchange: 'one.example' },
+  ];
+  customer.setRecords('mail.customer.example', { MX });
+  customer.setRecords('none.customer.example', { MX: [{ preference: 0, exchange: '.' }] });
+  assert.deepEqual(
+    await look([
+      { type: 'MX', name: 'mail.customer.example' },
+      { type: 'MX', name: 'none.customer.example' },
+      { type: 'MX', name: 'key.customer.example' },
+    ]),
+    [{ kind: 'values', values: ['10 one.example', '20 two.example'] }, { kind: 'values', values: ['0 .'] }, { kind: 'nothing' }],
+  );
 });
 
 test('name servers on addresses of our own networks are not asked', async () => {

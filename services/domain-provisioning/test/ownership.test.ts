@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Domain, DomainStatus } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { idToUuid } from '@maildoot/runtime/ids';
 import { createDomain, newName, newTenant, publish, type RunningDomains, startDomains, verifiedDomain, verify } from './running-domains.ts';
 
 let domains: RunningDomains;
@@ -123,6 +124,39 @@ test("another tenant's domain answers as one that never was", async () => {
   assert.equal(await mayUse(ours, name), false);
 });
 
+test('one domain is read by its name; given up it is gone with its keys, and may be added again', async () => {
+  const [tenantId, stranger] = [newTenant(), newTenant()];
+  const verified = await verifiedDomain(domains, tenantId);
+  const { domain: name } = verified;
+  const get = async (asked: string, of = tenantId) => (await domains.gateway.getDomain({ domain: asked }, { tenantId: of })).domain;
+  assert.deepEqual(await get(`${name.toUpperCase()}.`), verified);
+
+  const missing = { code: 'NOT_FOUND', detail: { message: 'There is no domain of this name. Add it first.' } };
+  const pick = async (asking: Promise<unknown>) => {
+    const error = await asking.then(
+      () => assert.fail('it was found'),
+      (failure: { code: string; detail: { message: string } }) => failure,
+    );
+    return { code: error.code, detail: { message: error.detail.message } };
+  };
+  for (const asked of [name, newName(domains), 'not a name']) {
+    assert.deepEqual(await pick(get(asked, stranger)), missing);
+    assert.deepEqual(await pick(domains.gateway.deleteDomain({ domain: asked }, { tenantId: stranger })), missing);
+  }
+  assert.equal(await mayUse(tenantId, name), true);
+
+  await domains.gateway.deleteDomain({ domain: name.toUpperCase() }, { tenantId });
+  assert.deepEqual(await pick(get(name)), missing);
+  assert.deepEqual(await pick(domains.gateway.deleteDomain({ domain: name }, { tenantId })), missing);
+  assert.equal(await mayUse(tenantId, name), false);
+  await assert.rejects(domains.delivery.getSigningKey({ domain: name }, { tenantId }), { code: 'DOMAIN_NOT_VERIFIED' });
+  const { rows } = await domains.database.query('SELECT 1 FROM dkim_key WHERE domain_id = $1', [idToUuid('dom', verified.id)]);
+  assert.deepEqual(rows, []);
+
+  const again = await createDomain(domains, tenantId, name);
+  assert.notEqual(ownership(again).value, ownership(verified).value);
+});
+
 test('lists are newest first, page by page', async () => {
   const tenantId = newTenant();
   const names = [newName(domains), newName(domains), newName(domains)];
@@ -131,7 +165,7 @@ test('lists are newest first, page by page', async () => {
   assert.deepEqual([page.domains.map((domain) => domain.domain), page.hasMore], [[names[2], names[1]], true]);
   const rest = await domains.gateway.listDomains({ limit: 2, afterId: page.domains[1]?.id ?? '' }, { tenantId });
   assert.deepEqual([rest.domains.map((domain) => domain.domain), rest.hasMore], [[names[0]], false]);
-  assert.equal(rest.domains[0]?.records.length, 5);
+  assert.equal(rest.domains[0]?.records.length, 8);
   await assert.rejects(domains.gateway.listDomains({ limit: 2, afterId: 'dom_1' }, { tenantId }), { code: 'VALIDATION_ERROR' });
 });
 
@@ -160,7 +194,9 @@ test('the allow-lists: each caller asks only what is its own', async () => {
   for (const other of [messaging, delivery]) {
     await assert.rejects(other.createDomain(claim, { tenantId }), refused);
     await assert.rejects(other.listDomains({ limit: 1, afterId: '' }, { tenantId }), refused);
-    await assert.rejects(other.verifyDomain({ domain: 'x.example' }, { tenantId }), refused);
+    for (const rpc of ['verifyDomain', 'getDomain', 'deleteDomain'] as const)
+      await assert.rejects(other[rpc]({ domain: 'x.example' }, { tenantId }), refused);
+    await assert.rejects(other.rotateDkim(claim, { tenantId }), refused);
   }
   for (const other of [gateway, delivery]) await assert.rejects(other.checkSenderDomains({ domains: [] }, { tenantId }), refused);
   for (const other of [gateway, messaging]) await assert.rejects(other.getSigningKey({ domain: 'x.example' }, { tenantId }), refused);

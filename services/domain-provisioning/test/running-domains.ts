@@ -3,12 +3,15 @@
 import { openDatabase } from '@maildoot/db/database';
 import type { Domain } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { TenantEventServiceService } from '@maildoot/proto/maildoot/messaging/v1/tenant_event';
 import { createRpcClient } from '@maildoot/rpc/client';
+import { defineErrors } from '@maildoot/rpc/errors';
+import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { newId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
 import { TestClock } from '@maildoot/testkit/clock';
 import { createTestDatabase } from '@maildoot/testkit/database';
-import { startDnsServer } from '@maildoot/testkit/dns';
+import { startDnsServer, type ZoneRecords } from '@maildoot/testkit/dns';
 import { captureLogs } from '@maildoot/testkit/logs';
 import type { Config } from '../src/config.ts';
 import { schema, start } from '../src/service.ts';
@@ -16,12 +19,53 @@ import { schema, start } from '../src/service.ts';
 const rpcSecret = 'a secret of at least 32 characters for tests';
 export const sealKeys = [{ id: 'k1', key: Buffer.alloc(32, 1) }];
 
+const messagingErrors = defineErrors({ UNAVAILABLE: { status: 'UNAVAILABLE', retryable: true } });
+
+/** An event as messaging was told it. */
+export interface ToldEvent {
+  tenantId: string;
+  id: string;
+  type: string;
+  at: Date | undefined;
+  data: { domain: { id: string; domain: string; status: string; records: { name: string; status: string; problem: string }[] } };
+}
+
 export async function startDomains(settings: Partial<Config> = {}) {
   await using starting = new AsyncDisposableStack();
   const testDatabase = starting.use(await createTestDatabase());
   const dns = starting.use(await startDnsServer());
   const logs = captureLogs();
   const clock = new TestClock(new Date('2026-11-21T12:00:00Z'));
+  const logger = createLogger({ service: 'domain-provisioning', level: 'debug', destination: logs.destination });
+  const told: ToldEvent[] = [];
+  const messagingState = { down: false, lateAnswers: 0 };
+  const messagingServer = starting.use(
+    await startRpcServer({
+      listen: '127.0.0.1:0',
+      secret: rpcSecret,
+      service: 'messaging',
+      logger,
+      implementations: [
+        implement(TenantEventServiceService, {
+          appendTenantEvent: {
+            allow: ['domain-provisioning'],
+            handle(request, call) {
+              if (messagingState.down) throw messagingErrors.UNAVAILABLE({ message: 'down' });
+              const appended = !told.some((event) => event.id === request.id);
+              if (appended)
+                told.push({
+                  ...{ tenantId: call.tenantId, id: request.id, type: request.type, at: request.at },
+                  data: JSON.parse(Buffer.from(request.dataJson).toString()),
+                });
+              // Taken, and the answer is lost.
+              if (messagingState.lateAnswers-- > 0) throw messagingErrors.UNAVAILABLE({ message: 'lost' });
+              return { appended };
+            },
+          },
+        }),
+      ],
+    }),
+  );
   const config: Config = {
     databaseUrl: testDatabase.url,
     databaseConnections: 3,
@@ -33,13 +77,17 @@ export async function startDomains(settings: Partial<Config> = {}) {
     allowNetworks: [],
     authoritativePort: 53,
     mailHostname: 'mail.maildoot.test',
+    messagingAddress: messagingServer.address,
+    returnPathHost: 'bounces.maildoot.test',
+    trackingHost: undefined,
+    mxHost: undefined,
+    domainCheckMinutes: 60,
     spareDkimKeys: 0,
     logLevel: 'debug',
     otelExporterOtlpEndpoint: undefined,
     metricsPort: undefined,
     ...settings,
   };
-  const logger = createLogger({ service: 'domain-provisioning', level: 'debug', destination: logs.destination });
   const service = starting.use(await start(config, { clock, logger }));
   const client = (self: string) =>
     starting.use(createRpcClient(DomainServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 5000 }));
@@ -54,6 +102,10 @@ export async function startDomains(settings: Partial<Config> = {}) {
     dns,
     logs,
     database,
+    told,
+    messagingState,
+    config,
+    logger,
   };
   const parts = starting.move();
   return { ...running, [Symbol.asyncDispose]: () => parts.disposeAsync() };
@@ -89,7 +141,16 @@ export async function verify({ gateway }: RunningDomains, tenantId: string, doma
 
 /** Publishes exactly what the answer says, or the part of it that is chosen. */
 export function publish({ dns }: RunningDomains, { records }: Domain, chosen: (name: string) => boolean = () => true): void {
-  for (const { name, value } of records) if (chosen(name)) dns.setRecords(name, { TXT: [value] });
+  for (const [name, there] of Map.groupBy(records, (record) => record.name)) {
+    if (!chosen(name)) continue;
+    const zone: ZoneRecords = {};
+    for (const { type, value } of there) {
+      if (type === 'TXT') zone.TXT = [...(zone.TXT ?? []), value];
+      else if (type === 'CNAME') zone.CNAME = value;
+      else zone.MX = [{ preference: Number(value.split(' ')[0]), exchange: value.split(' ')[1] ?? '' }];
+    }
+    dns.setRecords(name, zone);
+  }
 }
 
 /** A domain that is verified for the tenant. */

@@ -23,7 +23,7 @@ function recordNamed(domain: Domain, start: string) {
   assert.ok(found, `no record at ${start}`);
   return found;
 }
-/** Status per record, in the order shown: ownership, md1, md2, SPF, DMARC. */
+/** Status per record, in the order shown: ownership, md1, md2, SPF, DMARC, return path, tracking, MX. */
 const statuses = (domain: Domain) => domain.records.map((record) => record.status);
 
 test('what the answer says to publish verifies the domain once it is published', async () => {
@@ -39,6 +39,9 @@ test('what the answer says to publish verifies the domain once it is published',
       ['TXT', `md2._domainkey.${name}`, RecordPurpose.RECORD_PURPOSE_DKIM, false],
       ['TXT', name, RecordPurpose.RECORD_PURPOSE_SPF, false],
       ['TXT', `_dmarc.${name}`, RecordPurpose.RECORD_PURPOSE_DMARC, false],
+      ['CNAME', `md-bounces.${name}`, RecordPurpose.RECORD_PURPOSE_RETURN_PATH, false],
+      ['CNAME', `md-links.${name}`, RecordPurpose.RECORD_PURPOSE_TRACKING, false],
+      ['MX', name, RecordPurpose.RECORD_PURPOSE_MX, false],
     ],
   );
   assert.equal((await verify(domains, tenantId, name)).status, pending);
@@ -57,7 +60,10 @@ test('nothing published: the whole list comes back, each with what to do', async
   const name = newName(domains);
   await createDomain(domains, tenantId, name);
   const answer = await verify(domains, tenantId, name);
-  assert.deepEqual(statuses(answer), [pending, pending, pending, pending, pending]);
+  assert.deepEqual(
+    statuses(answer),
+    Array.from({ length: 8 }, () => pending),
+  );
   for (const record of answer.records) assert.notEqual(record.problem, '');
 });
 
@@ -121,7 +127,7 @@ for (const failure of ['servfail', 'refused', 'drop', 'malformed'] as const) {
       [name, verified],
       [waiting, pending],
     ] as const) {
-      for (const prefix of ['_maildoot.', 'md1._domainkey.', 'md2._domainkey.', '', '_dmarc.'])
+      for (const prefix of ['_maildoot.', 'md1._domainkey.', 'md2._domainkey.', '', '_dmarc.', 'md-bounces.', 'md-links.'])
         domains.dns.fail(`${prefix}${asked}`, failure);
       const startedAt = performance.now();
       const answer = await verify(domains, tenantId, asked);
@@ -158,7 +164,7 @@ test('several TXT records at one name, and what is no text', async () => {
   domains.dns.setRecords(name, { TXT: ['v=spf1 include:_spf.other.example a:mail.maildoot.test -all', 'google-site-verification=x'] });
   domains.dns.setRecords(`_dmarc.${name}`, { TXT: ['v=DMARC1; p=reject; rua=mailto:d@other.example'] });
   const answer = await verify(domains, tenantId, name);
-  assert.deepEqual(statuses(answer), [verified, verified, verified, verified, verified]);
+  assert.deepEqual(statuses(answer).slice(0, 5), [verified, verified, verified, verified, verified]);
   assert.ok(recordNamed(answer, '_maildoot.').seen.includes('nul\\000 and \\027[31m'));
 });
 
@@ -174,4 +180,26 @@ test('the name may be written as people write it', async () => {
   const tenantId = newTenant();
   const { domain: name } = await verifiedDomain(domains, tenantId);
   assert.equal((await verify(domains, tenantId, `${name.toUpperCase()}.`)).status, verified);
+});
+
+test('the hosts below a verified domain are told to who sends and who writes links, for as long as their records are there', async () => {
+  const tenantId = newTenant();
+  const name = newName(domains);
+  const created = await createDomain(domains, tenantId, name);
+  const hosts = async (of = tenantId) => domains.delivery.getMailHosts({ domain: name }, { tenantId: of });
+  const none = { returnPathHost: '', trackingHost: '' };
+  publish(domains, created, (record) => record.startsWith('md-'));
+  await verify(domains, tenantId, name);
+  assert.deepEqual(await hosts(), none, 'the domain itself is not verified');
+
+  publish(domains, created);
+  await verify(domains, tenantId, name);
+  assert.deepEqual(await hosts(), { returnPathHost: `md-bounces.${name}`, trackingHost: `md-links.${name}` });
+  assert.deepEqual(await domains.messaging.getMailHosts({ domain: name.toUpperCase() }, { tenantId }), await hosts());
+  assert.deepEqual(await hosts(newTenant()), none);
+  await assert.rejects(domains.gateway.getMailHosts({ domain: name }, { tenantId }), { code: 'CALLER_NOT_ALLOWED' });
+
+  domains.dns.setRecords(`md-bounces.${name}`, undefined);
+  assert.equal((await verify(domains, tenantId, name)).status, verified);
+  assert.deepEqual(await hosts(), { ...none, trackingHost: `md-links.${name}` });
 });

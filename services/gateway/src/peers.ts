@@ -83,7 +83,7 @@ export function connectPeers(config: Config, health: Health): Peers {
     auth: rereading(auth, ['authenticate', 'listApiKeys'], defaultDeadlineMs),
     messaging: rereading(messaging, ['listMessages', 'getMessage', 'getTimeline', 'listEvents'], defaultDeadlineMs),
     delivery: rereading(delivery, ['listCapturedMail', 'getCapturedMail'], defaultDeadlineMs),
-    domains: rereading(domains, ['listDomains'], defaultDeadlineMs),
+    domains: rereading(domains, ['listDomains', 'getDomain'], defaultDeadlineMs),
     check() {
       if (performance.now() - checkedAtMs >= checkAtMostEveryMs) {
         checkedAtMs = performance.now();

@@ -2,6 +2,7 @@
 import type { Route } from './route.ts';
 import { deleteApiKeysId } from './routes/delete-api-keys-id.ts';
 import { deleteMessagesId } from './routes/delete-messages-id.ts';
+import { deleteUserSettingsDomainsDomain } from './routes/delete-user-settings-domains-domain.ts';
 import { getApiKeys } from './routes/get-api-keys.ts';
 import { getDocs } from './routes/get-docs.ts';
 import { getDocsErrors } from './routes/get-docs-errors.ts';
@@ -18,9 +19,11 @@ import { getTestInbox } from './routes/get-test-inbox.ts';
 import { getTestInboxId } from './routes/get-test-inbox-id.ts';
 import { getTestInboxIdRaw } from './routes/get-test-inbox-id-raw.ts';
 import { getUserSettingsDomains } from './routes/get-user-settings-domains.ts';
+import { getUserSettingsDomainsDomain } from './routes/get-user-settings-domains-domain.ts';
 import { postApiKeys } from './routes/post-api-keys.ts';
 import { postMessages } from './routes/post-messages.ts';
 import { postUserSettingsDomains } from './routes/post-user-settings-domains.ts';
+import { postUserSettingsDomainsRotateDkim } from './routes/post-user-settings-domains-rotate-dkim.ts';
 import { postUserSettingsDomainsVerify } from './routes/post-user-settings-domains-verify.ts';
 
 export const routes: readonly Route[] = [
@@ -33,7 +36,10 @@ export const routes: readonly Route[] = [
   getEvents,
   getUserSettingsDomains,
   postUserSettingsDomains,
+  getUserSettingsDomainsDomain,
+  deleteUserSettingsDomainsDomain,
   postUserSettingsDomainsVerify,
+  postUserSettingsDomainsRotateDkim,
   getApiKeys,
   postApiKeys,
   deleteApiKeysId,

@@ -446,13 +446,30 @@ export class FakeServices implements AsyncDisposable {
         handle: (request, call) =>
           this.#answer('listDomains', request, call, (tenant) => ({ domains: [...tenant.domains.values()], hasMore: false })),
       },
+      getDomain: {
+        allow: ['gateway'],
+        handle: (request, call) => this.#answer('getDomain', request, call, (tenant) => ({ domain: domainOf(tenant, request.domain) })),
+      },
+      deleteDomain: {
+        allow: ['gateway'],
+        handle: (request, call) =>
+          this.#answer('deleteDomain', request, call, (tenant) => {
+            domainOf(tenant, request.domain);
+            tenant.domains.delete(request.domain);
+            return {};
+          }),
+      },
+      rotateDkim: {
+        allow: ['gateway'],
+        handle: (request, call) =>
+          this.#answer('rotateDkim', request, call, (tenant) => ({ domain: domainOf(tenant, request.domain), replayed: false })),
+      },
+      getMailHosts: { allow: ['messaging', 'delivery'], handle: () => assert.fail('not for the gateway') },
       verifyDomain: {
         allow,
         handle: (request, call) =>
           this.#answer('verifyDomain', request, call, (tenant) => {
-            const domain = tenant.domains.get(request.domain);
-            if (!domain) throw errors.NOT_FOUND({ message: 'There is no such domain.' });
-            return { domain };
+            return { domain: domainOf(tenant, request.domain) };
           }),
       },
       checkSenderDomains: { allow: ['messaging'], handle: () => assert.fail('not for the gateway') },
@@ -533,6 +550,12 @@ function sampleEvent(): MessageEvent {
       },
     },
   });
+}
+
+function domainOf(tenant: { domains: Map<string, Domain> }, name: string): Domain {
+  const domain = tenant.domains.get(name);
+  if (!domain) throw errors.NOT_FOUND({ message: 'There is no such domain.' });
+  return domain;
 }
 
 function sampleDomain(domain: string): Domain {

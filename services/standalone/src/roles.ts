@@ -62,7 +62,14 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
     case 'auth':
       return { ...common, ...kept(role), SEAL_KEYS: secrets.sealKeys };
     case 'domain-provisioning':
-      return { ...common, ...kept(role), ...outside, SEAL_KEYS: secrets.sealKeys, MAIL_HOSTNAME: config.mailHostname };
+      return {
+        ...common,
+        ...kept(role),
+        ...outside,
+        SEAL_KEYS: secrets.sealKeys,
+        MESSAGING_ADDRESS: addresses.messaging,
+        MAIL_HOSTNAME: config.mailHostname,
+      };
     case 'messaging':
       return {
         ...common,

@@ -2,21 +2,23 @@
 
 import type { ListDomainsRequest, ListDomainsResponse } from '@maildoot/proto/maildoot/domain/v1/domain';
 import type { RpcCall } from '@maildoot/rpc/server';
+import type { Clock } from '@maildoot/runtime/clock';
 import { idToUuid } from '@maildoot/runtime/ids';
 import { callingTenant } from '../calling-tenant.ts';
 import { errors } from '../errors.ts';
+import type { Hosts } from '../records.ts';
 import { shownDomain } from '../shown-domain.ts';
 import type { Store } from '../store.ts';
 
 const defaultLimit = 20;
 const maxLimit = 100;
 
-export function listDomains({ store, mailHostname }: { store: Store; mailHostname: string }) {
+export function listDomains({ store, hosts, clock }: { store: Store; hosts: Hosts; clock: Clock }) {
   return async (request: ListDomainsRequest, call: RpcCall): Promise<ListDomainsResponse> => {
     const limit = request.limit === 0 ? defaultLimit : Math.min(request.limit, maxLimit);
     // One more than asked for tells whether there is a next page.
     const domains = await store.listDomains(callingTenant(call), { limit: limit + 1, afterId: positionOf(request.afterId) });
-    return { domains: domains.slice(0, limit).map((domain) => shownDomain(domain, mailHostname)), hasMore: domains.length > limit };
+    return { domains: domains.slice(0, limit).map((domain) => shownDomain(domain, hosts, clock.now())), hasMore: domains.length > limit };
   };
 }
 

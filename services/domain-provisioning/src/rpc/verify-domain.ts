@@ -2,12 +2,11 @@
 
 import type { VerifyDomainRequest, VerifyDomainResponse } from '@maildoot/proto/maildoot/domain/v1/domain';
 import type { RpcCall } from '@maildoot/rpc/server';
-import { uuidToId } from '@maildoot/runtime/ids';
 import { callingTenant } from '../calling-tenant.ts';
 import { parseDomainName } from '../domain-name.ts';
-import { errors } from '../errors.ts';
+import { noSuchDomain } from '../errors.ts';
 import { shownDomain } from '../shown-domain.ts';
-import { telemetry } from '../telemetry.ts';
+import { tellOfLook } from '../telemetry.ts';
 import { type Verifier, verifyDomain as verify } from '../verify-domain.ts';
 
 /** Five seconds in all are promised; the rest is for writing down what was seen. */
@@ -23,10 +22,8 @@ export function verifyDomain(verifier: Verifier) {
     const budgetMs = Math.max(1, Math.min(lookBudgetMs, Math.round(leftMs)));
     const result = name.ok ? await verify(verifier, tenantId, name.name, budgetMs, call.signal) : undefined;
     // What can't be a domain is as missing as another tenant's.
-    if (result === undefined) throw errors.NOT_FOUND({ message: 'There is no domain of this name. Add it first.' });
-    const { domain, before, lookMs, lostBy } = result;
-    telemetry.looked(call.logger, domain.name, before, domain.status, lookMs);
-    if (lostBy !== undefined) telemetry.takenOver(call.logger, domain.name, uuidToId('ten', lostBy));
-    return { domain: shownDomain(domain, verifier.mailHostname) };
+    if (result === undefined) throw noSuchDomain();
+    tellOfLook(call.logger, result);
+    return { domain: shownDomain(result.domain, verifier.hosts, verifier.clock.now()) };
   };
 }

@@ -1,0 +1,44 @@
+// Looks at domains when their time has come. All processes share the work: each takes a few that nobody else has, for a while; what a
+// process that died had taken is free again when its lease ends.
+
+import type { Clock } from '@maildoot/runtime/clock';
+import type { Logger } from '@maildoot/runtime/logger';
+import { type Repeating, repeat } from '@maildoot/runtime/repeat';
+import { telemetry, tellOfLook } from '../telemetry.ts';
+import { type Verifier, verifyDomain } from '../verify-domain.ts';
+
+const everyMs = 15_000;
+/** At a time: a look takes up to lookBudgetMs, mostly waiting for others. */
+const together = 8;
+const lookBudgetMs = 10_000;
+/** Longer than the look and writing it down, so that nobody looks at the same one beside us. */
+const leaseMs = 60_000;
+/** After a look that could not be written down. */
+const postponedMs = 60_000;
+
+export function startCheckingDomains(verifier: Verifier, { clock, logger }: { clock: Clock; logger: Logger }): Repeating {
+  async function check({ tenantId, name }: { tenantId: string; name: string }, stopping: AbortSignal): Promise<void> {
+    try {
+      const result = await verifyDomain(verifier, tenantId, name, lookBudgetMs, stopping);
+      // Deleted in the meantime: there is nothing left to look at.
+      if (result !== undefined) tellOfLook(logger, result);
+    } catch (error) {
+      if (stopping.aborted) return;
+      telemetry.checkFailed(logger, name, error);
+      await verifier.store.postponeCheck(tenantId, name, new Date(clock.now().getTime() + postponedMs));
+    }
+  }
+
+  return repeat({
+    everyMs,
+    clock,
+    async run(stopping) {
+      for (;;) {
+        const due = stopping.aborted ? [] : await verifier.store.leaseDue(clock.now(), together, leaseMs);
+        await Promise.all(due.map((domain) => check(domain, stopping)));
+        if (due.length < together) return;
+      }
+    },
+    onFailure: (error) => telemetry.checksStopped(logger, error),
+  });
+}

@@ -1,0 +1,166 @@
+// Domains are looked at by themselves, by one process at a time, and what changed is told to the tenant's feed.
+
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { DomainStatus } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { waitFor } from '@maildoot/testkit/wait';
+import { start } from '../src/service.ts';
+import { openStore } from '../src/store.ts';
+import { createDomain, newName, newTenant, publish, type RunningDomains, startDomains, verifiedDomain } from './running-domains.ts';
+
+const minute = 60_000;
+
+async function statusOf(domains: RunningDomains, tenantId: string, domain: string) {
+  return (await domains.gateway.getDomain({ domain }, { tenantId })).domain?.status;
+}
+/** Lets calendar time go by until something is so. The jobs sleep by this clock. */
+async function eventually(domains: RunningDomains, what: string, is: () => Promise<boolean> | boolean, stepMs = minute): Promise<void> {
+  await waitFor(
+    async () => {
+      if (await is()) return true;
+      await domains.clock.advance(stepMs);
+      return false;
+    },
+    { what, timeoutMs: 20_000 },
+  );
+}
+
+test('what is published becomes verified without anybody asking, and the feed is told', async () => {
+  await using domains = await startDomains();
+  const tenantId = newTenant();
+  const created = await createDomain(domains, tenantId, newName(domains));
+  publish(domains, created);
+  await eventually(
+    domains,
+    'verified',
+    async () => (await statusOf(domains, tenantId, created.domain)) === DomainStatus.DOMAIN_STATUS_VERIFIED,
+  );
+  await waitFor(() => domains.told.length > 0, { what: 'the event' });
+  const [event] = domains.told;
+  assert.deepEqual([event?.tenantId, event?.type], [tenantId, 'domain.verified']);
+  assert.match(event?.id ?? '', /^evt_/);
+  assert.deepEqual(event?.data.domain, { id: created.id, domain: created.domain, status: 'verified', records: [] });
+});
+
+test('a drift is told before anybody sends: which record, and that the domain may not send any more', async () => {
+  await using domains = await startDomains();
+  const tenantId = newTenant();
+  const { domain: name } = await verifiedDomain(domains, tenantId);
+  domains.dns.setRecords(`md1._domainkey.${name}`, undefined);
+  await eventually(domains, 'the drift', () => domains.told.some(({ type }) => type === 'domain.drifted'), 10 * minute);
+  const event = domains.told.find(({ type }) => type === 'domain.drifted');
+  assert.equal(event?.data.domain.status, 'drifted');
+  assert.deepEqual(
+    event?.data.domain.records.map((record) => [record.name, record.status]),
+    [[`md1._domainkey.${name}`, 'drifted']],
+  );
+  assert.equal(await statusOf(domains, tenantId, name), DomainStatus.DOMAIN_STATUS_DRIFTED);
+
+  // Once, however often it is looked at.
+  await domains.clock.advance(2 * minute);
+  publish(domains, await (async () => (await domains.gateway.getDomain({ domain: name }, { tenantId })).domain!)());
+  await eventually(
+    domains,
+    'verified again',
+    async () => (await statusOf(domains, tenantId, name)) === DomainStatus.DOMAIN_STATUS_VERIFIED,
+  );
+  await waitFor(() => domains.told.length === 3, { what: 'the third event' });
+  assert.deepEqual(
+    domains.told.map(({ type }) => type),
+    ['domain.verified', 'domain.drifted', 'domain.verified'],
+  );
+});
+
+test('an advised record that drifts is told too; the domain stays verified', async () => {
+  await using domains = await startDomains();
+  const tenantId = newTenant();
+  const { domain: name } = await verifiedDomain(domains, tenantId);
+  domains.dns.setRecords(`md-bounces.${name}`, undefined);
+  await eventually(domains, 'the drift', () => domains.told.some(({ type }) => type === 'domain.drifted'), 10 * minute);
+  const event = domains.told.find(({ type }) => type === 'domain.drifted');
+  assert.equal(event?.data.domain.status, 'verified');
+  assert.deepEqual(
+    event?.data.domain.records.map((record) => record.name),
+    [`md-bounces.${name}`],
+  );
+  assert.equal(await statusOf(domains, tenantId, name), DomainStatus.DOMAIN_STATUS_VERIFIED);
+});
+
+test('name servers that do not answer change nothing and tell nothing', async () => {
+  await using domains = await startDomains();
+  const tenantId = newTenant();
+  const { domain: name } = await verifiedDomain(domains, tenantId);
+  await waitFor(() => domains.told.length === 1, { what: 'verified' });
+  domains.dns.fail('*', 'servfail');
+  const failures = async () =>
+    (await domains.database.query<{ n: number }>('SELECT check_failures AS n FROM domain WHERE name = $1', [name])).rows[0]?.n ?? 0;
+  await eventually(domains, 'three looks in vain', async () => (await failures()) >= 3, 10 * minute);
+  assert.equal(await statusOf(domains, tenantId, name), DomainStatus.DOMAIN_STATUS_VERIFIED);
+  assert.equal(domains.told.length, 1);
+});
+
+test('messaging away: events wait, and are told once, in order, when it is back', async () => {
+  await using domains = await startDomains();
+  domains.messagingState.down = true;
+  const tenantId = newTenant();
+  const first = await verifiedDomain(domains, tenantId);
+  await domains.clock.advance(1000);
+  const second = await verifiedDomain(domains, tenantId);
+  await waitFor(() => domains.logs.text.includes('was not taken'), { what: 'a try in vain' });
+  // Taken, but the answer is lost: the second time tells nothing new.
+  domains.messagingState.lateAnswers = 1;
+  domains.messagingState.down = false;
+  await eventually(domains, 'both events', async () => (await domains.database.query('SELECT 1 FROM domain_event')).rowCount === 0);
+  assert.deepEqual(
+    domains.told.map(({ data }) => data.domain.domain),
+    [first.domain, second.domain],
+  );
+});
+
+test('a domain that changes hands: who has lost it is told', async () => {
+  await using domains = await startDomains();
+  const [former, next] = [newTenant(), newTenant()];
+  const claim = await createDomain(domains, next, newName(domains));
+  await verifiedDomain(domains, former, claim.domain);
+  publish(domains, claim);
+  await domains.gateway.verifyDomain({ domain: claim.domain }, { tenantId: next });
+  await waitFor(() => domains.told.length === 3, { what: 'three events' });
+  const facts = domains.told.map(({ tenantId, type }) => `${tenantId === former ? 'former' : 'next'} ${type}`).sort();
+  assert.deepEqual(facts, ['former domain.drifted', 'former domain.verified', 'next domain.verified']);
+  const lost = domains.told.find(({ type }) => type === 'domain.drifted');
+  assert.doesNotMatch(JSON.stringify(lost), new RegExp(next));
+});
+
+test('two processes never look at the same domain at the same time, and what a dead one took is free when its lease ends', async () => {
+  await using domains = await startDomains();
+  await using store = openStore(domains.opened);
+  const tenantId = newTenant();
+  for (let count = 0; count < 20; count++) await createDomain(domains, tenantId, newName(domains));
+  const later = new Date(domains.clock.now().getTime() + 2 * minute);
+  const leases = await Promise.all(Array.from({ length: 6 }, () => store.leaseDue(later, 4, 60_000)));
+  const names = leases.flat().map(({ name }) => name);
+  assert.equal(names.length, new Set(names).size, 'two have the same one');
+  assert.equal((await store.leaseDue(later, 100, 60_000)).length, 20 - names.length);
+  assert.deepEqual(await store.leaseDue(later, 100, 60_000), []);
+
+  await domains.database.query("UPDATE domain SET check_leased_until = now() - interval '1 second' WHERE name = ANY($1)", [
+    names.slice(0, 3),
+  ]);
+  assert.deepEqual((await store.leaseDue(later, 100, 60_000)).map(({ name }) => name).sort(), names.slice(0, 3).sort());
+});
+
+test('two processes share the looks: each domain is looked at once', async () => {
+  await using domains = await startDomains();
+  await using _second = await start(domains.config, { clock: domains.clock, logger: domains.logger });
+  const tenantId = newTenant();
+  const names = Array.from({ length: 12 }, () => newName(domains));
+  for (const name of names) await createDomain(domains, tenantId, name);
+  const looked = async () => (await domains.database.query('SELECT 1 FROM domain WHERE checked_at IS NOT NULL')).rowCount === names.length;
+  // Just past the first time of all of them, and well before any of their second ones.
+  await domains.clock.advance(75_000);
+  await waitFor(looked, { what: 'all looks', timeoutMs: 20_000 });
+  for (const name of names) {
+    const asked = domains.dns.queries.filter((query) => query.name === `_maildoot.${name}` && query.type === 'TXT');
+    assert.equal(asked.length, 1, name);
+  }
+});
