@@ -1,0 +1,5 @@
+// The process: settings, start, wait for a signal, stop.
+import { runMain } from '@maildoot/runtime/main';
+import { settings } from './config.ts';
+
+await runMain('template', settings, () => import('./service.ts'));

@@ -1,0 +1,227 @@
+// The threads that parse and render templates, and who gets them. What strangers have written runs here, so nothing that runs is trusted to end:
+//
+// - A task that takes more CPU time than a task ever may, or more memory than a thread has, ends with its thread; its owner is told so, and
+//   another thread takes the thread's place.
+// - A tenant has one task at a time in work, tenants take turns, and those whose task has run into a limit within the last minute never
+//   get the last free thread. So however many of them there are, the others don't wait for them.
+import { Worker } from 'node:worker_threads';
+import type { Limits } from './engine.ts';
+import { errors } from './errors.ts';
+import type { Reply, Result, Task, ThreadOptions } from './render-thread.ts';
+import type { Refused } from './source.ts';
+
+export interface RenderPoolOptions {
+  limits: Limits;
+  /** At most so many; one is there from the beginning. */
+  threads: number;
+  /** Of each thread's heap. */
+  heapMb: number;
+  /** A thread was ended with its task. */
+  onEnded?: (limit: 'time_limit' | 'memory_limit') => void;
+}
+
+export interface RenderPool extends AsyncDisposable {
+  /** @throws RpcError OVERLOADED when it has waited too long for its turn */
+  run(tenantId: string, task: Task, signal?: AbortSignal): Promise<Result>;
+  /** How many threads there are. */
+  readonly threads: number;
+}
+
+/** What a thread is given beyond the limit that it keeps by itself, in CPU time. */
+const graceFactor = 2;
+const graceMs = 100;
+/** However little CPU time it got. */
+const longestMs = 10_000;
+const waitsAtMostMs = 5_000;
+const struckForMs = 60_000;
+const idleForMs = 60_000;
+
+interface Job {
+  tenantId: string;
+  task: Task;
+  settle(result: Result): void;
+  fail(error: Error): void;
+}
+
+interface Thread {
+  worker: Worker;
+  job: Job | undefined;
+  /** When its last task ended. */
+  cpuUs: number;
+  timer: NodeJS.Timeout | undefined;
+}
+
+export function createRenderPool({ limits, threads: most, heapMb, onEnded }: RenderPoolOptions): RenderPool {
+  const threads = new Set<Thread>();
+  // Tenants in the order of their turns.
+  const waiting = new Map<string, Job[]>();
+  const inWork = new Set<string>();
+  const struckUntil = new Map<string, number>();
+  const ending = new Set<Promise<unknown>>();
+  let closed = false;
+
+  function startThread(): Thread {
+    const workerData: ThreadOptions = { limits };
+    const worker = new Worker(new URL('./render-thread.ts', import.meta.url), {
+      workerData,
+      name: 'template',
+      env: {},
+      // Nothing of a template gets into our output.
+      stdout: true,
+      stderr: true,
+      resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 8 },
+    });
+    const thread: Thread = { worker, job: undefined, cpuUs: 0, timer: undefined };
+    threads.add(thread);
+    worker.on('message', ({ result, cpuUs }: Reply) => {
+      thread.cpuUs = cpuUs;
+      if (result.kind === 'refused' && result.problems.some(({ code }) => code === 'time_limit')) strike(thread.job);
+      finish(thread)?.settle(result);
+      if (threads.size > 1) thread.timer = setTimeout(() => threads.size > 1 && end(thread), idleForMs).unref();
+      dispatch();
+    });
+    worker.on('error', (error: NodeJS.ErrnoException) => {
+      if (error.code === 'ERR_WORKER_OUT_OF_MEMORY') stop(thread, 'memory_limit');
+      else end(thread, error);
+    });
+    worker.on('exit', () => end(thread, new Error('a render thread ended by itself')));
+    worker.unref();
+    return thread;
+  }
+
+  function finish(thread: Thread): Job | undefined {
+    const { job } = thread;
+    clearTimeout(thread.timer);
+    thread.job = undefined;
+    if (job !== undefined) inWork.delete(job.tenantId);
+    return job;
+  }
+
+  /** Nothing of a thread that has been ended is heard any more. */
+  function end(thread: Thread, error?: Error): void {
+    if (!threads.delete(thread)) return;
+    finish(thread)?.fail(error ?? new Error('a render thread was ended'));
+    const ended = thread.worker.terminate();
+    ending.add(ended);
+    void ended.finally(() => ending.delete(ended));
+    dispatch();
+  }
+
+  function stop(thread: Thread, limit: 'time_limit' | 'memory_limit'): void {
+    if (!threads.has(thread)) return;
+    const job = finish(thread);
+    strike(job);
+    onEnded?.(limit);
+    const message = limit === 'time_limit' ? 'The template takes too long.' : 'The template takes too much memory.';
+    job?.settle({ kind: 'refused', problems: [{ part: 'html', code: limit, message }] } satisfies Refused);
+    end(thread);
+  }
+
+  function strike(job: Job | undefined): void {
+    if (job === undefined) return;
+    const now = performance.now();
+    if (struckUntil.size > 1000) for (const [tenantId, untilMs] of struckUntil) if (untilMs < now) struckUntil.delete(tenantId);
+    struckUntil.set(job.tenantId, now + struckForMs);
+  }
+
+  function watch(thread: Thread): void {
+    const beganMs = performance.now();
+    const allowedMs = limits.cpuMs * graceFactor + graceMs;
+    const job = thread.job;
+    const look = async (): Promise<void> => {
+      // A thread that is only starting has no time to tell yet, and has used none.
+      const usage = await thread.worker.cpuUsage().catch(() => undefined);
+      if (thread.job !== job || !threads.has(thread)) return;
+      const spentMs = usage === undefined ? 0 : (usage.user + usage.system - thread.cpuUs) / 1000;
+      if (spentMs >= allowedMs || performance.now() - beganMs > longestMs) stop(thread, 'time_limit');
+      else thread.timer = setTimeout(look, Math.max(20, allowedMs - spentMs));
+    };
+    thread.timer = setTimeout(look, allowedMs);
+  }
+
+  function next(): Job | undefined {
+    const free = [...threads].filter(({ job }) => job === undefined).length + most - threads.size;
+    if (free <= 0) return undefined;
+    const now = performance.now();
+    for (const [tenantId, jobs] of waiting) {
+      const isStruck = (struckUntil.get(tenantId) ?? 0) > now;
+      if (inWork.has(tenantId) || (isStruck && free < 2 && most > 1)) continue;
+      const job = jobs.shift();
+      // Behind all others, if there is more.
+      waiting.delete(tenantId);
+      if (jobs.length > 0) waiting.set(tenantId, jobs);
+      return job;
+    }
+    return undefined;
+  }
+
+  function dispatch(): void {
+    if (closed) return;
+    for (let job = next(); job !== undefined; job = next()) {
+      const thread = [...threads].find((one) => one.job === undefined) ?? startThread();
+      clearTimeout(thread.timer);
+      thread.job = job;
+      inWork.add(job.tenantId);
+      thread.worker.postMessage(job.task);
+      watch(thread);
+    }
+    if (threads.size === 0) startThread();
+  }
+
+  startThread();
+  return {
+    get threads() {
+      return threads.size;
+    },
+    run(tenantId, task, signal) {
+      return new Promise<Result>((resolve, reject) => {
+        const leave = (error: Error): void => {
+          const jobs = waiting.get(tenantId) ?? [];
+          const at = jobs.indexOf(job);
+          if (at === -1) return;
+          jobs.splice(at, 1);
+          if (jobs.length === 0) waiting.delete(tenantId);
+          job.fail(error);
+        };
+        const onAbort = (): void => leave(overloaded());
+        const timer = setTimeout(onAbort, waitsAtMostMs);
+        const settled = (): void => {
+          clearTimeout(timer);
+          signal?.removeEventListener('abort', onAbort);
+        };
+        const job: Job = {
+          tenantId,
+          task,
+          settle(result) {
+            settled();
+            resolve(result);
+          },
+          fail(error) {
+            settled();
+            reject(error);
+          },
+        };
+        if (closed || signal?.aborted) return job.fail(overloaded());
+        signal?.addEventListener('abort', onAbort, { once: true });
+        const jobs = waiting.get(tenantId);
+        if (jobs === undefined) waiting.set(tenantId, [job]);
+        else jobs.push(job);
+        dispatch();
+      });
+    },
+    async [Symbol.asyncDispose]() {
+      closed = true;
+      for (const jobs of waiting.values()) for (const job of jobs) job.fail(overloaded());
+      waiting.clear();
+      for (const thread of threads) end(thread);
+      await Promise.all(ending);
+    },
+  };
+}
+
+function overloaded(): Error {
+  return errors.OVERLOADED({
+    message: 'Too many of your templates are being rendered at the moment. Try again shortly.',
+    retryAfterMs: 1000,
+  });
+}
