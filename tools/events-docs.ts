@@ -12,9 +12,18 @@ import { messageOf } from '../libs/events/src/kafka-record.ts';
 import { FRAMING_BYTES } from '../libs/events/src/kafka-topics.ts';
 import { RECORD_LIMIT_BYTES } from '../libs/events/src/log.ts';
 import { partitionOf } from '../libs/events/src/partition.ts';
-import { attemptRecorded, messageAccepted, PARTITIONS, type Topic, type TopicFacts, topics } from '../libs/events/src/topics.ts';
+import {
+  attemptRecorded,
+  messageAccepted,
+  PARTITIONS,
+  reportReceived,
+  type Topic,
+  type TopicFacts,
+  topics,
+} from '../libs/events/src/topics.ts';
 import { uuidAt, uuidToId } from '../libs/runtime/src/ids.ts';
 import { BounceClass, BounceType, Outcome } from '../proto/gen/maildoot/delivery/v1/events.ts';
+import { ReportAction, ReportKind } from '../proto/gen/maildoot/mailbox/v1/events.ts';
 
 const root = new URL('../', import.meta.url);
 const page = new URL('docs/events.md', root);
@@ -107,6 +116,23 @@ export const samples: readonly Sample[] = [
       diagnostic: 'smtp; 452 4.2.2 The mailbox bob@example.net is full',
     },
     possibleDuplicate: true,
+  }),
+  sampleOf(reportReceived, at('45.020'), {
+    messageId,
+    recipientNumber: 1,
+    kind: ReportKind.REPORT_KIND_DELIVERY,
+    action: ReportAction.REPORT_ACTION_FAILED,
+    bounce: {
+      type: BounceType.BOUNCE_TYPE_PERMANENT,
+      class: BounceClass.BOUNCE_CLASS_RECIPIENT,
+      diagnostic: 'smtp; 550 5.1.1 <bob@example.net>: User unknown',
+    },
+    enhancedCode: '5.1.1',
+    reportingMta: 'mx1.example.net',
+    feedbackType: 'abuse',
+    userAgent: 'SomeGenerator/1.0',
+    remoteAddress: '192.0.2.25',
+    receivedAt: at('45.000'),
   }),
 ];
 

@@ -3,6 +3,7 @@
  * a change that readers of the old form can't follow is a new topic with the next version.
  */
 import { AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { ReportKind, ReportReceivedEvent } from '@maildoot/proto/maildoot/mailbox/v1/events';
 import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 
 export interface Topic<E> {
@@ -63,10 +64,27 @@ export const attemptRecorded: Topic<AttemptRecordedEvent> = {
   },
 };
 
+const reportKinds: ReadonlySet<number> = new Set([ReportKind.REPORT_KIND_DELIVERY, ReportKind.REPORT_KIND_FEEDBACK]);
+
+export const reportReceived: Topic<ReportReceivedEvent> = {
+  name: 'mailbox.report-received.v1',
+  owner: 'mailbox',
+  codec: ReportReceivedEvent,
+  key: (event) => event.messageId,
+  partitions: PARTITIONS,
+  retentionDays: 7,
+  meaning: 'A bounce or a complaint came back to a message’s return path. Carries words of others, which may repeat an address.',
+  unreadable(event) {
+    if (event.messageId === '') return 'message_id is missing';
+    if (!reportKinds.has(event.kind)) return `kind ${event.kind} is unknown`;
+    return undefined;
+  },
+};
+
 /** What can be said of a topic without its events. */
 export type TopicFacts = Omit<Topic<unknown>, 'codec' | 'key' | 'unreadable'>;
 
-export const topics: readonly TopicFacts[] = [messageAccepted, attemptRecorded];
+export const topics: readonly TopicFacts[] = [messageAccepted, attemptRecorded, reportReceived];
 
 /** The PostgreSQL schema of a topic's owner. */
 export function schemaOf({ owner }: Pick<TopicFacts, 'owner'>): string {
