@@ -66,7 +66,7 @@ export function eventsOf({ tenantId, id, name, expected, before, after, at }: Ch
           .filter(({ slot }) => slots.has(slot))
           .map(({ slot, type: kind, name: at, value, purpose, required }) => {
             const { status, seen, problem } = now.get(slot) ?? { status: 'pending' as const, seen: [], problem: '' };
-            return { type: kind, name: at, value, purpose, required, status, seen: seen.slice(0, 5).map(short), problem };
+            return { type: kind, name: at, value, purpose, required, status, seen: seen.slice(0, 3).map(short), problem };
           }),
       },
     },
@@ -79,5 +79,5 @@ export function eventsOf({ tenantId, id, name, expected, before, after, at }: Ch
 
 /** An event has 16 KB; what name servers answer may be longer. */
 function short(text: string): string {
-  return text.length > 300 ? `${text.slice(0, 300)}…` : text;
+  return text.length > 150 ? `${text.slice(0, 150)}…` : text;
 }

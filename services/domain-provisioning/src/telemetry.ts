@@ -72,6 +72,10 @@ export const telemetry = {
     eventsUntold.add(1);
     logger.warn({ event_id: eventId, err: error }, 'an event of a domain was not taken; told again later');
   },
+  eventDropped(logger: Logger, eventId: string, error: unknown): void {
+    eventsUntold.add(1);
+    logger.error({ event_id: eventId, err: error }, 'an event of a domain can’t be told and was given up');
+  },
   eventsNotTold(logger: Logger, error: unknown): void {
     eventsUntold.add(1);
     logger.warn({ err: error }, 'events of domains could not be read; tried again later');

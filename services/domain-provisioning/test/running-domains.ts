@@ -19,7 +19,10 @@ import { schema, start } from '../src/service.ts';
 const rpcSecret = 'a secret of at least 32 characters for tests';
 export const sealKeys = [{ id: 'k1', key: Buffer.alloc(32, 1) }];
 
-const messagingErrors = defineErrors({ UNAVAILABLE: { status: 'UNAVAILABLE', retryable: true } });
+const messagingErrors = defineErrors({
+  UNAVAILABLE: { status: 'UNAVAILABLE', retryable: true },
+  VALIDATION_ERROR: { status: 'INVALID_ARGUMENT', retryable: false },
+});
 
 /** An event as messaging was told it. */
 export interface ToldEvent {
@@ -38,7 +41,7 @@ export async function startDomains(settings: Partial<Config> = {}) {
   const clock = new TestClock(new Date('2026-11-21T12:00:00Z'));
   const logger = createLogger({ service: 'domain-provisioning', level: 'debug', destination: logs.destination });
   const told: ToldEvent[] = [];
-  const messagingState = { down: false, lateAnswers: 0 };
+  const messagingState = { down: false, lateAnswers: 0, refuses: (_domain: string): boolean => false };
   const messagingServer = starting.use(
     await startRpcServer({
       listen: '127.0.0.1:0',
@@ -51,12 +54,10 @@ export async function startDomains(settings: Partial<Config> = {}) {
             allow: ['domain-provisioning'],
             handle(request, call) {
               if (messagingState.down) throw messagingErrors.UNAVAILABLE({ message: 'down' });
+              const data: ToldEvent['data'] = JSON.parse(Buffer.from(request.dataJson).toString());
+              if (messagingState.refuses(data.domain.domain)) throw messagingErrors.VALIDATION_ERROR({ message: 'no' });
               const appended = !told.some((event) => event.id === request.id);
-              if (appended)
-                told.push({
-                  ...{ tenantId: call.tenantId, id: request.id, type: request.type, at: request.at },
-                  data: JSON.parse(Buffer.from(request.dataJson).toString()),
-                });
+              if (appended) told.push({ tenantId: call.tenantId, id: request.id, type: request.type, at: request.at, data });
               // Taken, and the answer is lost.
               if (messagingState.lateAnswers-- > 0) throw messagingErrors.UNAVAILABLE({ message: 'lost' });
               return { appended };

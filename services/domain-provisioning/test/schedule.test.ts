@@ -117,6 +117,21 @@ test('messaging away: events wait, and are told once, in order, when it is back'
   );
 });
 
+test('an event that messaging can make nothing of stands in nobody’s way', async () => {
+  await using domains = await startDomains();
+  const tenantId = newTenant();
+  const first = newName(domains);
+  domains.messagingState.refuses = (domain) => domain === first;
+  await verifiedDomain(domains, tenantId, first);
+  const second = await verifiedDomain(domains, tenantId);
+  await waitFor(() => domains.told.length > 0, { what: 'the other event' });
+  assert.deepEqual(
+    domains.told.map(({ data }) => data.domain.domain),
+    [second.domain],
+  );
+  assert.match(domains.logs.text, /was given up/);
+});
+
 test('a domain that changes hands: who has lost it is told', async () => {
   await using domains = await startDomains();
   const [former, next] = [newTenant(), newTenant()];

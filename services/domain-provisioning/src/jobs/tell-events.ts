@@ -3,6 +3,7 @@
 
 import type { TenantEventServiceService } from '@maildoot/proto/maildoot/messaging/v1/tenant_event';
 import type { RpcClient } from '@maildoot/rpc/client';
+import { RpcError } from '@maildoot/rpc/errors';
 import type { Clock } from '@maildoot/runtime/clock';
 import { uuidToId } from '@maildoot/runtime/ids';
 import type { Logger } from '@maildoot/runtime/logger';
@@ -37,9 +38,15 @@ export function startTellingEvents({ store, messaging, clock, logger }: Teller):
               { tenantId: uuidToId('ten', tenantId) },
             );
           } catch (error) {
-            telemetry.eventRefused(logger, uuidToId('evt', id), error);
-            // Those behind it would meet the same: messaging is away.
-            return store.releaseEvents(events.slice(index).map((event) => event.id));
+            if (!(error instanceof RpcError && error.status === 'INVALID_ARGUMENT')) {
+              telemetry.eventRefused(logger, uuidToId('evt', id), error);
+              // Those behind it would meet the same: messaging is away.
+              return store.releaseEvents(events.slice(index).map((event) => event.id));
+            }
+            // It would be refused for ever, and stand in the others' way.
+            telemetry.eventDropped(logger, uuidToId('evt', id), error);
+            await store.eventTold(id);
+            continue;
           }
           await store.eventTold(id);
           telemetry.eventTold(logger, type);
