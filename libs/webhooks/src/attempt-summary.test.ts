@@ -30,6 +30,18 @@ for (const [event, sentence] of [
   ],
   [
     {
+      outcome: Outcome.OUTCOME_BOUNCED,
+      finishedAt: times.finishedAt,
+      bounce: {
+        type: BounceType.BOUNCE_TYPE_PERMANENT,
+        class: BounceClass.BOUNCE_CLASS_RECIPIENT,
+        diagnostic: 'smtp; 550 5.1.1 user unknown',
+      },
+    },
+    'Taken at first, it came back later: 550 5.1.1 user unknown.',
+  ],
+  [
+    {
       outcome: Outcome.OUTCOME_FAILED,
       bounce: {
         type: BounceType.BOUNCE_TYPE_TRANSIENT,

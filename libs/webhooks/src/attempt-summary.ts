@@ -12,7 +12,10 @@ export function describeAttempt(attempt: AttemptRecordedEvent): string {
     case Outcome.OUTCOME_DEFERRED:
       return `Not now: ${reason}.${next}${twice}`;
     case Outcome.OUTCOME_BOUNCED:
-      return `Refused for good: ${reason}.${twice}`;
+      // Of no attempt: the session in which it was handed over had ended well.
+      return attempt.attempt === 0 && session === undefined
+        ? `Taken at first, it came back later: ${reason}.`
+        : `Refused for good: ${reason}.${twice}`;
     case Outcome.OUTCOME_FAILED:
       return `Given up: ${reason}.${twice}`;
     case Outcome.OUTCOME_INTERRUPTED:

@@ -1,11 +1,12 @@
 // The built-in inbox: a real SMTP server on the loopback, to which captured mail goes like any other mail, over STARTTLS and with AUTH.
 // So capture mode exercises everything that direct delivery does. A 250 means that the mail is committed.
 import { randomBytes, timingSafeEqual } from 'node:crypto';
-import type { AddressInfo, Socket } from 'node:net';
+import type { AddressInfo } from 'node:net';
 import { TLSSocket } from 'node:tls';
 import { createCertificate } from '@maildoot/runtime/certificate';
 import { idToUuid, newUuid } from '@maildoot/runtime/ids';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
+import { PromptServer } from './prompt-server.ts';
 import type { NewCapturedMail } from './store/captured-mail.ts';
 
 export interface InboxParts {
@@ -102,23 +103,6 @@ export async function startInbox(parts: InboxParts): Promise<Inbox> {
     password,
     [Symbol.asyncDispose]: () => (closing ??= new Promise<void>((resolve) => server.close(() => resolve()))),
   };
-}
-
-/**
- * smtp-server holds its greeting back for 100 ms, to catch clients that talk too soon: good on port 25, a tenth of a second per session for
- * nothing here. Its timer can't be set, so the connection is made ready at once and the timer's call finds that done.
- */
-class PromptServer extends SMTPServer {
-  override connect(socket: Socket | TLSSocket, options?: Parameters<SMTPServer['connect']>[1]): void {
-    const before = new Set(this.connections);
-    super.connect(socket, options);
-    for (const connection of this.connections) {
-      if (before.has(connection)) continue;
-      const ready = connection.connectionReady.bind(connection);
-      connection.connectionReady = () => undefined;
-      ready();
-    }
-  }
 }
 
 function isSame(given: string, wanted: string): boolean {

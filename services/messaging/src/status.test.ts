@@ -4,7 +4,17 @@ import { describe, it } from 'node:test';
 import { Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { MessageStatus, RecipientStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import fc from 'fast-check';
-import { initialCounts, isEnd, isKnownOutcome, messageStatus, moveCount, type Standing, standingAfter, statusOfOutcome } from './status.ts';
+import {
+  initialCounts,
+  isEnd,
+  isKnownOutcome,
+  messageStatus,
+  moveCount,
+  type Standing,
+  standingAfter,
+  statusAfterReport,
+  statusOfOutcome,
+} from './status.ts';
 
 const QUEUED = RecipientStatus.RECIPIENT_STATUS_QUEUED;
 const SCHEDULED = RecipientStatus.RECIPIENT_STATUS_SCHEDULED;
@@ -148,6 +158,21 @@ describe('outcomes', () => {
     assert.equal(isKnownOutcome(99), false);
     for (const value of Object.values(Outcome).filter(isKnownOutcome)) assert.notEqual(statusOfOutcome(value), undefined);
   });
+});
+
+describe('statusAfterReport', () => {
+  for (const [from, to, reason] of [
+    [DELIVERED, BOUNCED, 'the one way out of delivered'],
+    [SENDING, BOUNCED, 'the report is here before the attempt was recorded'],
+    [QUEUED, BOUNCED, 'and before we know that it was begun'],
+    [DEFERRED, BOUNCED, 'an earlier attempt was taken after all'],
+    [BOUNCED, undefined, 'it bounced in the session'],
+    [FAILED, undefined, 'given up is given up'],
+    [SUPPRESSED, undefined, 'never tried'],
+    [CANCELLED, undefined, 'stopped'],
+  ] as const) {
+    it(`${reason}: ${from} → ${to ?? 'stays'}`, () => assert.equal(statusAfterReport(from), to));
+  }
 });
 
 describe('messageStatus', () => {

@@ -75,6 +75,15 @@ export function standingAfter(current: Standing, attempt: number, outcome: Known
   return forward ? { status, attempt: effective } : undefined;
 }
 
+/**
+ * Where a recipient stands after a report that gives up, which comes after its server had taken the message; undefined = where it stood.
+ * This alone leaves `delivered`. The report may be here before the attempt was recorded, so an open status is left as well.
+ */
+export function statusAfterReport(current: RecipientStatus): RecipientStatus | undefined {
+  const leaves = current === RecipientStatus.RECIPIENT_STATUS_DELIVERED || !isEnd(current);
+  return leaves ? RecipientStatus.RECIPIENT_STATUS_BOUNCED : undefined;
+}
+
 /** Counters with `total` recipients in one status. */
 export function initialCounts(status: RecipientStatus, total: number): StatusCounts {
   const counts = new Array<number>(Object.keys(RecipientStatus).length).fill(0);
