@@ -84,7 +84,7 @@ export function readClickToken(keys: readonly LinkKey[], token: string): { holde
 /** The bytes with other texts of the same length in the marks' places. Encoders may have broken a mark: `=` and a line end (RFC 2045 section 6.7). */
 export function fillMarks(mime: Buffer, values: ReadonlyMap<string, string>): Buffer {
   const filled = Buffer.from(mime);
-  const text = mime.latin1Slice();
+  const text = mime.toString('latin1');
   for (const [mark, value] of values) {
     if (mark.length !== value.length) throw new RangeError('a mark and what comes in its place have the same length');
     const pattern = new RegExp(Array.from(mark).join('(?:=\\r\\n)?'), 'g');

@@ -58,6 +58,7 @@ export const peerSettings = {
   authAddress: peerAddress('AUTH_ADDRESS', { meaning: 'Where the service auth listens.' }),
   messagingAddress: peerAddress('MESSAGING_ADDRESS', { meaning: 'Where the service messaging listens.' }),
   deliveryAddress: peerAddress('DELIVERY_ADDRESS', { meaning: 'Where the service delivery listens.' }),
+  templateAddress: peerAddress('TEMPLATE_ADDRESS', { meaning: 'Where the service template listens.' }),
   domainAddress: peerAddress('DOMAIN_ADDRESS', { meaning: 'Where the service domain-provisioning listens.' }),
 };
 
@@ -73,6 +74,14 @@ export const eventSettings = {
 
 export const sealSettings = {
   sealKeys: sealKeys('SEAL_KEYS', { meaning: 'Keys for what rests sealed in the database; the first seals, all open.' }),
+};
+
+/** For services that write or read links and addresses that carry a signed token. */
+export const linkSettings = {
+  linkKeys: sealKeys('LINK_KEYS', {
+    optional: true,
+    meaning: 'Keys that sign tracking and unsubscribe links; the first signs, all verify. Unset: one made of RPC_SECRET.',
+  }),
 };
 
 /** For services that connect to names which customers influence. */

@@ -2,6 +2,7 @@
 // `data` are Standard Webhooks' own.
 import type { FeedEvent } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { type AttemptJson, attemptJson } from './attempt-json.ts';
+import { type EngagementJson, engagementJson } from './engagement-json.ts';
 import { timeOf } from './time-json.ts';
 
 export interface MessageEventData {
@@ -11,6 +12,8 @@ export interface MessageEventData {
   tags: string[];
   metadata: Record<string, string>;
   attempt: AttemptJson | null;
+  /** What the recipient did. */
+  engagement: EngagementJson | null;
 }
 
 export interface EventJson {
@@ -46,6 +49,7 @@ function messageData({ event, messageId, batchId, tags, metadata }: FeedEvent): 
     tags,
     metadata,
     attempt: event?.attempt === undefined ? null : attemptJson(event.attempt),
+    engagement: event?.engagement === undefined ? null : engagementJson(event.engagement),
   };
 }
 

@@ -1,6 +1,6 @@
 // Step 2 of accepting: what speaks against a request as a whole, and against each of its messages: the rules, and its sender.
 import { domainOfAddress } from '@maildoot/mail/address';
-import type { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { AcceptMessagesRequest, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { Issue } from '@maildoot/proto/maildoot/rpc/v1/error';
 import type { RpcError } from '@maildoot/rpc/errors';
 import { idToUuid } from '@maildoot/runtime/ids';
@@ -8,6 +8,7 @@ import { isBadKey, maxKeyChars } from './accept-keys.ts';
 import { type Draft, failed, openOnes } from './draft.ts';
 import { errors } from './errors.ts';
 import { messageIssues } from './message-rules.ts';
+import { personalOf } from './personal.ts';
 import { envelopeRecipients } from './recipients.ts';
 import type { SenderDomains } from './sender-domains.ts';
 
@@ -36,15 +37,15 @@ export interface CheckParts {
 /** Each message gets its error, or its recipients and signing domain. */
 export async function checkDrafts(
   drafts: readonly Draft[],
-  { allowedDomains }: Pick<AcceptMessagesRequest, 'allowedDomains'>,
-  caller: { tenantId: string; requestId: string },
+  { allowedDomains, linkUrl }: Pick<AcceptMessagesRequest, 'allowedDomains' | 'linkUrl'>,
+  caller: { tenantId: string; requestId: string; isInstallation?: boolean },
   { senderDomains, capture, now }: CheckParts,
 ): Promise<void> {
   const open = openOnes(drafts);
   const duplicates = duplicateIssues(open);
   const isAllowed = (domain: string) => allowedDomains.length === 0 || allowedDomains.includes(domain);
   const checked = open.map((draft) => {
-    const issues = [...messageIssues(draft.outgoing, now), ...(duplicates.get(draft) ?? [])];
+    const issues = [...messageIssues(draft.outgoing, now), ...linkIssues(draft.outgoing, linkUrl), ...(duplicates.get(draft) ?? [])];
     const domain = draft.outgoing.from === undefined ? '' : domainOfAddress(draft.outgoing.from.email);
     return { draft, issues, domain, hasSender: !issues.some((issue) => issue.path === 'from') };
   });
@@ -53,7 +54,7 @@ export async function checkDrafts(
 
   for (const { draft, issues, domain, hasSender } of checked) {
     const refusal = hasSender
-      ? senderRefusal(domain, isAllowed(domain), verified.has(domain) || capture || draft.outgoing.test)
+      ? senderRefusal(domain, isAllowed(domain), verified.has(domain) || capture || draft.outgoing.test || caller.isInstallation === true)
       : undefined;
     if (issues.length > 0) {
       const message = 'The message is not valid; see the issues.';
@@ -66,6 +67,13 @@ export async function checkDrafts(
       else draft.warnings.push(notVerifiedIssue(domain, 'DOMAIN_NOT_VERIFIED'));
     }
   }
+}
+
+/** A message that needs links to us can't do without our address. */
+function linkIssues(message: OutgoingMessage, linkUrl: string): Issue[] {
+  if (linkUrl !== '' || personalOf(message) === 0) return [];
+  const path = message.trackOpens || message.trackClicks ? 'tracking' : 'unsubscribe';
+  return [{ path, code: 'no_link_url', message: 'Links to this installation are not possible: it does not know its public address.' }];
 }
 
 /** Ids and keys that stand twice in one request: the second would wait for the first for ever. */

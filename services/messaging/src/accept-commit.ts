@@ -186,7 +186,7 @@ export function createCommitter(parts: CommitParts): Committer {
     const results: AcceptResult[] = [];
     for (const draft of drafts) {
       const key = draft.result === undefined ? itemKey(draft.outgoing, caller.tenantUuid) : undefined;
-      const result = draft.result ?? (key === undefined ? undefined : settledBy(itemClaims.next().value!));
+      const result = draft.result ?? (key === undefined ? undefined : settledBy(itemClaims.next().value!, draft.outgoing.id));
       if (result !== undefined) {
         results.push(result);
         continue;
@@ -253,7 +253,7 @@ export function createCommitter(parts: CommitParts): Committer {
     const addressed = ({ number, email }: { number: number; email: string }) => ({ number, address: email });
     const captured = capture || outgoing.test;
     const stream = outgoing.stream || defaultStream;
-    const personal = personalOf(outgoing);
+    const personal = draft.frozen?.personal ?? personalOf(outgoing);
     return {
       id: draft.uuid,
       tenantId: caller.tenantUuid,
@@ -271,7 +271,7 @@ export function createCommitter(parts: CommitParts): Committer {
       captured,
       stream,
       unsubscribeGroup: outgoing.unsubscribe?.group || null,
-      templateId: idToUuid('tpl', outgoing.templateId) ?? null,
+      templateId: draft.frozen?.templateId ?? idToUuid('tpl', outgoing.templateId) ?? null,
       pool: outgoing.pool,
       personal,
       recipients: written,

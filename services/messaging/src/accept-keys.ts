@@ -23,15 +23,18 @@ export function itemKey(
   return key === '' ? undefined : { tenantId, operation: 'messages.item', key, requestHash };
 }
 
-/** What an item's key makes of it; undefined = it is to be worked on. */
-export function settledBy(found: IdempotencyFinding | IdempotencyClaim): AcceptResult | undefined {
+/** What an item's key makes of the item with this id; undefined = it is to be worked on. */
+export function settledBy(found: IdempotencyFinding | IdempotencyClaim, id: string): AcceptResult | undefined {
   switch (found.outcome) {
-    case 'replay':
-      return AcceptResult.decode(found.response);
+    case 'replay': {
+      const { result } = AcceptResult.decode(found.response);
+      // The same id: the gateway asks again because it did not hear the answer.
+      return { result, replayed: result?.$case === 'accepted' && result.value.id !== id };
+    }
     case 'mismatch':
-      return { result: { $case: 'error', value: mismatch().detail } };
+      return { result: { $case: 'error', value: mismatch().detail }, replayed: false };
     case 'in_progress':
-      return { result: { $case: 'error', value: inProgress().detail } };
+      return { result: { $case: 'error', value: inProgress().detail }, replayed: false };
     case 'absent':
     case 'claimed':
       return undefined;

@@ -10,15 +10,22 @@
 // of one that isn't, so that looking first would be a round trip to the database for nothing.
 import type { Database } from '@maildoot/db/database';
 import { findRecords } from '@maildoot/db/idempotency';
-import { type AcceptMessagesRequest, AcceptMessagesResponse, type AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { LinkKey } from '@maildoot/mail/tracking-token';
+import {
+  type AcceptMessagesRequest,
+  AcceptMessagesResponse,
+  type AcceptResult,
+  type OutgoingMessage,
+} from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { Clock } from '@maildoot/runtime/clock';
 import { checkDrafts, refuseBadRequest } from './accept-check.ts';
 import { createCommitter } from './accept-commit.ts';
 import { itemKey, mismatch, requestKeys, settledBy } from './accept-keys.ts';
 import { compressContent } from './content.ts';
-import { type Draft, draftOf, failed, hasFailed, openOnes, refuseAllIfAnyFailed } from './draft.ts';
+import { type Draft, draftOf, type Frozen, failed, hasFailed, openOnes, refuseAllIfAnyFailed } from './draft.ts';
 import { errors } from './errors.ts';
 import { isSurelyTooLarge, type MimeFreezer, maxMimeBytes, partsBytes } from './mime.ts';
+import type { Links } from './personal.ts';
 import type { SenderDomains } from './sender-domains.ts';
 import type { Telemetry } from './telemetry.ts';
 import { fillTemplates, type TemplateRenderer } from './templates.ts';
@@ -33,6 +40,8 @@ export interface AcceptCaller {
   tenantUuid: string;
   requestId: string;
   traceparent: string | undefined;
+  /** The installation itself: its From need not be verified; unsigned where it isn't. */
+  isInstallation?: boolean;
 }
 
 export interface AcceptParts {
@@ -41,6 +50,8 @@ export interface AcceptParts {
   mime: MimeFreezer;
   /** Undefined: messages with templates can't be accepted. */
   templates?: TemplateRenderer | undefined;
+  /** Signs the targets of links. */
+  linkKey: LinkKey;
   /** Everything goes to the built-in inbox, so any From will do. */
   capture: boolean;
   clock: Clock;
@@ -52,17 +63,24 @@ export interface AcceptParts {
 }
 
 export interface Acceptor extends AsyncDisposable {
-  accept(request: AcceptMessagesRequest, caller: AcceptCaller): Promise<AcceptMessagesResponse>;
+  /** @param frozen bytes that were made before, for a request of one message */
+  accept(request: AcceptMessagesRequest, caller: AcceptCaller, frozen?: Frozen): Promise<AcceptMessagesResponse>;
+  /** The steps up to the commit, without it: the message as it would be kept, or why it would not be. */
+  prepare(
+    outgoing: OutgoingMessage,
+    request: Pick<AcceptMessagesRequest, 'allowedDomains' | 'linkUrl'>,
+    caller: AcceptCaller,
+  ): Promise<Draft>;
 }
 
 export function createAcceptor(parts: AcceptParts): Acceptor {
   const { database, senderDomains, mime, capture, clock, telemetry } = parts;
   const committer = createCommitter(parts);
 
-  async function accept(request: AcceptMessagesRequest, caller: AcceptCaller): Promise<AcceptMessagesResponse> {
+  async function accept(request: AcceptMessagesRequest, caller: AcceptCaller, frozen?: Frozen): Promise<AcceptMessagesResponse> {
     const startedAt = performance.now();
     refuseBadRequest(request);
-    const drafts = request.messages.map(draftOf);
+    const drafts = request.messages.map((outgoing) => draftOf(outgoing, frozen));
 
     const looksFirst = !isSmall(request);
     const earlier = looksFirst ? await replay(drafts, request, caller) : undefined;
@@ -105,7 +123,7 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
       if (finding.outcome === 'replay') return replayOf(AcceptMessagesResponse.decode(finding.response), drafts);
       if (finding.outcome === 'mismatch') throw mismatch();
     }
-    for (const [index, { draft }] of keyed.entries()) draft.result = settledBy(findings[index]!);
+    for (const [index, { draft }] of keyed.entries()) draft.result = settledBy(findings[index]!, draft.outgoing.id);
     return undefined;
   }
 
@@ -124,17 +142,18 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
     await checkDrafts(drafts, request, caller, { senderDomains, capture, now: clock.now() });
     await fillTemplates(drafts, caller, parts.templates);
     if (request.atomic) refuseAllIfAnyFailed(drafts);
-    await freeze(drafts);
+    await freeze(drafts, linksOf(request));
     if (request.atomic) refuseAllIfAnyFailed(drafts);
     await compress(drafts);
   }
 
-  async function freeze(drafts: Draft[]): Promise<void> {
+  async function freeze(drafts: Draft[], links: Links | undefined): Promise<void> {
     const yieldTurn = turns();
     for (const draft of drafts) {
       if (draft.result !== undefined) continue;
       await yieldTurn();
-      if (!isSurelyTooLarge(draft.outgoing)) draft.mime = await mime.freeze(draft.outgoing, draft.createdAt);
+      if (draft.frozen !== undefined) draft.mime = draft.frozen.mime;
+      else if (!isSurelyTooLarge(draft.outgoing)) draft.mime = await mime.freeze(draft.outgoing, draft.createdAt, links);
       draft.sizeBytes = draft.mime?.length ?? Number.POSITIVE_INFINITY;
       if (draft.sizeBytes > maxMimeBytes) {
         const message = 'The message is over 40 MB when encoded. Attachments grow by a third; link to large files instead.';
@@ -162,7 +181,23 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
     for (const { result } of results) if (result?.$case === 'error') telemetry.refused(result.value.code);
   }
 
-  return { accept, [Symbol.asyncDispose]: () => committer[Symbol.asyncDispose]() };
+  async function prepareOne(
+    outgoing: OutgoingMessage,
+    request: Pick<AcceptMessagesRequest, 'allowedDomains' | 'linkUrl'>,
+    caller: AcceptCaller,
+  ): Promise<Draft> {
+    const draft = draftOf(outgoing);
+    await checkDrafts([draft], request, caller, { senderDomains, capture, now: clock.now() });
+    await fillTemplates([draft], caller, parts.templates);
+    await freeze([draft], linksOf(request));
+    return draft;
+  }
+
+  function linksOf({ linkUrl: url }: Pick<AcceptMessagesRequest, 'linkUrl'>): Links | undefined {
+    return url === '' ? undefined : { url, key: parts.linkKey };
+  }
+
+  return { accept, prepare: prepareOne, [Symbol.asyncDispose]: () => committer[Symbol.asyncDispose]() };
 }
 
 /** One message under at most the request's own key, and not worth a look before it is composed. */

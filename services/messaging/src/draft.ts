@@ -9,6 +9,13 @@ import { errors } from './errors.ts';
 import type { EnvelopeRecipient } from './recipients.ts';
 import { reasonWord, type SuppressionHit } from './suppression.ts';
 
+/** A message's bytes, and what can't be told from them: its `personal` bits (personal.ts), its template in the database's form. */
+export interface Frozen {
+  mime: Buffer;
+  personal: number;
+  templateId: string | null;
+}
+
 export interface Draft {
   readonly outgoing: OutgoingMessage;
   readonly uuid: string;
@@ -22,11 +29,13 @@ export interface Draft {
   signingDomain: string;
   warnings: Issue[];
   mime: Buffer | undefined;
+  /** Its bytes were made before: it is sent again. Which of them are each recipient's own is known from then. */
+  frozen: Frozen | undefined;
   sizeBytes: number;
   chunks: Buffer[];
 }
 
-export function draftOf(outgoing: OutgoingMessage): Draft {
+export function draftOf(outgoing: OutgoingMessage, frozen?: Frozen): Draft {
   const uuid = idToUuid('msg', outgoing.id);
   const draft: Draft = {
     outgoing,
@@ -38,6 +47,7 @@ export function draftOf(outgoing: OutgoingMessage): Draft {
     signingDomain: '',
     warnings: [],
     mime: undefined,
+    frozen,
     sizeBytes: 0,
     chunks: [],
   };
@@ -80,7 +90,7 @@ export function acceptedResult(draft: Draft, captured: boolean): AcceptResult {
     warnings: [...draft.warnings, ...suppressionWarnings(draft)],
     captured: captured || draft.outgoing.test,
   };
-  return { result: { $case: 'accepted', value } };
+  return { result: { $case: 'accepted', value }, replayed: false };
 }
 
 // Of a thousand recipients a few are enough to see what is meant; the message itself has them all.
@@ -100,7 +110,7 @@ function suppressionWarnings({ recipients, suppressed }: Draft): Issue[] {
 }
 
 export function failed(error: RpcError): AcceptResult {
-  return { result: { $case: 'error', value: error.detail } };
+  return { result: { $case: 'error', value: error.detail }, replayed: false };
 }
 
 export function hasFailed(result: AcceptResult | undefined): boolean {

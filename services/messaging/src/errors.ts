@@ -20,6 +20,8 @@ export const errors = defineErrors({
   NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
   /** Every recipient is held by an attempt, or done with. */
   MESSAGE_NOT_CANCELLABLE: { status: 'FAILED_PRECONDITION', retryable: false },
+  /** No recipient waits for its first attempt any more. */
+  MESSAGE_NOT_RESCHEDULABLE: { status: 'FAILED_PRECONDITION', retryable: false },
   /** The first request with this idempotency key has not been answered yet. */
   IDEMPOTENCY_IN_PROGRESS: { status: 'ABORTED', retryable: true },
   /** The idempotency key was used with another request. */

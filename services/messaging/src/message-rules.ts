@@ -1,10 +1,11 @@
 // What a message must be before it is frozen. The gateway says the same earlier and more kindly; this is the wall behind it, for every
 // door that comes later: nothing that passes here can put a line break into a header, replace a structural header or break a row.
-import { type AddressResult, mailboxOf } from '@maildoot/mail/address';
+import { type AddressResult, mailboxOf, normaliseEmail } from '@maildoot/mail/address';
 import { refusedHeaders } from '@maildoot/mail/headers';
 import type { Address, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { Issue } from '@maildoot/proto/maildoot/rpc/v1/error';
 import { idToUuid, uuidTime } from '@maildoot/runtime/ids';
+import { streamName } from './suppression.ts';
 
 export const maxRecipients = 1000;
 export const maxTags = 10;
@@ -56,6 +57,8 @@ export function messageIssues(message: OutgoingMessage, now: Date): Issue[] {
   for (const refused of refusedHeaders(message.headers)) add(`headers[${refused.index}]`, headerCode[refused.problem], refused.message);
   checkAttachments(message, add);
   checkLabels(message, add);
+  checkStream(message, add);
+  checkUnsubscribe(message, add);
   if (message.sendAt !== undefined && message.sendAt.getTime() > now.getTime() + maxSendAtDays * dayMs) {
     add('send_at', 'too_far_ahead', `send_at is at most ${maxSendAtDays} days ahead.`);
   }
@@ -73,6 +76,38 @@ const headerCode: Record<ReturnType<typeof refusedHeaders>[number]['problem'], s
   unbreakable: 'too_long',
   duplicate: 'duplicate_header',
 };
+
+function checkStream(message: OutgoingMessage, add: Add): void {
+  for (const [path, name] of [
+    ['stream', message.stream],
+    ['unsubscribe.group', message.unsubscribe?.group ?? ''],
+    ['pool', message.pool],
+  ] as const) {
+    if (name !== '' && !streamName.test(name))
+      add(
+        path,
+        'invalid_name',
+        'A name has up to 64 lower-case letters, digits, dots, hyphens and underscores, and begins with a letter or digit.',
+      );
+  }
+}
+
+// RFC 2369 section 2: between angle brackets, so no white space and no brackets; RFC 8058 section 3.1: the URL that is posted to is HTTPS.
+const unsubscribeUrl = /^https:\/\/[!-;=?-~]+$/;
+
+function checkUnsubscribe({ unsubscribe, headers }: OutgoingMessage, add: Add): void {
+  if (unsubscribe === undefined) return;
+  if (unsubscribe.url !== '' && (!unsubscribeUrl.test(unsubscribe.url) || unsubscribe.url.length > 900 || !URL.canParse(unsubscribe.url)))
+    add('unsubscribe.url', 'invalid_url', 'This must be an https URL of at most 900 ASCII characters.');
+  const { mailto } = unsubscribe;
+  const [address = '', query] = mailto.split('?', 2);
+  if (mailto !== '' && (normaliseEmail(address) !== address || (query !== undefined && !/^[!-;=?-~]{1,400}$/.test(query))))
+    add('unsubscribe.mailto', 'invalid_email', 'This must be an address like leave@example.com, maybe with ?subject=….');
+  for (const { name } of headers) {
+    if (/^list-unsubscribe(?:-post)?$/i.test(name))
+      add(`headers.${name}`, 'duplicate_header', 'The field unsubscribe makes this header; leave one of the two out.');
+  }
+}
 
 function checkId(id: string, now: Date, add: Add): void {
   const uuid = idToUuid('msg', id);

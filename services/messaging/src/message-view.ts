@@ -1,5 +1,6 @@
 // A message as callers see it. What stands in the rows is what was decided; what follows from the time of asking is worked out here.
 import { Bounce } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { EngagementKind } from '@maildoot/proto/maildoot/messaging/v1/engagement';
 import {
   type Message,
   MessageStatus,
@@ -8,6 +9,8 @@ import {
   RecipientStatus,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { uuidTime, uuidToId } from '@maildoot/runtime/ids';
+import { flagOf } from './engagement.ts';
+import { personalClicks, personalOpens } from './personal.ts';
 import type { MessageRow, RecipientView } from './store/messages.ts';
 
 /** A message with its recipients. Delivery owns the time, so nothing writes `queued` when send_at comes: it is `queued` from then on. */
@@ -27,6 +30,11 @@ export function viewMessage(row: MessageRow, recipients: readonly RecipientView[
     batchId: row.batchId === null ? '' : uuidToId('bat', row.batchId),
     sizeBytes: BigInt(row.sizeBytes),
     captured: row.captured,
+    stream: row.stream,
+    templateId: row.templateId === null ? '' : uuidToId('tpl', row.templateId),
+    pool: row.pool,
+    trackOpens: (row.personal & personalOpens) !== 0,
+    trackClicks: (row.personal & personalClicks) !== 0,
   };
 }
 
@@ -44,5 +52,9 @@ function viewRecipient(row: RecipientView, isDue: boolean): Recipient {
     attempts: row.attempts,
     nextAttemptAt: row.nextAttemptAt ?? undefined,
     bounce: row.bounce === null ? undefined : Bounce.decode(row.bounce),
+    opened: (row.flags & flagOf[EngagementKind.ENGAGEMENT_KIND_OPENED]) !== 0,
+    clicked: (row.flags & flagOf[EngagementKind.ENGAGEMENT_KIND_CLICKED]) !== 0,
+    complained: (row.flags & flagOf[EngagementKind.ENGAGEMENT_KIND_COMPLAINED]) !== 0,
+    unsubscribed: (row.flags & flagOf[EngagementKind.ENGAGEMENT_KIND_UNSUBSCRIBED]) !== 0,
   };
 }

@@ -8,7 +8,7 @@ parentPort?.on('message', (job: FreezeJob) => {
 
 async function answer(job: FreezeJob): Promise<void> {
   try {
-    const mime = Uint8Array.from(await composeMime(job.message, job.date));
+    const mime = Uint8Array.from(await composeMime(job.message, job.date, job.links));
     parentPort?.postMessage({ mime } satisfies FreezeResult, [mime.buffer]);
   } catch (error) {
     parentPort?.postMessage({ failure: error instanceof Error ? error.message : String(error) } satisfies FreezeResult);

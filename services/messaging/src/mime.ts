@@ -7,11 +7,12 @@ import { once } from 'node:events';
 import { Worker } from 'node:worker_threads';
 import { domainOfAddress } from '@maildoot/mail/address';
 import { textFromHtml } from '@maildoot/mail/text-from-html';
-import type { Address, Attachment, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { Address, Attachment, Header, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { detectMimeType } from 'nodemailer/lib/mime-funcs';
 import { plainMime } from './mime-plain.ts';
 import { writeMime } from './mime-writer.ts';
+import { type Links, personalClicks, personalHtml, personalOf, personalOpens, unsubscribeHeaders } from './personal.ts';
 
 /** Of the whole message, encoded. */
 export const maxMimeBytes = 40 * 1024 * 1024;
@@ -23,12 +24,24 @@ const streamFromBytes = 48 * 1024;
 /** What the composer is given: a message without what is none of its business. */
 export type MimeInput = Pick<
   OutgoingMessage,
-  'id' | 'from' | 'to' | 'cc' | 'replyTo' | 'subject' | 'html' | 'text' | 'headers' | 'attachments'
+  | 'id'
+  | 'from'
+  | 'to'
+  | 'cc'
+  | 'replyTo'
+  | 'subject'
+  | 'html'
+  | 'text'
+  | 'headers'
+  | 'attachments'
+  | 'trackOpens'
+  | 'trackClicks'
+  | 'unsubscribe'
 >;
 
 /** Composes messages, the big ones one after another in a worker thread that is started with the first. */
 export interface MimeFreezer extends AsyncDisposable {
-  freeze(message: OutgoingMessage, date: Date): Promise<Buffer>;
+  freeze(message: OutgoingMessage, date: Date, links: Links | undefined): Promise<Buffer>;
 }
 
 /** Bytes of the parts before they are encoded. */
@@ -42,23 +55,27 @@ export function isSurelyTooLarge(message: Pick<OutgoingMessage, 'attachments'>):
 }
 
 /** Composes one message on this thread. */
-export async function composeMime(message: MimeInput, date: Date): Promise<Buffer> {
+export async function composeMime(message: MimeInput, date: Date, links?: Links): Promise<Buffer> {
   const text = withCrlf(message.text === '' && message.html !== '' ? textFromHtml(message.html) : message.text);
-  const html = withCrlf(message.html);
+  const html = withCrlf(personalHtml(message, links));
+  const prepared = unsubscribeHeaders(message, links);
   const messageId = `<${message.id}@${domainOfAddress(message.from!.email)}>`;
   const isSmall = partsBytes(message) < streamFromBytes;
-  if (isSmall && message.attachments.length + message.headers.length === 0) {
+  if (isSmall && message.attachments.length + message.headers.length + prepared.length === 0) {
     const { id, to, cc, replyTo, subject } = message;
     const plain = plainMime({ id, messageId, from: message.from!, to, cc, replyTo, subject, text, html }, date);
     if (plain !== undefined) return plain;
   }
-  const root = composed(message, { text, html, messageId, date }).compile();
+  const root = composed(message, { text, html, messageId, date, prepared }).compile();
   return isSmall ? writeMime(root) : await root.build();
 }
 
 /** What nodemailer makes of a message. */
-export function composed(message: MimeInput, parts: { text: string; html: string; messageId: string; date: Date }): MailComposer {
-  const { text, html, messageId, date } = parts;
+export function composed(
+  message: MimeInput,
+  parts: { text: string; html: string; messageId: string; date: Date; prepared?: readonly Header[] },
+): MailComposer {
+  const { text, html, messageId, date, prepared = [] } = parts;
   return new MailComposer({
     from: mailbox(message.from!),
     ...toAndCc(message),
@@ -68,10 +85,16 @@ export function composed(message: MimeInput, parts: { text: string; html: string
     date,
     ...((text !== '' || html === '') && { text }),
     ...(html !== '' && { html }),
-    headers: message.headers.map((header) => ({ key: header.name, value: header.value })),
+    headers: [
+      ...message.headers.map((header) => ({ key: header.name, value: header.value })),
+      // As they are: a field that begins with a line break is read wrongly by some.
+      ...prepared.map(({ name, value }) => ({ key: name, value: { prepared: true, value } })),
+    ],
     attachments: message.attachments.map(attachmentPart),
     // Nobody who writes a body knows the id that it will get; and the same message is the same bytes.
     baseBoundary: message.id,
+    // Marks have to be found again: quoted-printable leaves them as they are, base64 doesn't.
+    ...((personalOf(message) & (personalOpens | personalClicks)) !== 0 && { textEncoding: 'quoted-printable' as const }),
     // Nothing in a message may name a file or an address for us to open.
     disableFileAccess: true,
     disableUrlAccess: true,
@@ -122,6 +145,7 @@ function isSevenBit(content: Uint8Array): boolean {
 export interface FreezeJob {
   message: MimeInput;
   date: Date;
+  links: Links | undefined;
 }
 /** The worker's answer. */
 export type FreezeResult = { mime: Uint8Array<ArrayBuffer> } | { failure: string };
@@ -130,10 +154,10 @@ export function createMimeFreezer(): MimeFreezer {
   let worker: Worker | undefined;
   let last: Promise<unknown> = Promise.resolve();
 
-  async function freezeInWorker(message: OutgoingMessage, date: Date): Promise<Buffer> {
+  async function freezeInWorker(message: OutgoingMessage, date: Date, links: Links | undefined): Promise<Buffer> {
     worker ??= new Worker(new URL('./mime-worker.ts', import.meta.url));
     const running = worker;
-    const job: FreezeJob = { message: inputOf(message), date };
+    const job: FreezeJob = { message: inputOf(message), date, links };
     const exited = new AbortController();
     const onExit = () => exited.abort(new Error('the MIME worker ended'));
     running.once('exit', onExit);
@@ -156,10 +180,10 @@ export function createMimeFreezer(): MimeFreezer {
   }
 
   return {
-    async freeze(message, date) {
-      if (partsBytes(message) < workerFromBytes) return await composeMime(message, date);
+    async freeze(message, date, links) {
+      if (partsBytes(message) < workerFromBytes) return await composeMime(message, date, links);
       // One at a time: each may hold 100 MB while it is composed.
-      const turn = last.then(() => freezeInWorker(message, date));
+      const turn = last.then(() => freezeInWorker(message, date, links));
       last = turn.catch(() => undefined);
       return await turn;
     },
@@ -172,10 +196,10 @@ export function createMimeFreezer(): MimeFreezer {
 
 // Copies the attachments into memory of their own, which can be moved to the worker: the bytes of a request share one block.
 function inputOf(message: OutgoingMessage): MimeInput {
-  const { id, from, to, cc, replyTo, subject, html, text, headers } = message;
+  const { id, from, to, cc, replyTo, subject, html, text, headers, trackOpens, trackClicks, unsubscribe } = message;
   const attachments = message.attachments.map((attachment) => ({
     ...attachment,
     content: Buffer.from(Uint8Array.from(attachment.content).buffer),
   }));
-  return { id, from, to, cc, replyTo, subject, html, text, headers, attachments };
+  return { id, from, to, cc, replyTo, subject, html, text, headers, attachments, trackOpens, trackClicks, unsubscribe };
 }

@@ -2,15 +2,17 @@
 // and the answer of a cancellation both end here.
 //   1. lock the messages                     4. move each recipient forward, or not (status.ts)
 //   2. keep each event once, tell the feed   5. write recipients and counters
-//   3. read the recipients it is about       6. whoever has no mailbox is not written to again
+//   3. read the recipients it is about       6. whoever has no mailbox is not written to again; count
 import { AttemptRecordedEvent, Bounce, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
-import { MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { MessageStatus, RecipientStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { newUuid } from '@maildoot/runtime/ids';
 import type pg from 'pg';
 import { keepEvents, ownEvents } from './keep-events.ts';
+import { acceptedCounts, type Count, metricOf } from './stats.ts';
 import { isEnd, messageStatus, moveCount, type Standing, standingAfter } from './status.ts';
 import {
+  acceptedKey,
   eventKey,
   type LockedMessage,
   lockMessages,
@@ -21,6 +23,8 @@ import {
   updateMessages,
   updateRecipients,
 } from './store/outcomes.ts';
+import { readReported } from './store/reports.ts';
+import { addCounts } from './store/stats.ts';
 import { insertSuppressions } from './store/suppression.ts';
 import { suppresses } from './suppression.ts';
 import { eventType, queuedType } from './timeline.ts';
@@ -67,7 +71,16 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
     ...concerned.filter(isUntouched).flatMap(ownEvents),
     ...kept.flatMap((one) => eventRows(one, now)),
   ]);
+  const reported = await readReported(client, deliveredAfterBounce(kept, recipients));
   const changes = new Map<string, RecipientChange>();
+  const counts: Count[] = concerned
+    .filter(({ id }) => fresh.has(acceptedKey(id)))
+    .flatMap((message) =>
+      acceptedCounts(message, {
+        recipients: message.statusCounts.reduce((sum, count) => sum + count, 0),
+        suppressed: message.statusCounts[RecipientStatus.RECIPIENT_STATUS_SUPPRESSED] ?? 0,
+      }),
+    );
   for (const [index, one] of outcomes.entries()) {
     if (results[index] !== undefined) continue;
     // Taken out of the set: the second of two equal outcomes in one batch was seen before as well.
@@ -79,7 +92,8 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
     const recipient = recipients.get(key)!;
     const standing: Standing = { status: recipient.status as Standing['status'], attempt: recipient.attempts };
     const next = standingAfter(standing, one.event.attempt, one.outcome);
-    if (next === undefined) {
+    // A report of what became of the message behind that server was here first.
+    if (next === undefined || (reported.has(key) && isEnd(next.status))) {
       results[index] = 'not_forward';
       continue;
     }
@@ -88,6 +102,9 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
     recipient.attempts = next.attempt;
     changes.set(key, changeOf(one, next));
     results[index] = 'recorded';
+    const metric = metricOf(next.status);
+    const at = one.event.finishedAt ?? now;
+    if (metric !== undefined) counts.push({ message: messages.get(one.messageId)!, metric, at, recipients: 1 });
   }
 
   const moved = distinct([...changes.values()].map((change) => change.messageId)).map((id) => messages.get(id)!);
@@ -100,6 +117,7 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
     messages,
     recipients,
   );
+  await addCounts(client, counts);
   return results as Recorded[];
 }
 
@@ -120,6 +138,13 @@ async function suppressBounced(
       messageId: one.messageId,
     }));
   await insertSuppressions(client, entries);
+}
+
+function deliveredAfterBounce(outcomes: readonly RecipientOutcome[], recipients: ReadonlyMap<string, RecipientRow>) {
+  return outcomes
+    .filter((one) => one.outcome === Outcome.OUTCOME_DELIVERED)
+    .flatMap((one) => recipients.get(recipientKey(one)) ?? [])
+    .filter((recipient) => recipient.status === RecipientStatus.RECIPIENT_STATUS_BOUNCED);
 }
 
 // Nothing may have been recorded of it. Its own events come from another topic, maybe later than this: they are kept here first then.

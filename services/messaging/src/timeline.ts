@@ -1,6 +1,7 @@
 // A message's way as events, oldest first: what is known from the message itself (accepted, scheduled), and what delivery told (queued,
 // each attempt with the server's words, the end). Message events and the timeline are two arrangements of the same list.
 import { AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { Engagement, EngagementKind } from '@maildoot/proto/maildoot/messaging/v1/engagement';
 import type { MessageEvent } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { uuidTime, uuidToId } from '@maildoot/runtime/ids';
 
@@ -24,6 +25,24 @@ export function eventType(outcome: Exclude<Outcome, typeof Outcome.OUTCOME_UNSPE
   }
 }
 
+/** The event type of what a recipient did. */
+export function engagementType(kind: Exclude<EngagementKind, typeof EngagementKind.ENGAGEMENT_KIND_UNSPECIFIED>): string {
+  switch (kind) {
+    case EngagementKind.ENGAGEMENT_KIND_OPENED:
+      return 'message.opened';
+    case EngagementKind.ENGAGEMENT_KIND_CLICKED:
+      return 'message.clicked';
+    case EngagementKind.ENGAGEMENT_KIND_UNSUBSCRIBED:
+      return 'message.unsubscribed';
+    case EngagementKind.ENGAGEMENT_KIND_COMPLAINED:
+      return 'message.complained';
+    default:
+      return kind satisfies never;
+  }
+}
+
+const engagementTypes: ReadonlySet<string> = new Set(['message.opened', 'message.clicked', 'message.unsubscribed', 'message.complained']);
+
 export const queuedType = 'message.queued';
 export const suppressedType = 'message.suppressed';
 
@@ -37,7 +56,7 @@ export interface StoredEvent {
   attempt: number;
   type: string;
   at: Date;
-  /** AttemptRecordedEvent, encoded. */
+  /** AttemptRecordedEvent, or Engagement for what a recipient did, encoded. */
   detail: Uint8Array;
 }
 
@@ -51,7 +70,14 @@ export interface TimelineMessage {
 export function messageEvents(message: TimelineMessage): MessageEvent[] {
   const acceptedAt = uuidTime(message.id);
   // Derived, not stored, so their ids are derived too: the message's own bytes under another prefix, one per type.
-  const about = (type: string, id: string): MessageEvent => ({ id, type, at: acceptedAt, recipient: '', attempt: undefined });
+  const about = (type: string, id: string): MessageEvent => ({
+    id,
+    type,
+    at: acceptedAt,
+    recipient: '',
+    attempt: undefined,
+    engagement: undefined,
+  });
   const events = [about('message.accepted', uuidToId('evt', message.id))];
   if (message.sendAt !== null && message.sendAt > acceptedAt)
     events.push(about('message.scheduled', uuidToId('evt', derivedUuid(message.id))));
@@ -66,8 +92,10 @@ export function recipientEvents(stored: readonly StoredEvent[], emailOf: (recipi
 /** One stored event. Without detail it says nothing about an attempt: accepted, scheduled, queued. */
 export function feedEvent(event: Pick<StoredEvent, 'id' | 'type' | 'at' | 'detail'> & { email: string | undefined }): MessageEvent {
   const { id, type, at, detail, email } = event;
-  const attempt = type === queuedType || detail.length === 0 ? undefined : AttemptRecordedEvent.decode(detail);
-  return { id: uuidToId('evt', id), type, at, recipient: email ?? '', attempt };
+  const base = { id: uuidToId('evt', id), type, at, recipient: email ?? '', attempt: undefined, engagement: undefined };
+  if (detail.length === 0 || type === queuedType) return base;
+  if (engagementTypes.has(type)) return { ...base, engagement: Engagement.decode(detail) };
+  return { ...base, attempt: AttemptRecordedEvent.decode(detail) };
 }
 
 // By time; within a millisecond by recipient, then queued before the attempts before an end that had no attempt of its own.
@@ -77,7 +105,9 @@ function byTime(a: StoredEvent, b: StoredEvent): number {
 
 function place(event: StoredEvent): number {
   if (event.type === queuedType) return 0;
-  return event.attempt === 0 ? Number.MAX_SAFE_INTEGER : event.attempt;
+  // What a recipient does comes behind what was done to reach it.
+  if (engagementTypes.has(event.type)) return Number.MAX_SAFE_INTEGER;
+  return event.attempt === 0 ? Number.MAX_SAFE_INTEGER - 1 : event.attempt;
 }
 
 // The same UUIDv7 with its last bit turned.

@@ -127,7 +127,9 @@ describe('a key of an item', () => {
       const held = world.accept([{ ...key('i5') }, {}]);
       // The other item doesn't wait: by the time that this one is through, the held one has met the lock.
       await world.acceptOne({});
-      await store(client, [{ ...request, response: AcceptResult.encode({ result: { $case: 'accepted', value: first } }).finish() }]);
+      await store(client, [
+        { ...request, response: AcceptResult.encode({ result: { $case: 'accepted', value: first }, replayed: false }).finish() },
+      ]);
       await client.query('COMMIT');
       const [again, fresh] = (await held).results.map(({ result }) => (result?.$case === 'accepted' ? result.value.id : undefined));
       assert.equal(again, first.id);

@@ -94,4 +94,6 @@ const emptyList = {
   createdAfter: undefined,
   createdBefore: undefined,
   batchId: '',
+  templateId: '',
+  stream: '',
 } as const;

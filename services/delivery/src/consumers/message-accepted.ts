@@ -74,6 +74,7 @@ function dueRowsOf(record: EventRecord<MessageAcceptedEvent>, mode: MessageAccep
     signingDomain: event.signingDomain,
     captured: event.captured,
     sizeBytes: Number(event.sizeBytes),
+    personal: event.personal,
     // In the past is now: an event that was long on its way must not overtake those of its tenant that are due longer.
     nextDueAt: event.sendAt !== undefined && event.sendAt > now ? event.sendAt : now,
     queuedAt: now,

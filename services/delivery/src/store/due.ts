@@ -18,6 +18,8 @@ export interface DueRow {
   signingDomain: string;
   captured: boolean;
   sizeBytes: number;
+  /** The content has marks where this recipient's own links go. */
+  personal: boolean;
   /** The number of the attempt that holds the row; counted up by the claim, before anything is sent. */
   attempt: number;
   /** The number of the claim, which is never used again: an attempt's number is, when the attempt was not made. */
@@ -44,6 +46,7 @@ export interface NewDueRow {
   signingDomain: string;
   captured: boolean;
   sizeBytes: number;
+  personal: boolean;
   nextDueAt: Date;
   queuedAt: Date;
   traceparent: string | undefined;
@@ -70,9 +73,9 @@ export async function enqueue(database: Database, rows: readonly NewDueRow[], no
     name: 'enqueue',
     text: `WITH incoming AS (
        SELECT * FROM unnest($1::uuid[], $2::int[], $3::uuid[], $4::text[], $5::text[], $6::text[], $7::text[], $8::text[], $9::bool[], $10::bigint[],
-                            $11::timestamptz[], $12::timestamptz[], $13::text[])
+                            $11::timestamptz[], $12::timestamptz[], $13::text[], $16::bool[])
          AS t(message_id, recipient_number, tenant_id, address, domain, fixed_destination, mail_from, signing_domain, captured, size_bytes,
-              next_due_at, queued_at, traceparent)
+              next_due_at, queued_at, traceparent, personal)
      ), fresh AS (
        INSERT INTO ledger (message_id, recipient_number, tenant_id)
        SELECT DISTINCT message_id, recipient_number, tenant_id FROM incoming ORDER BY message_id, recipient_number
@@ -80,10 +83,10 @@ export async function enqueue(database: Database, rows: readonly NewDueRow[], no
        RETURNING message_id, recipient_number
      ), freed AS (
        INSERT INTO due (message_id, recipient_number, tenant_id, address, domain, destination, mail_from, signing_domain, captured, size_bytes,
-                        next_due_at, queued_at, traceparent)
+                        next_due_at, queued_at, traceparent, personal)
        SELECT DISTINCT ON (i.message_id, i.recipient_number)
               i.message_id, i.recipient_number, i.tenant_id, i.address, i.domain, COALESCE(i.fixed_destination, r.destination, $14 || i.domain),
-              i.mail_from, i.signing_domain, i.captured, i.size_bytes, i.next_due_at, i.queued_at, i.traceparent
+              i.mail_from, i.signing_domain, i.captured, i.size_bytes, i.next_due_at, i.queued_at, i.traceparent, i.personal
        FROM fresh JOIN incoming i USING (message_id, recipient_number) LEFT JOIN route r ON r.domain = i.domain AND r.expires_at > $15
        RETURNING destination, tenant_id, next_due_at
      ), woken AS (${upsertReady})
@@ -104,6 +107,7 @@ export async function enqueue(database: Database, rows: readonly NewDueRow[], no
       rows.map((row) => row.traceparent ?? null),
       unresolvedPrefix,
       now,
+      rows.map((row) => row.personal),
     ],
   });
   return result.rows[0]?.count ?? 0;
@@ -348,6 +352,7 @@ export interface RawDueRow {
   queued_at: Date;
   next_due_at: Date;
   traceparent: string | null;
+  personal: boolean;
 }
 
 export function dueRow(raw: RawDueRow): DueRow {
@@ -362,6 +367,7 @@ export function dueRow(raw: RawDueRow): DueRow {
     signingDomain: raw.signing_domain,
     captured: raw.captured,
     sizeBytes: Number(raw.size_bytes),
+    personal: raw.personal,
     attempt: raw.attempt,
     claims: raw.claims,
     incarnation: raw.incarnation,

@@ -7,7 +7,9 @@ import { messageAccepted, PARTITIONS } from '@maildoot/events/topics';
 import type { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import { idToUuid, newUuid } from '@maildoot/runtime/ids';
 import { keepEvents, ownEvents } from '../keep-events.ts';
-import { findMessages, type NewEvent } from '../store/outcomes.ts';
+import { acceptedCounts, type Count } from '../stats.ts';
+import { acceptedKey, findMessages, type NewEvent } from '../store/outcomes.ts';
+import { addCounts } from '../store/stats.ts';
 import { suppressedType } from '../timeline.ts';
 
 const maxBatch = 500;
@@ -30,9 +32,13 @@ export function consumeMessageAccepted({ database, log, wakeFeed }: MessageAccep
         // One that has outlived its retention meanwhile has no place to be told in.
         const messages = await findMessages(client, ids);
         const told = new Map(records.map(({ event }, index) => [ids[index], event]));
-        await keepEvents(
+        const fresh = await keepEvents(
           client,
           messages.flatMap((message) => [...ownEvents(message), ...suppressedEvents(message, told.get(message.id))]),
+        );
+        await addCounts(
+          client,
+          messages.flatMap((message) => countsOf(message, told.get(message.id), fresh)),
         );
       });
       wakeFeed();
@@ -41,6 +47,17 @@ export function consumeMessageAccepted({ database, log, wakeFeed }: MessageAccep
 }
 
 const noDetail = new Uint8Array();
+
+// Whoever keeps `accepted` first counts it: here mostly, and record-outcomes.ts when an outcome was quicker.
+function countsOf(
+  message: Count['message'] & { id: string },
+  event: MessageAcceptedEvent | undefined,
+  fresh: ReadonlySet<string>,
+): Count[] {
+  if (event === undefined || !fresh.has(acceptedKey(message.id))) return [];
+  const suppressed = event.suppressed.length;
+  return acceptedCounts(message, { recipients: event.recipients.length + suppressed, suppressed });
+}
 
 function suppressedEvents(message: { id: string; tenantId: string }, event: MessageAcceptedEvent | undefined): NewEvent[] {
   return (event?.suppressed ?? []).map(({ number }) => ({

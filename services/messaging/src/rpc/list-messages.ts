@@ -56,10 +56,12 @@ function filterOf(request: ListMessagesRequest): MessageFilter {
     metadata: Object.keys(request.metadata).length === 0 ? undefined : request.metadata,
     domain: request.domain === '' ? undefined : (normaliseDomain(request.domain) ?? request.domain),
     batchId: request.batchId === '' ? undefined : parsedId('bat', request.batchId, 'batch_id'),
+    templateId: request.templateId === '' ? undefined : parsedId('tpl', request.templateId, 'template_id'),
+    stream: request.stream || undefined,
   };
 }
 
-function parsedId(prefix: 'msg' | 'bat', id: string, path: string): string {
+function parsedId(prefix: 'msg' | 'bat' | 'tpl', id: string, path: string): string {
   const uuid = idToUuid(prefix, id);
   if (uuid !== undefined) return uuid;
   const issue = { path, code: 'invalid_id', message: 'This is not an id that was given out.' };

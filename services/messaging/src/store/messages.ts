@@ -3,11 +3,12 @@
 import type { Database } from '@maildoot/db/database';
 import { uuidArray } from '@maildoot/db/parameters';
 import { MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
-import { uuidTime } from '@maildoot/runtime/ids';
+import { uuidAt, uuidTime } from '@maildoot/runtime/ids';
 import { PrismaClient } from '../../gen/prisma/client.ts';
 
 /** How many rows a filtered list looks at per call, whether they match or not. */
 export const lookBackRows = 10_000;
+const aroundBatchMs = 60_000;
 
 export interface MessageRow {
   id: string;
@@ -23,6 +24,12 @@ export interface MessageRow {
   sendAt: Date | null;
   sizeBytes: number;
   captured: boolean;
+  stream: string;
+  unsubscribeGroup: string | null;
+  templateId: string | null;
+  pool: string;
+  /** See personal.ts. */
+  personal: number;
 }
 
 export interface RecipientView {
@@ -35,6 +42,8 @@ export interface RecipientView {
   attempts: number;
   nextAttemptAt: Date | null;
   bounce: Uint8Array | null;
+  /** See engagement.ts. */
+  flags: number;
 }
 
 export interface EventRow {
@@ -56,6 +65,8 @@ export interface MessageFilter {
   metadata?: Record<string, string> | undefined;
   domain?: string | undefined;
   batchId?: string | undefined;
+  templateId?: string | undefined;
+  stream?: string | undefined;
 }
 
 /** What part of the tenant's messages to list: newest first, below `beforeId` and from `fromId` on. */
@@ -77,6 +88,9 @@ export interface MessageList {
 }
 
 export interface MessageStore extends AsyncDisposable {
+  /** The ids of a batch's messages, oldest first. */
+  ofBatch(tenantId: string, batchId: string): Promise<string[]>;
+  statusesOf(tenantId: string, ids: readonly string[]): Promise<Map<string, number>>;
   find(tenantId: string, id: string): Promise<MessageRow | undefined>;
   list(page: MessagePage): Promise<MessageList>;
   /** The recipients of these messages, in order, in one query. */
@@ -123,6 +137,22 @@ export function createMessageStore(database: Database): MessageStore {
 
   return {
     list,
+    async statusesOf(tenantId, ids) {
+      const { rows } = await database.pool.query<{ id: string; status: number }>(
+        'SELECT id, status FROM message WHERE id = ANY($1::uuid[]) AND tenant_id = $2',
+        [uuidArray(ids), tenantId],
+      );
+      return new Map(rows.map((row) => [row.id, row.status]));
+    },
+    async ofBatch(tenantId, batchId) {
+      // A gateway makes the batch's id, then those of its messages, at one moment: they stand beside each other. A minute covers a thousand of them.
+      const at = uuidTime(batchId).getTime();
+      const { rows } = await database.pool.query<{ id: string }>(
+        'SELECT id FROM message WHERE tenant_id = $1 AND id >= $2 AND id < $3 AND batch_id = $4 ORDER BY id',
+        [tenantId, uuidAt(new Date(at - aroundBatchMs)), uuidAt(new Date(at + aroundBatchMs)), batchId],
+      );
+      return rows.map((row) => row.id);
+    },
     async find(tenantId, id) {
       const row = await prisma.message.findFirst({ where: { id, tenantId }, omit: { statusCounts: true } });
       if (row === null) return undefined;
@@ -137,7 +167,7 @@ export function createMessageStore(database: Database): MessageStore {
       const recipients = new Map<string, RecipientView[]>(messageIds.map((id) => [id, []]));
       if (messageIds.length === 0) return recipients;
       const { rows } = await database.pool.query<RawRecipient>(
-        `SELECT message_id, number, kind, email, name, status, attempts, next_attempt_at, bounce
+        `SELECT message_id, number, kind, email, name, status, attempts, next_attempt_at, bounce, flags
          FROM recipient WHERE message_id = ANY($1::uuid[]) AND tenant_id = $2 ORDER BY message_id, number`,
         [uuidArray(messageIds), tenantId],
       );
@@ -157,7 +187,9 @@ export function createMessageStore(database: Database): MessageStore {
   };
 }
 
-const columns = 'id, tenant_id, batch_id, status, from_email, from_name, reply_to, subject, tags, metadata, send_at, size_bytes, captured';
+const columns =
+  'id, tenant_id, batch_id, status, from_email, from_name, reply_to, subject, tags, metadata, send_at, size_bytes, captured, stream, ' +
+  'unsubscribe_group, template_id, pool, personal';
 
 interface RawMessage {
   id: string;
@@ -173,6 +205,11 @@ interface RawMessage {
   send_at: Date | null;
   size_bytes: number;
   captured: boolean;
+  stream: string;
+  unsubscribe_group: string | null;
+  template_id: string | null;
+  pool: string;
+  personal: number;
 }
 
 function messageRow(row: RawMessage): MessageRow {
@@ -190,6 +227,11 @@ function messageRow(row: RawMessage): MessageRow {
     sendAt: row.send_at,
     sizeBytes: row.size_bytes,
     captured: row.captured,
+    stream: row.stream,
+    unsubscribeGroup: row.unsubscribe_group,
+    templateId: row.template_id,
+    pool: row.pool,
+    personal: row.personal,
   };
 }
 
@@ -203,11 +245,12 @@ interface RawRecipient {
   attempts: number;
   next_attempt_at: Date | null;
   bounce: Buffer | null;
+  flags: number;
 }
 
 function recipientView(row: RawRecipient): RecipientView {
-  const { number, kind, email, name, status, attempts, bounce } = row;
-  return { messageId: row.message_id, number, kind, email, name, status, attempts, nextAttemptAt: row.next_attempt_at, bounce };
+  const { number, kind, email, name, status, attempts, bounce, flags } = row;
+  return { messageId: row.message_id, number, kind, email, name, status, attempts, nextAttemptAt: row.next_attempt_at, bounce, flags };
 }
 
 // Over `m`, a row of the window. Parameters start at $5.
@@ -217,10 +260,11 @@ function filterConditions(page: MessagePage): { conditions: string[]; parameters
   const parameters: unknown[] = [];
   const parameter = (value: unknown) => `$${parameters.push(value) + 4}`;
   if (filter.status !== undefined) conditions.push(statusCondition(filter.status, parameter, page.now));
-  if (filter.from !== undefined) conditions.push(`m.from_email = ${parameter(filter.from)}`);
+  // Local parts are kept as they were written, and nobody remembers how.
+  if (filter.from !== undefined) conditions.push(`lower(m.from_email) = lower(${parameter(filter.from)})`);
   if (filter.to !== undefined) {
     conditions.push(
-      `EXISTS (SELECT FROM recipient r WHERE r.message_id = m.id AND r.tenant_id = m.tenant_id AND r.email = ${parameter(filter.to)})`,
+      `EXISTS (SELECT FROM recipient r WHERE r.message_id = m.id AND r.tenant_id = m.tenant_id AND lower(r.email) = lower(${parameter(filter.to)}))`,
     );
   }
   if (filter.subject !== undefined) conditions.push(`strpos(lower(m.subject), lower(${parameter(filter.subject)})) > 0`);
@@ -229,6 +273,8 @@ function filterConditions(page: MessagePage): { conditions: string[]; parameters
   if (filter.domain !== undefined)
     conditions.push(`right(m.from_email, length(${parameter(filter.domain)}::text) + 1) = '@' || $${parameters.length + 4}::text`);
   if (filter.batchId !== undefined) conditions.push(`m.batch_id = ${parameter(filter.batchId)}`);
+  if (filter.templateId !== undefined) conditions.push(`m.template_id = ${parameter(filter.templateId)}`);
+  if (filter.stream !== undefined) conditions.push(`m.stream = ${parameter(filter.stream)}`);
   return { conditions, parameters };
 }
 

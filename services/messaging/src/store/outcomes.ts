@@ -14,6 +14,7 @@ export interface LockedMessage {
   captured: boolean;
   fromEmail: string;
   stream: string;
+  unsubscribeGroup: string | null;
   tags: string[];
 }
 
@@ -56,9 +57,10 @@ export async function lockMessages(client: pg.ClientBase, ids: readonly string[]
     captured: boolean;
     from_email: string;
     stream: string;
+    unsubscribe_group: string | null;
     tags: string[];
   }>(
-    `SELECT id, tenant_id, status, status_counts, send_at, captured, from_email, stream, tags
+    `SELECT id, tenant_id, status, status_counts, send_at, captured, from_email, stream, unsubscribe_group, tags
      FROM message WHERE id = ANY($1::uuid[]) ORDER BY id FOR NO KEY UPDATE`,
     [uuidArray(ids)],
   );
@@ -71,6 +73,7 @@ export async function lockMessages(client: pg.ClientBase, ids: readonly string[]
     captured: row.captured,
     fromEmail: row.from_email,
     stream: row.stream,
+    unsubscribeGroup: row.unsubscribe_group,
     tags: row.tags,
   }));
 }
@@ -128,6 +131,11 @@ export async function insertEvents(client: pg.ClientBase, events: readonly NewEv
 /** What makes an event the same event again. */
 export function eventKey(messageId: string, recipientNumber: number, attempt: number, type: string): string {
   return `${messageId} ${recipientNumber} ${attempt} ${type}`;
+}
+
+/** Of the event that says that a message was accepted. */
+export function acceptedKey(messageId: string): string {
+  return eventKey(messageId, -1, 0, 'message.accepted');
 }
 
 /** The recipients named, as they stand. Their messages are locked. */
