@@ -131,7 +131,7 @@ async function outage(platform: Platform, operations: Operation[], t: TestContex
       else longest.later = Math.max(longest.later, tookMs);
     }
     longest.ready = Math.max(longest.ready, readyMs);
-    for (const service of ['auth', 'messaging', 'delivery', 'domain-provisioning']) {
+    for (const service of ['auth', 'messaging', 'delivery', 'domain-provisioning', 'template']) {
       await waitFor(async () => (await healthOf(platform))[`${service}.database`]?.ok === false, { what: `/healthz to name ${service}’s` });
     }
     rounds++;

@@ -76,7 +76,7 @@ test('no log line, span or event record carries content or a credential', async 
     // What is searched is what is there: records of both topics, as they are, and lines of every process.
     assert.ok([events, ...(onCluster ? [records] : [])].every((text) => text.includes('bounce@example.org')));
     if (onCluster) {
-      for (const role of ['auth', 'domain-provisioning', 'messaging', 'delivery', 'gateway']) {
+      for (const role of ['auth', 'domain-provisioning', 'template', 'messaging', 'delivery', 'gateway']) {
         assert.ok(platform.output().includes(`"service":"${role}"`), `log lines of ${role}`);
       }
     }

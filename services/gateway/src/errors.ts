@@ -101,6 +101,16 @@ export const errorTable = {
     meaning: 'The idempotency key was used with another request.',
     remedy: 'Use a new key for a new request.',
   },
+  TEMPLATE_ERROR: {
+    status: 422,
+    meaning: 'The template can’t be kept or can’t be rendered.',
+    remedy: '`issues` says where, with `line` and `column` in the source. Correct the template.',
+  },
+  MISSING_VARIABLES: {
+    status: 422,
+    meaning: 'The template needs variables that the message does not give. Nothing is sent blank.',
+    remedy: '`issues` names them. Give them, or let the template have a default.',
+  },
   LOCKED: { status: 423, meaning: 'Something else is being done with this at the moment.', remedy: 'Wait until that has ended.' },
   RATE_LIMITED: {
     status: 429,

@@ -10,6 +10,7 @@ export const exampleIds = {
   key: 'key_01kg97xw00fscrrszmz39ef7mt',
   domain: 'dom_01kg97xw00fscrrszmz39ef7mv',
   captured: 'cap_01kg97xw00fscrrszmz39ef7mw',
+  template: 'tpl_01kg97xw00fscrrszmz39ef7n9',
   request: 'req_01kg97xw00fscrrszmz39ef7mx',
 } as const;
 export const exampleCursor = 'bXNnMDE5YzEyN2VmMDAwN2U1OThjNjdmNGY4ZDJlNzllOTY';

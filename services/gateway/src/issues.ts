@@ -8,6 +8,9 @@ export interface Issue {
   path: string;
   code: string;
   message: string;
+  /** In the source of a template, from 1. */
+  line?: number | undefined;
+  column?: number | undefined;
 }
 
 /** More than this many are of no use to anybody; the last one says so. */

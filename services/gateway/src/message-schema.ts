@@ -6,7 +6,8 @@ import { z } from 'zod';
 import { address, addresses, maxRecipients } from './address-input.ts';
 import { attachment } from './attachment-input.ts';
 import { maxKeyChars } from './idempotency-key.ts';
-import { besideOthers, besideOthersThan, controls, listOf, refuse, textEntries, textsByName } from './schema-parts.ts';
+import { besideOthers, besideOthersThan, type Context, controls, listOf, refuse, textEntries, textsByName } from './schema-parts.ts';
+import { templateId, templateVersion, variables } from './template-fields.ts';
 
 export const maxTags = 10;
 export const maxTagChars = 256;
@@ -122,35 +123,41 @@ const itemKey = z
       : refuse(context, text, 'invalid_idempotency_key', 'The key consists of printable ASCII characters.'),
   );
 
+const messageFields = z.strictObject({
+  from: address.meta({ description: 'Its domain must be verified for you.' }),
+  to: addresses.meta({
+    description: 'One or many. All addresses of one message see each other in To and Cc; to write to many separately send a batch.',
+  }),
+  cc: addresses.optional().meta({ description: 'To, cc and bcc together: at most 1,000 recipients.' }),
+  bcc: addresses.optional().meta({ description: 'Recipients that no header shows.' }),
+  reply_to: addresses.optional().meta({ description: 'Where answers should go.' }),
+  subject: subject.optional().meta({ description: 'In any script, without line breaks.' }),
+  html: body.optional().meta({ description: 'The message as HTML.' }),
+  text: body.optional().meta({ description: 'Made from `html` when absent. At least one of the two is needed.' }),
+  headers: headers.optional(),
+  attachments: listOf(attachment, 0, maxAttachments)
+    .optional()
+    .meta({ description: 'At most 100; the whole message has at most 40 MB when encoded.' }),
+  tags: tags.optional().meta({ description: 'At most 10, of up to 256 characters each; they filter lists.' }),
+  metadata: metadata.optional(),
+  send_at: sendAt.optional(),
+  template_id: templateId.nullish(),
+  template_version: templateVersion.nullish(),
+  variables: variables.nullish(),
+  idempotency_key: itemKey.optional().meta({ description: 'Like the header `Idempotency-Key`, for this message of a batch.' }),
+});
+
 /** A message as the caller writes it; its output is ready for messaging but for the id. */
-export const messageInput = z
-  .strictObject({
-    from: address.meta({ description: 'Its domain must be verified for you.' }),
-    to: addresses.meta({
-      description: 'One or many. All addresses of one message see each other in To and Cc; to write to many separately send a batch.',
-    }),
-    cc: addresses.optional().meta({ description: 'To, cc and bcc together: at most 1,000 recipients.' }),
-    bcc: addresses.optional().meta({ description: 'Recipients that no header shows.' }),
-    reply_to: addresses.optional().meta({ description: 'Where answers should go.' }),
-    subject: subject.optional().meta({ description: 'In any script, without line breaks.' }),
-    html: body.optional().meta({ description: 'The message as HTML.' }),
-    text: body.optional().meta({ description: 'Made from `html` when absent. At least one of the two is needed.' }),
-    headers: headers.optional(),
-    attachments: listOf(attachment, 0, maxAttachments)
-      .optional()
-      .meta({ description: 'At most 100; the whole message has at most 40 MB when encoded.' }),
-    tags: tags.optional().meta({ description: 'At most 10, of up to 256 characters each; they filter lists.' }),
-    metadata: metadata.optional(),
-    send_at: sendAt.optional(),
-    idempotency_key: itemKey.optional().meta({ description: 'Like the header `Idempotency-Key`, for this message of a batch.' }),
-  })
+export const messageInput = messageFields
   .check(
     z.superRefine(
       (message, context) => {
-        if (!message.html && !message.text) refuse(context, message, 'content_required', 'Give html or text, or both.', ['html']);
+        if (!message.template_id && !message.html && !message.text)
+          refuse(context, message, 'content_required', 'Give html or text, or both, or a template_id.', ['html']);
       },
-      besideOthersThan('html', 'text'),
+      besideOthersThan('html', 'text', 'template_id'),
     ),
+    z.superRefine(templateAlone, besideOthersThan('template_id')),
     z.superRefine(
       (message, context) => {
         const recipients = countOf(message.to) + countOf(message.cc) + countOf(message.bcc);
@@ -161,6 +168,21 @@ export const messageInput = z
     ),
   )
   .meta({ id: 'MessageInput', description: 'A message to send.' });
+
+/** Not both: what a template says and what the message says. */
+function templateAlone(message: Record<string, unknown>, context: Context): void {
+  const withTemplate = message.template_id !== undefined && message.template_id !== null;
+  for (const field of withTemplate ? ['subject', 'html', 'text'] : ['template_version', 'variables']) {
+    if (message[field] === undefined || message[field] === null) continue;
+    if (withTemplate) refuse(context, message, 'not_with_template', 'The template says this. Leave one of the two out.', [field]);
+    else refuse(context, message, 'only_with_template', 'This goes with template_id.', [field]);
+  }
+}
+
+/** The same for a message whose template stands in the path. */
+export const templateMessageInput = messageFields
+  .omit({ subject: true, html: true, text: true, template_id: true, idempotency_key: true })
+  .meta({ id: 'TemplateMessageInput', description: 'A message to send, made of a template.' });
 
 function countOf(list: unknown): number {
   return Array.isArray(list) ? list.length : 0;
@@ -187,9 +209,9 @@ export function outgoingMessage(id: string, message: MessageOutput, requestSha25
     tags: message.tags ?? [],
     metadata: message.metadata ?? {},
     sendAt: message.send_at,
-    templateId: '',
-    templateVersion: 0,
-    variablesJson: Buffer.alloc(0),
+    templateId: message.template_id ?? '',
+    templateVersion: message.template_version ?? 0,
+    variablesJson: message.variables ?? noVariables,
     trackOpens: false,
     trackClicks: false,
     unsubscribe: undefined,
@@ -200,6 +222,8 @@ export function outgoingMessage(id: string, message: MessageOutput, requestSha25
     envelopeRecipients: [],
   };
 }
+
+const noVariables = Buffer.alloc(0);
 
 /** About as large as the message is on the wire: attachments in base64 with line breaks, bodies as they are. */
 export function encodedBytes(message: MessageOutput): number {

@@ -4,6 +4,7 @@ import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/del
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { AcceptMessagesRequest, MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { type Dependency, HealthServiceService } from '@maildoot/proto/maildoot/rpc/v1/health';
+import { TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
 import type { RpcService } from '@maildoot/rpc/service';
 import type { DependencyHealth, Health } from '@maildoot/runtime/health';
@@ -34,6 +35,7 @@ export interface Peers extends AsyncDisposable {
   readonly messaging: RpcClient<typeof messagingDefinition>;
   readonly delivery: RpcClient<typeof DeliveryServiceService>;
   readonly domains: RpcClient<typeof DomainServiceService>;
+  readonly templates: RpcClient<typeof TemplateServiceService>;
   /** Asks every peer how it is, and reports it. Resolves with what they say of what they need: `auth.database`. */
   check(): Promise<Readonly<Record<string, DependencyHealth>>>;
 }
@@ -76,6 +78,7 @@ export function connectPeers(config: Config, health: Health): Peers {
   const messaging = connect('messaging', messagingDefinition, config.messagingAddress, ['acceptMessages']);
   const delivery = connect('delivery', DeliveryServiceService, config.deliveryAddress);
   const domains = connect('domain-provisioning', DomainServiceService, config.domainAddress);
+  const templates = connect('template', TemplateServiceService, config.templateAddress);
 
   let checkedAtMs = Number.NEGATIVE_INFINITY;
   let checking: ReturnType<Peers['check']> = Promise.resolve({});
@@ -84,6 +87,7 @@ export function connectPeers(config: Config, health: Health): Peers {
     messaging: rereading(messaging, ['listMessages', 'getMessage', 'getTimeline', 'listEvents'], defaultDeadlineMs),
     delivery: rereading(delivery, ['listCapturedMail', 'getCapturedMail'], defaultDeadlineMs),
     domains: rereading(domains, ['listDomains', 'getDomain'], defaultDeadlineMs),
+    templates: rereading(templates, ['listTemplates', 'getTemplate', 'listVersions'], defaultDeadlineMs),
     check() {
       if (performance.now() - checkedAtMs >= checkAtMostEveryMs) {
         checkedAtMs = performance.now();

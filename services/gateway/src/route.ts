@@ -11,7 +11,7 @@ import type { LargeBodies } from './large-bodies.ts';
 import type { Peers } from './peers.ts';
 
 export type ScopeName = 'read' | 'send' | 'full';
-export type Method = 'GET' | 'POST' | 'DELETE';
+export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 /** What handlers have at hand, the same for all requests. */
 export interface Surroundings {

@@ -106,7 +106,7 @@ test('what is documented is served, and nothing else is', async () => {
 });
 
 test('every route of the app is in the table: there is no other way in', async () => {
-  for (const path of ['/metrics', '/v1', '/docs/x', '/favicon.ico', '/v1/templates', '/v1/openapi.yaml', '/pages/inbox.html']) {
+  for (const path of ['/metrics', '/v1', '/docs/x', '/favicon.ico', '/v1/template', '/v1/openapi.yaml', '/pages/inbox.html']) {
     assert.equal((await gateway.call('GET', path)).status, 404, path);
   }
 });

@@ -36,6 +36,7 @@ import {
   RecipientKind,
   RecipientStatus,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { type Template, Template as TemplateMessage, TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import { defineErrors, RpcError, rpcErrors } from '@maildoot/rpc/errors';
 import { implement, type RpcCall, type RpcServer, startRpcServer } from '@maildoot/rpc/server';
 import { loadSettings } from '@maildoot/runtime/config';
@@ -62,7 +63,7 @@ export const errors = defineErrors({
   IDEMPOTENCY_MISMATCH: { status: 'FAILED_PRECONDITION', retryable: false },
 });
 
-export type ServiceName = 'auth' | 'messaging' | 'delivery' | 'domains';
+export type ServiceName = 'auth' | 'messaging' | 'delivery' | 'domains' | 'templates';
 
 /** One call that a service got. */
 export interface Asked {
@@ -77,6 +78,7 @@ interface Tenant {
   messages: Map<string, Message>;
   domains: Map<string, Domain>;
   mails: Map<string, CapturedMail>;
+  templates: Map<string, Template>;
   keyIds: Set<string>;
 }
 
@@ -87,6 +89,7 @@ export interface KnownTenant {
   messageId: string;
   keyId: string;
   capturedId: string;
+  templateId: string;
   domain: string;
 }
 
@@ -101,24 +104,24 @@ type Behaviour = (request: never, call: RpcCall) => unknown;
 export class FakeServices implements AsyncDisposable {
   readonly asked: Asked[] = [];
   /** What each service says of itself. */
-  readonly health: Record<ServiceName, Health> = { auth: ready(), messaging: ready(), delivery: ready(), domains: ready() };
+  readonly health: Record<ServiceName, Health> = { auth: ready(), messaging: ready(), delivery: ready(), domains: ready(), templates: ready() };
   readonly principals = new Map<string, Principal>();
   readonly content = new Map<string, Buffer[]>();
   readonly #tenants = new Map<string, Tenant>();
   readonly #watchers = new Set<{ tell(frame: WatchRevocationsResponse): void; end(): void }>();
   readonly #instead = new Map<string, Behaviour>();
   readonly #servers = new Map<ServiceName, RpcServer>();
-  readonly addresses: Record<ServiceName, string> = { auth: '', messaging: '', delivery: '', domains: '' };
+  readonly addresses: Record<ServiceName, string> = { auth: '', messaging: '', delivery: '', domains: '', templates: '' };
 
   static async start(): Promise<FakeServices> {
     const services = new FakeServices();
-    for (const name of ['auth', 'messaging', 'delivery', 'domains'] as const) await services.up(name);
+    for (const name of ['auth', 'messaging', 'delivery', 'domains', 'templates'] as const) await services.up(name);
     return services;
   }
 
   /** Starts a service, at its earlier address when it was down. */
   async up(name: ServiceName): Promise<void> {
-    const implementation = { auth: this.#auth, messaging: this.#messaging, delivery: this.#delivery, domains: this.#domains }[name];
+    const implementation = { auth: this.#auth, messaging: this.#messaging, delivery: this.#delivery, domains: this.#domains, templates: this.#templates }[name];
     const listen = this.addresses[name] || '127.0.0.1:0';
     const server = await startRpcServer({
       listen,
@@ -202,6 +205,8 @@ export class FakeServices implements AsyncDisposable {
         receivedAt: new Date(),
       }),
     );
+    const templateId = newId('tpl');
+    tenant.templates.set(templateId, sampleTemplate(templateId));
     const domain = `${id.slice(-8)}.example`;
     tenant.domains.set(domain, sampleDomain(domain));
     const keys = {
@@ -211,13 +216,13 @@ export class FakeServices implements AsyncDisposable {
     };
     const keyId = newId('key');
     tenant.keyIds.add(keyId);
-    return { id, keys, messageId, keyId, capturedId, domain };
+    return { id, keys, messageId, keyId, capturedId, templateId, domain };
   }
 
   #tenant(id: string): Tenant {
     let tenant = this.#tenants.get(id);
     if (!tenant) {
-      tenant = { id, messages: new Map(), domains: new Map(), mails: new Map(), keyIds: new Set() };
+      tenant = { id, messages: new Map(), domains: new Map(), mails: new Map(), templates: new Map(), keyIds: new Set() };
       this.#tenants.set(id, tenant);
     }
     return tenant;
@@ -477,6 +482,66 @@ export class FakeServices implements AsyncDisposable {
     });
   }
 
+  #templates() {
+    const allow = ['gateway'];
+    const find = (tenant: Tenant, id: string): Template => {
+      const template = tenant.templates.get(id);
+      if (!template) throw errors.NOT_FOUND({ message: 'There is no such template.' });
+      return template;
+    };
+    return implement(TemplateServiceService, {
+      createTemplate: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('createTemplate', request, call, () => ({ template: sampleTemplate(newId('tpl')), replayed: false })),
+      },
+      listTemplates: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('listTemplates', request, call, (tenant) => ({ templates: [...tenant.templates.values()], hasMore: false })),
+      },
+      getTemplate: {
+        allow,
+        handle: (request, call) => this.#answer('getTemplate', request, call, (tenant) => ({ template: find(tenant, request.id) })),
+      },
+      updateTemplate: {
+        allow,
+        handle: (request, call) => this.#answer('updateTemplate', request, call, (tenant) => ({ template: find(tenant, request.id) })),
+      },
+      deleteTemplate: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('deleteTemplate', request, call, (tenant) => {
+            find(tenant, request.id);
+            tenant.templates.delete(request.id);
+            return {};
+          }),
+      },
+      listVersions: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('listVersions', request, call, (tenant) => {
+            const { id, version } = find(tenant, request.id);
+            return { versions: version === undefined ? [] : [version], hasMore: false, templateId: id };
+          }),
+      },
+      publishTemplate: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('publishTemplate', request, call, (tenant) => ({ template: find(tenant, request.id), replayed: false })),
+      },
+      previewTemplate: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('previewTemplate', request, call, (tenant) => ({
+            rendered: { subject: 'Order', html: '<p>Ada</p>', text: '', templateId: find(tenant, request.id).id, templateVersion: 1 },
+            missingVariables: [],
+          })),
+      },
+      renderTemplates: { allow: ['messaging'], handle: () => assert.fail('not for the gateway') },
+    });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([...this.#servers.values()].map((server) => server[Symbol.asyncDispose]()));
   }
@@ -495,6 +560,19 @@ export function acceptedAll(request: AcceptMessagesRequest): AcceptMessagesRespo
         value: { id, status: MessageStatus.MESSAGE_STATUS_QUEUED, createdAt: new Date(), estimatedSendAt: new Date() },
       },
     })),
+  });
+}
+
+function sampleTemplate(id: string): Template {
+  return TemplateMessage.fromPartial({
+    id,
+    alias: 'order-confirmed',
+    name: 'Order confirmed',
+    createdAt: new Date(),
+    updatedAt: new Date(),
+    publishedVersion: 1,
+    latestVersion: 1,
+    version: { number: 1, subject: 'Order', html: '<p>{{ name }}</p>', variables: [{ name: 'name', required: true }], published: true, createdAt: new Date() },
   });
 }
 
@@ -618,6 +696,7 @@ export async function startGateway(
     MESSAGING_ADDRESS: services.addresses.messaging,
     DELIVERY_ADDRESS: services.addresses.delivery,
     DOMAIN_ADDRESS: services.addresses.domains,
+    TEMPLATE_ADDRESS: services.addresses.templates,
     ...env,
   });
   const running = await start(config, { logger, eventStreams });

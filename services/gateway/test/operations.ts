@@ -7,8 +7,8 @@ import type { KnownTenant } from './harness.ts';
 export const operations: readonly Operation[] = routes.filter((route) => route.kind === 'operation');
 
 /** The path with ids that this tenant has. */
-export function pathFor(route: Operation, tenant: Pick<KnownTenant, 'messageId' | 'keyId' | 'capturedId' | 'domain'>): string {
-  const id = route.path.includes('/messages/') ? tenant.messageId : route.path.includes('/api-keys/') ? tenant.keyId : tenant.capturedId;
+export function pathFor(route: Operation, tenant: Pick<KnownTenant, 'messageId' | 'keyId' | 'capturedId' | 'domain'> & { templateId?: string }): string {
+  const id = route.path.includes('/messages/') ? tenant.messageId : route.path.includes('/api-keys/') ? tenant.keyId : route.path.includes('/templates/') ? (tenant.templateId ?? 'none') : tenant.capturedId;
   return route.path.replace(':id', id).replace(':domain', tenant.domain);
 }
 

@@ -14,6 +14,7 @@ const required = {
   MESSAGING_ADDRESS: '127.0.0.1:1',
   DELIVERY_ADDRESS: '127.0.0.1:1',
   DOMAIN_ADDRESS: '127.0.0.1:1',
+  TEMPLATE_ADDRESS: '127.0.0.1:1',
 };
 
 test('health has a line per dependency, and a dependency in trouble does not make the gateway unready', async () => {
@@ -29,7 +30,7 @@ test('health has a line per dependency, and a dependency in trouble does not mak
     },
     { what: 'every dependency to be well', intervalMs: 100 },
   );
-  assert.deepEqual(lines, ['auth', 'delivery', 'domain-provisioning', 'messaging']);
+  assert.deepEqual(lines, ['auth', 'delivery', 'domain-provisioning', 'messaging', 'template']);
   await services.down('delivery');
   const line = await waitFor(
     async () => {

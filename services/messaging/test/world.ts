@@ -80,7 +80,7 @@ export interface WorldOptions {
   env?: Record<string, string>;
 }
 
-const secret = randomBytes(32).toString('hex');
+export const secret = randomBytes(32).toString('hex');
 
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
   await using making = new AsyncDisposableStack();

@@ -6,11 +6,13 @@ import { schema as domains, migrations as domainsMigrations } from '@maildoot/do
 import { schema as messaging, migrations as messagingMigrations } from '@maildoot/messaging/service';
 import { databaseSettings } from '@maildoot/runtime/common-settings';
 import { loadSettings } from '@maildoot/runtime/config';
+import { schema as template, migrations as templateMigrations } from '@maildoot/template/service';
 import { reportAndExit } from './print.ts';
 
 const schemas: [string, string[]][] = [
   [auth, authMigrations],
   [domains, domainsMigrations],
+  [template, templateMigrations],
   [messaging, messagingMigrations],
   [delivery, deliveryMigrations],
 ];

@@ -11,6 +11,8 @@ import { settings as messagingSettings } from '@maildoot/messaging/config';
 import { start as startMessaging } from '@maildoot/messaging/service';
 import type { Clock } from '@maildoot/runtime/clock';
 import { startTelemetry } from '@maildoot/runtime/telemetry';
+import { settings as templateSettings } from '@maildoot/template/config';
+import { start as startTemplate } from '@maildoot/template/service';
 import { configOf, type Surroundings } from './roles.ts';
 
 export interface StartedRoles extends AsyncDisposable {
@@ -32,6 +34,7 @@ export async function startRolesHere(surroundings: Surroundings, parts: { clock?
   );
   stack.use(await startAuth(configOf('auth', authSettings, surroundings), parts));
   stack.use(await startDomainProvisioning(configOf('domain-provisioning', domainSettings, surroundings), parts));
+  stack.use(await startTemplate(configOf('template', templateSettings, surroundings), parts));
   stack.use(await startMessaging(configOf('messaging', messagingSettings, surroundings), parts));
   stack.use(await startDelivery(configOf('delivery', deliverySettings, surroundings), parts));
   const gateway = stack.use(await startGateway(configOf('gateway', gatewaySettings, surroundings)));

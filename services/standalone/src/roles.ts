@@ -7,20 +7,20 @@ import { loadSettings, type Settings } from '@maildoot/runtime/config';
 import { type Config, settings } from './config.ts';
 import type { Secrets } from './home.ts';
 
-export type Role = 'auth' | 'domain-provisioning' | 'messaging' | 'delivery' | 'gateway';
+export type Role = 'auth' | 'domain-provisioning' | 'template' | 'messaging' | 'delivery' | 'gateway';
 
 /** In the order they start: a role comes after those whose answers it needs to be of use. */
-export const ROLES: readonly Role[] = ['auth', 'domain-provisioning', 'messaging', 'delivery', 'gateway'];
+export const ROLES: readonly Role[] = ['auth', 'domain-provisioning', 'template', 'messaging', 'delivery', 'gateway'];
 
 /** The roles that others call. */
 export type Peer = Exclude<Role, 'gateway'>;
-export const PEERS: readonly Peer[] = ['auth', 'domain-provisioning', 'messaging', 'delivery'];
+export const PEERS: readonly Peer[] = ['auth', 'domain-provisioning', 'template', 'messaging', 'delivery'];
 
 /**
  * Connections to PostgreSQL, per process: with one of each at most 40, the logs' listeners and the migrations included; a cluster has two
  * of each, and for a moment those of a process that was killed beside those of the one in its place.
  */
-const CONNECTIONS: Record<Peer, number> = { auth: 3, 'domain-provisioning': 3, messaging: 12, delivery: 10 };
+const CONNECTIONS: Record<Peer, number> = { auth: 3, 'domain-provisioning': 3, template: 3, messaging: 12, delivery: 10 };
 /** What PostgreSQL has to allow. */
 export const MAX_CONNECTIONS = { alone: 60, cluster: 150 };
 
@@ -70,6 +70,8 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         MESSAGING_ADDRESS: addresses.messaging,
         MAIL_HOSTNAME: config.mailHostname,
       };
+    case 'template':
+      return { ...common, ...kept(role) };
     case 'messaging':
       return {
         ...common,
@@ -77,6 +79,7 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         ...events,
         DOMAIN_ADDRESS: addresses['domain-provisioning'],
         DELIVERY_ADDRESS: addresses.delivery,
+        TEMPLATE_ADDRESS: addresses.template,
         CAPTURE: String(config.delivery === 'capture'),
       };
     case 'delivery':
@@ -101,6 +104,7 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         DOMAIN_ADDRESS: addresses['domain-provisioning'],
         MESSAGING_ADDRESS: addresses.messaging,
         DELIVERY_ADDRESS: addresses.delivery,
+        TEMPLATE_ADDRESS: addresses.template,
         HTTP_HOST: config.httpHost,
         HTTP_PORT: String(config.httpPort),
         ALLOW_PLAIN_HTTP: String(config.allowPlainHttp),

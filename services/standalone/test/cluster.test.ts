@@ -19,7 +19,7 @@ import { settings } from '../src/config.ts';
 import type { ClusterFile } from '../src/home.ts';
 
 const UP = fileURLToPath(new URL('../src/up.ts', import.meta.url));
-const NAMES = ['auth', 'domain-provisioning', 'messaging', 'delivery', 'gateway'].flatMap((role) => [`${role}-1`, `${role}-2`]);
+const NAMES = ['auth', 'domain-provisioning', 'template', 'messaging', 'delivery', 'gateway'].flatMap((role) => [`${role}-1`, `${role}-2`]);
 const WAIT = { timeoutMs: 40_000 };
 
 describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
@@ -92,7 +92,7 @@ describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
       cluster.processes.map(({ name }) => name),
       ['postgres', 'kafka', ...NAMES],
     );
-    assert.equal(new Set(cluster.processes.map(({ pid }) => pid)).size, 12);
+    assert.equal(new Set(cluster.processes.map(({ pid }) => pid)).size, 14);
     const file = await announced();
     assert.deepEqual(file.processes, cluster.processes);
     assert.deepEqual([file.api, file.key, file.gateways], [cluster.httpUrl, cluster.key, cluster.gateways]);
@@ -112,7 +112,7 @@ describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
     assert.ok(throughRelay > 0);
   });
 
-  for (const name of ['delivery-1', 'messaging-2', 'auth-1', 'gateway-2', 'domain-provisioning-1', 'kafka', 'postgres']) {
+  for (const name of ['delivery-1', 'messaging-2', 'auth-1', 'gateway-2', 'domain-provisioning-1', 'template-2', 'kafka', 'postgres']) {
     it(`${name} comes back from SIGKILL where it was`, async () => {
       const pid = pidOf(name) as number;
       const { processes: _, ...facts } = await announced();

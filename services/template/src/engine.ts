@@ -353,7 +353,10 @@ function problemOf(part: Part, error: unknown): Problem {
   if (original instanceof RangeError && /call stack/.test(original.message))
     return { part, code: 'memory_limit', message: 'The template is nested too deeply.', ...place };
   const isParsing = LiquidError.is(error) && error.name !== 'RenderError';
-  return { part, code: isParsing ? 'syntax' : 'render', message: messageOf(original ?? error), ...place };
+  // Of a partial: line and column are of its source.
+  const file = LiquidError.is(error) ? error.token.file : undefined;
+  const inside = file === undefined ? '' : `In the template “${file}”: `;
+  return { part, code: isParsing ? 'syntax' : 'render', message: `${inside}${messageOf(original ?? error)}`, ...place };
 }
 
 function placeOf(token: LiquidError['token'] | undefined): { line?: number; column?: number } {

@@ -68,8 +68,18 @@ function resultOf(task: Task): Result {
   return fill(compiled, variables, limits);
 }
 
+/** Whatever else is thrown is a mistake of ours: it ends the thread, and is an INTERNAL_ERROR. */
+function resultOrTooDeep(task: Task): Result {
+  try {
+    return resultOf(task);
+  } catch (error) {
+    if (!(error instanceof RangeError)) throw error;
+    return { kind: 'refused', problems: [{ part: 'html', code: 'memory_limit', message: 'The template is nested too deeply.' }] };
+  }
+}
+
 parentPort?.on('message', (task: Task) => {
-  const result = resultOf(task);
+  const result = resultOrTooDeep(task);
   const { user, system } = process.threadCpuUsage();
   parentPort?.postMessage({ result, cpuUs: user + system } satisfies Reply);
 });

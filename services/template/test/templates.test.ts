@@ -362,6 +362,14 @@ describe('partials', () => {
     assert.equal(errorOf((await templates.render([{ template: id }]))[0]).code, 'TEMPLATE_ERROR');
   });
 
+  test('what fails in one is told with its name and its place there', async () => {
+    await templates.create({ alias: 'decoding', text: 'x\n {{ a | base64_decode }}' });
+    const { id } = await templates.create({ text: "{% render 'decoding', a: a %}" });
+    const error = errorOf((await templates.render([{ template: id, variables: { a: '?' } }]))[0]);
+    assert.equal(error.code, 'TEMPLATE_ERROR');
+    assert.match(error.message, /line 2, column 2: In the template “decoding”/);
+  });
+
   test('one that is deleted later refuses what names it', async () => {
     await templates.create({ alias: 'gone', text: 'x' });
     const { id } = await templates.create({ text: "{% render 'gone' %}" });

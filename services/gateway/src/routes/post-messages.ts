@@ -9,13 +9,13 @@ import { exampleIds, exampleTime } from '../examples.ts';
 import { largeBodyBytes } from '../large-bodies.ts';
 import { messageStatus, messageStatusWord } from '../message-json.ts';
 import { EncodedAcceptRequest } from '../peers.ts';
-import { type Call, defineRoute, json } from '../route.ts';
+import { type Answer, type Call, defineRoute, json } from '../route.ts';
 import { type ItemProblem, readSendRequest, type SendRequest, sendBody, tooLargeMessage } from '../send-request.ts';
 import { telemetry } from '../telemetry.ts';
 import { timeJson, timeOf } from '../time-json.ts';
 
 /** What the caller wrote, ready to be asked of messaging. */
-interface Outgoing {
+export interface Outgoing {
   readonly form: SendRequest['form'];
   readonly problems: SendRequest['problems'];
   readonly request: Parameters<Call['peers']['messaging']['acceptMessages']>[0];
@@ -23,7 +23,10 @@ interface Outgoing {
 
 const acceptDeadlineMs = 15_000;
 
-const acceptedSchema = z
+/** What sending can be refused with, beyond what every operation can. */
+export const sendErrors = ['DOMAIN_NOT_VERIFIED', 'SENDER_NOT_ALLOWED', 'TEMPLATE_ERROR', 'MISSING_VARIABLES', 'CONFLICT'] as const;
+
+export const acceptedSchema = z
   .strictObject({
     id: z.string(),
     object: z.literal('message'),
@@ -85,6 +88,15 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
         },
       },
       {
+        summary: 'Made of a template',
+        value: {
+          from: 'no-reply@yourdomain.com',
+          to: 'user@example.com',
+          template_id: 'order-confirmed',
+          variables: { name: 'Ada', order: { number: 4711 } },
+        },
+      },
+      {
         summary: 'A batch',
         value: {
           messages: [
@@ -96,7 +108,7 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
     ],
     read: readOutgoing,
   },
-  errors: ['DOMAIN_NOT_VERIFIED', 'SENDER_NOT_ALLOWED', 'CONFLICT'],
+  errors: sendErrors,
   responses: [
     {
       status: 202,
@@ -106,18 +118,21 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
       example: { id: exampleIds.message, object: 'message', status: 'queued', created_at: exampleTime, estimated_send_at: exampleTime },
     },
   ],
-  handle: async ({ body }, call) => {
-    const response = await accept(body, call);
-    const results = body.form === 'single' ? response.results.slice(0, 1) : response.results;
-    const accepted = results.filter(({ result }) => result?.$case === 'accepted').length;
-    telemetry.messagesAnswered(accepted, body.problems.length - accepted);
-    const headers = response.replayed ? { 'Idempotent-Replayed': 'true' } : undefined;
-    if (body.form === 'single') return json(202, singleAnswer(response, call), headers);
-    return json(202, { batch_id: response.batchId, data: batchAnswer(body, response, call) }, headers);
-  },
+  handle: ({ body }, call) => sendOutgoing(body, call),
 });
 
-async function readOutgoing(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
+/** Hands over what was read and says what became of it. */
+export async function sendOutgoing(body: Outgoing, call: Call): Promise<Answer> {
+  const response = await accept(body, call);
+  const results = body.form === 'single' ? response.results.slice(0, 1) : response.results;
+  const accepted = results.filter(({ result }) => result?.$case === 'accepted').length;
+  telemetry.messagesAnswered(accepted, body.problems.length - accepted);
+  const headers = response.replayed ? { 'Idempotent-Replayed': 'true' } : undefined;
+  if (body.form === 'single') return json(202, singleAnswer(response, call), headers);
+  return json(202, { batch_id: response.batchId, data: batchAnswer(body, response, call) }, headers);
+}
+
+export async function readOutgoing(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
   const { allowedDomains, apiKeyId } = call.principal;
   const options = { idempotencyKey, allowedDomains, credentialId: apiKeyId };
   if (bytes.length > largeBodyBytes) {
