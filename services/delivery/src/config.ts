@@ -2,6 +2,7 @@
 import {
   databaseSettings,
   eventSettings,
+  linkSettings,
   observabilitySettings,
   outsideSettings,
   peerSettings,
@@ -16,6 +17,7 @@ export const settings = defineSettings({
   ...observabilitySettings,
   ...eventSettings,
   ...sealSettings,
+  ...linkSettings,
   ...outsideSettings,
   messagingAddress: peerSettings.messagingAddress,
   domainAddress: peerSettings.domainAddress,
@@ -35,6 +37,20 @@ export const settings = defineSettings({
   mailHostname: hostName('MAIL_HOSTNAME', {
     default: 'localhost.localdomain',
     meaning: 'The name said in EHLO; its reverse DNS should say the same.',
+  }),
+  returnPathHost: hostName('RETURN_PATH_HOST', {
+    optional: true,
+    meaning:
+      'The host of MAIL FROM addresses for domains without a verified return path; its MX leads to the role mx of mailbox. Unset: the From address.',
+  }),
+  simulatorDomain: hostName('SIMULATOR_DOMAIN', {
+    default: 'simulator.localhost',
+    meaning: 'Recipients at this domain never leave the house and act by their local part: bounce, defer, complaint …, in every mode.',
+  }),
+  simulatorReportsTo: hostPort('SIMULATOR_REPORTS_TO', {
+    optional: true,
+    unix: true,
+    meaning: 'The role mx of mailbox, where the simulator hands in what comes later: bounces and complaints. Unset: it does not.',
   }),
   retrySchedule: durationList('RETRY_SCHEDULE', {
     // About three days in all, quick at first for the sake of greylisting.

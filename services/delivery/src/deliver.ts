@@ -1,5 +1,5 @@
 // One attempt: a message to some of its recipients that share a destination, made in one transaction on the wire.
-//   1. the message's bytes
+//   1. the message's bytes, with the recipient's own links in them where it has some
 //   2. its DKIM signature
 //   3. the hosts that take mail for them (MX)
 //   4. per host, how the session is encrypted (TLS policy)
@@ -10,6 +10,7 @@
 import { isAscii } from 'node:buffer';
 import { connect as connectTcp, type Socket } from 'node:net';
 import { signDkim } from '@maildoot/mail/dkim';
+import { fillMarks, type LinkKey, tokensFor } from '@maildoot/mail/tracking-token';
 import type { Clock } from '@maildoot/runtime/clock';
 import { splitHostPort } from '@maildoot/runtime/config';
 import { GuardedConnectError, guardedConnect } from '@maildoot/runtime/guarded-connect';
@@ -22,10 +23,12 @@ import type { PinnedContent } from './contents.ts';
 import { type DkimKeys, NoSigningKey } from './dkim-keys.ts';
 import { inOrder } from './mx.ts';
 import { type Answer, endOf, type HostFailure } from './outcome.ts';
+import type { ReturnPaths } from './return-paths.ts';
 import { captureDestination, destinationNow, fixedDestination, smarthostDestination } from './route.ts';
 import type { Routes } from './routes.ts';
 import { openSession, type Session, type SessionFacts, SessionTrouble, type TransactionResult } from './session.ts';
 import type { Sessions } from './sessions.ts';
+import type { Simulator } from './simulator.ts';
 import type { AttemptEnd } from './store/attempt.ts';
 import type { DueRow } from './store/due.ts';
 import { attemptSpan, endAttemptSpan, smtpSpan, type Telemetry, traceparentOf } from './telemetry.ts';
@@ -42,10 +45,14 @@ export interface DeliverParts {
   clock: Clock;
   resolver: Resolver;
   keys: DkimKeys;
+  /** Signs recipients' links. */
+  linkKey: LinkKey;
   routes: Routes;
+  returnPaths: Pick<ReturnPaths, 'of'>;
   tlsPolicies: TlsPolicies;
   sessions: Sessions;
   inbox: InboxAddress;
+  simulator: Pick<Simulator, 'doorFor'>;
   telemetry: Telemetry;
   /** Aborted when the service stops: what is not handed over yet is given back. */
   stopping: AbortSignal;
@@ -139,13 +146,15 @@ async function bytesOf({ rows, content }: Delivery, parts: DeliverParts): Promis
     return { trouble: { kind: 'content_unavailable', detail: 'the message could not be read; it is tried again' } };
   }
   if (mime === 'missing') return { trouble: { kind: 'content_missing', detail: 'the content of this message is not kept any more' } };
-  const bytes = mime;
+  const bytes = row.personal ? fillMarks(mime, tokensFor(parts.linkKey, row)) : mime;
   if (row.signingDomain === '') return { content: [bytes], eightBit: !isAscii(bytes) };
   try {
-    const header = await content.signature(async () => {
+    const sign = async (): Promise<Buffer> => {
       const { domain, selector, key } = await parts.keys.keyOf(row.tenantId, row.signingDomain);
       return await signDkim(bytes, { domain, selector, key, signTime: parts.clock.now() });
-    });
+    };
+    // One signature is for one recipient's bytes, or for those that all have.
+    const header = await (row.personal ? sign() : content.signature(sign));
     return { content: [header, bytes], eightBit: !isAscii(bytes) };
   } catch (error) {
     // Unsigned mail would be worse than late mail: it fails DMARC, and nobody learns why.
@@ -168,7 +177,11 @@ interface Target {
 }
 
 async function hostsOf(row: DueRow, parts: DeliverParts): Promise<{ hosts: Target[] } | { trouble: Trouble }> {
-  const { config, resolver, inbox, sessions } = parts;
+  const { config, resolver, inbox, sessions, simulator } = parts;
+  if (row.domain === config.simulatorDomain) {
+    const { host, port } = simulator.doorFor(row.address);
+    return { hosts: [{ name: host, port, sessionKey: `simulator ${port}`, connect: () => connectLocally(port), user: undefined }] };
+  }
   // By the mode and never by the stored destination: in capture mode nothing leaves the house, whatever was meant once.
   const fixed = fixedDestination(config.delivery, row.captured);
   if (fixed === captureDestination) {
@@ -330,14 +343,16 @@ async function transact(
 ): Promise<{ result: TransactionResult; reserved: boolean }> {
   let reserved = false;
   let over = false;
-  const sendable = rows.filter((row) => session.hasSmtpUtf8 || isAscii(Buffer.from(row.address + row.mailFrom)));
+  // Several recipients share the sender's own address: hand-out lets whoever has a return path go alone.
+  const mailFrom = (rows.length === 1 ? parts.returnPaths.of(rows[0]) : undefined) ?? rows[0].mailFrom;
+  const sendable = rows.filter((row) => session.hasSmtpUtf8 || isAscii(Buffer.from(row.address + mailFrom)));
   const abandon = (): void => session.abandon();
   parts.stopping.addEventListener('abort', abandon, { once: true });
   let sent: TransactionResult | undefined;
   if (sendable.length > 0) {
     sent = await session.send({
       envelopeId: uuidToId('msg', rows[0].messageId),
-      mailFrom: rows[0].mailFrom,
+      mailFrom,
       recipients: sendable.map((row) => row.address),
       content: message.content,
       eightBit: message.eightBit,

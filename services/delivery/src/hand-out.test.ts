@@ -27,6 +27,22 @@ describe('together', () => {
     ],
     [[row('1', 'a@x.test', 'op.test'), row('2', 'b@x.test', 'op.test')], [['a@x.test'], ['b@x.test']], 'messages are kept apart'],
     [
+      [
+        { ...row('1', 'a@x.test', 'op.test'), personal: true, recipientNumber: 0 },
+        { ...row('1', 'b@x.test', 'op.test'), personal: true, recipientNumber: 1 },
+      ],
+      [['a@x.test'], ['b@x.test']],
+      'who gets bytes of its own goes alone',
+    ],
+    [
+      [
+        { ...row('1', 'a@x.test', 'op.test'), recipientNumber: 0, mailFrom: 'has' },
+        { ...row('1', 'b@x.test', 'op.test'), recipientNumber: 1, mailFrom: 'has' },
+      ],
+      [['a@x.test'], ['b@x.test']],
+      'who has a return path of its own goes alone',
+    ],
+    [
       [row('1', 'a@x.test', 'smarthost'), row('1', 'b@y.test', 'smarthost')],
       [['a@x.test', 'b@y.test']],
       'the smarthost takes every domain',
@@ -35,7 +51,7 @@ describe('together', () => {
   for (const [rows, expected, why] of cases) {
     it(why, () =>
       assert.deepEqual(
-        together(rows, hosts).map((group) => group.map((one) => one.address)),
+        together(rows, hosts, ({ personal, mailFrom }) => personal || mailFrom === 'has').map((group) => group.map((one) => one.address)),
         expected,
       ),
     );

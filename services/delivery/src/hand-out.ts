@@ -3,6 +3,7 @@
 import type { Contents } from './contents.ts';
 import type { Delivery } from './deliver.ts';
 import type { Lanes } from './lanes.ts';
+import type { ReturnPaths } from './return-paths.ts';
 import { destinationNow, type Mode } from './route.ts';
 import type { Routes } from './routes.ts';
 import type { DueRow } from './store/due.ts';
@@ -12,6 +13,7 @@ export interface HandOutParts {
   contents: Pick<Contents, 'load'>;
   lanes: Pick<Lanes, 'add'>;
   routes: Pick<Routes, 'peek'>;
+  returnPaths: Pick<ReturnPaths, 'goesAlone'>;
   deliver(delivery: Delivery): Promise<void>;
   /** The attempt is not made. */
   giveBack(rows: readonly DueRow[]): void;
@@ -20,7 +22,11 @@ export interface HandOutParts {
 export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
   // Rows share a transaction, and a lane, by where they go now.
   const rows = claimed.map((row) => ({ ...row, destination: destinationNow(parts.mode, row, undefined) }));
-  const groups = together(rows, (domain) => hostsKey(domain, parts.routes));
+  const groups = together(
+    rows,
+    (domain) => hostsKey(domain, parts.routes),
+    (row) => row.personal || parts.returnPaths.goesAlone(row),
+  );
   const contents = parts.contents.load(groups.map(([first]) => first));
   for (const [index, group] of groups.entries()) {
     const content = contents[index];
@@ -44,11 +50,16 @@ export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
   }
 }
 
-/** Rows of the same message, destination and hosts, in the order in which they came. */
-export function together(rows: readonly DueRow[], hostsOf: (domain: string) => string): [DueRow, ...DueRow[]][] {
+/** Rows of the same message, destination and hosts, in the order in which they came. Whoever gets bytes or a MAIL FROM of its own goes alone. */
+export function together(
+  rows: readonly DueRow[],
+  hostsOf: (domain: string) => string,
+  goesAlone: (row: DueRow) => boolean = ({ personal }) => personal,
+): [DueRow, ...DueRow[]][] {
   const groups = new Map<string, [DueRow, ...DueRow[]]>();
   for (const row of rows) {
-    const key = `${row.messageId}\n${row.destination}\n${row.incarnation}\n${row.destination.includes('.') ? hostsOf(row.domain) : ''}`;
+    const own = goesAlone(row) ? row.recipientNumber : '';
+    const key = `${row.messageId}\n${own}\n${row.destination}\n${row.incarnation}\n${row.destination.includes('.') ? hostsOf(row.domain) : ''}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [row]);
     else group.push(row);

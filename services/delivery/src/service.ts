@@ -10,7 +10,9 @@ import { outboxMigrations } from '@maildoot/events/migrations';
 import { startSequencer } from '@maildoot/events/sequencer';
 import { together } from '@maildoot/events/together';
 import { messageAccepted, PARTITIONS } from '@maildoot/events/topics';
+import { linkKeys } from '@maildoot/mail/tracking-token';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { createRpcClient } from '@maildoot/rpc/client';
@@ -44,13 +46,16 @@ import { startTidying } from './jobs/tidy.ts';
 import { Lanes } from './lanes.ts';
 import { News } from './news.ts';
 import { Recorder } from './recorder.ts';
-import { captureDestination } from './route.ts';
+import { ReturnPaths } from './return-paths.ts';
+import { captureDestination, destinationNow } from './route.ts';
 import { Routes } from './routes.ts';
 import { cancelRecipients } from './rpc/cancel-recipients.ts';
 import { getCapturedMail } from './rpc/get-captured-mail.ts';
 import { Arrivals, listCapturedMail } from './rpc/list-captured-mail.ts';
+import { rescheduleRecipients } from './rpc/reschedule-recipients.ts';
 import { Sessions } from './sessions.ts';
 import { Shares } from './shares.ts';
+import { startSimulator } from './simulator.ts';
 import { type AttemptEnd, recordEnds } from './store/attempt.ts';
 import { type CapturedMailRow, insertCapturedMails, type NewCapturedMail } from './store/captured-mail.ts';
 import { backOff, endBackOff } from './store/destination.ts';
@@ -139,6 +144,15 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const domains = starting.use(createRpcClient(DomainServiceService, { ...peer, address: config.domainAddress, defaultDeadlineMs: 5_000 }));
   const resolver = createResolver(config.dnsServers);
   const keys = new DkimKeys({ domains, sealer: createSealer(config.sealKeys), clock });
+  const linkKey = linkKeys(config.linkKeys, config.rpcSecret)[0];
+  const returnPaths = new ReturnPaths({
+    domains,
+    key: linkKey,
+    host: config.returnPathHost,
+    simulatorDomain: config.simulatorDomain,
+    clock,
+    onFailure: failing('return-path'),
+  });
   const contents = new Contents({
     messaging,
     capBytes: contentCacheBytes,
@@ -169,6 +183,16 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
         news.captured(mail.tenantId);
       },
       onFailure: failing('capture'),
+    }),
+  );
+
+  // ── the simulator ──
+  const simulator = starting.use(
+    await startSimulator({
+      domain: config.simulatorDomain,
+      reportsTo: config.simulatorReportsTo,
+      now: () => clock.now(),
+      onFailure: failing('simulate-report'),
     }),
   );
 
@@ -232,10 +256,13 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     clock,
     resolver,
     keys,
+    linkKey,
+    returnPaths,
     routes,
     tlsPolicies: new TlsPolicies(() => clock.now().getTime()),
     sessions,
     inbox,
+    simulator,
     telemetry,
     stopping: stopping.signal,
     mayStart: (id: string) => incarnation.mayStart(id),
@@ -250,6 +277,8 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
       if (reachability.reached(destination)) void endBackOff(database, destination).catch(failing('back-off'));
     },
   };
+  // Questions about return paths, with claimed rows behind them. They are over soon.
+  const asked = new Set<Promise<unknown> | undefined>();
   const claims = new ClaimLoop({
     clock,
     async claim() {
@@ -267,11 +296,18 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     handOut(rows) {
       holding.add(rows);
       telemetry.claimed(rows);
-      handOut(rows, {
-        ...{ mode: config.delivery, contents, lanes, routes },
-        deliver: (delivery) => deliver(delivery, deliverParts),
-        giveBack: (given) => holding.giveBack(given),
-      });
+      const go = () => {
+        asked.delete(asking);
+        handOut(rows, {
+          ...{ mode: config.delivery, contents, lanes, routes, returnPaths },
+          deliver: (delivery) => deliver(delivery, deliverParts),
+          giveBack: (given) => holding.giveBack(given),
+        });
+      };
+      const asking = returnPaths.load(rows.map((row) => ({ ...row, destination: destinationNow(config.delivery, row, undefined) })));
+      if (asking === undefined) return go();
+      asked.add(asking);
+      void asking.then(go);
     },
     onFailure: failing('claim'),
   });
@@ -320,6 +356,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   // What is past the final dot is waited for; everything before it is given back at once.
   starting.defer(async () => {
     await claims.stop();
+    await Promise.all(asked);
     stopping.abort();
     await within(lanes.stop(), leftUntil(finishSessionsByMs));
     sessions.close();
@@ -349,6 +386,9 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           },
           listCapturedMail: { allow: ['gateway'], handle: answering(listCapturedMail({ prisma, arrivals })) },
           getCapturedMail: { allow: ['gateway'], handle: answering(getCapturedMail({ prisma })) },
+        }),
+        implement(ScheduleServiceService, {
+          rescheduleRecipients: { allow: ['messaging'], handle: answering(rescheduleRecipients({ database, enqueued: wakeAll })) },
         }),
       ],
     }),

@@ -84,7 +84,14 @@ async function load(count: number, dueAt: Date): Promise<void> {
       const now = new Date();
       return {
         ...{ messageId: idToUuid('msg', newId('msg')) ?? newUuid(), recipientNumber: 0, tenantId, address: 'accept@example.test' },
-        ...{ domain: 'example.test', destination: 'smarthost', mailFrom: 'sender@shop.test', signingDomain: 'shop.test', captured: false },
+        ...{
+          domain: 'example.test',
+          destination: 'smarthost',
+          mailFrom: 'sender@shop.test',
+          signingDomain: 'shop.test',
+          captured: false,
+          personal: false,
+        },
         ...{ sizeBytes: 10_240, nextDueAt: dueAt, queuedAt: now, traceparent: undefined },
       };
     });

@@ -16,6 +16,7 @@ import { startSequencer } from '@maildoot/events/sequencer';
 import { attemptRecorded, messageAccepted } from '@maildoot/events/topics';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { type AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
@@ -35,7 +36,7 @@ import { waitFor } from '@maildoot/testkit/wait';
 import { settings } from '../src/config.ts';
 import { type Running, start } from '../src/service.ts';
 
-const rpcSecret = 'a secret of tests, thirty-two characters long';
+export const rpcSecret = 'a secret of tests, thirty-two characters long';
 const sealKey = Buffer.alloc(32, 9);
 
 export interface AcceptOptions {
@@ -48,6 +49,8 @@ export interface AcceptOptions {
   text?: string;
   sendAt?: Date;
   captured?: boolean;
+  /** The content has marks. */
+  personal?: boolean;
   traceparent?: string;
   id?: string;
 }
@@ -67,6 +70,8 @@ export interface House extends AsyncDisposable {
   contentsDown: boolean;
   /** Domains with a key; others answer DOMAIN_NOT_VERIFIED like domain-provisioning. */
   signingKeys: Map<string, { selector: string; privateKey: KeyObject }>;
+  /** Return-path hosts of domains that have one. */
+  returnPathHosts: Map<string, string>;
   /** How often keys and contents were asked for. */
   calls: { getSigningKey: number; readContents: number };
   /** Everything that came out of delivery's topic. */
@@ -91,6 +96,7 @@ export interface House extends AsyncDisposable {
 export interface RunningDelivery extends Running {
   rpc: RpcClient<typeof DeliveryServiceService>;
   asGateway: RpcClient<typeof DeliveryServiceService>;
+  schedule: RpcClient<typeof ScheduleServiceService>;
 }
 
 export interface DeliveryProcess extends AsyncDisposable {
@@ -121,6 +127,7 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
 
   const contents = new Map<string, Buffer>();
   const signingKeys: House['signingKeys'] = new Map();
+  const returnPathHosts: House['returnPathHosts'] = new Map();
   const calls = { getSigningKey: 0, readContents: 0 };
   const sent = new Map<string, MessageAcceptedEvent>();
   const events: AttemptRecordedEvent[] = [];
@@ -145,6 +152,10 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
           getTimeline: refused,
           listEvents: refused,
           cancelMessage: refused,
+          cancelBatch: refused,
+          rescheduleMessage: refused,
+          resendMessage: refused,
+          dryRun: refused,
           getContent: { allow: [], handle: refuse as never },
           readContents: {
             allow: ['delivery'],
@@ -182,7 +193,10 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
           getDomain: refused,
           deleteDomain: refused,
           rotateDkim: refused,
-          getMailHosts: refused,
+          getMailHosts: {
+            allow: ['delivery'],
+            handle: ({ domain }: { domain: string }) => ({ returnPathHost: returnPathHosts.get(domain) ?? '', trackingHost: '' }),
+          },
           getSigningKey: {
             allow: ['delivery'],
             handle(request: { domain: string }, call: RpcCall) {
@@ -240,6 +254,7 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
       acceptedAt: new Date(),
       sizeBytes: BigInt(mime.length),
       captured: accepted.captured ?? false,
+      personal: accepted.personal ?? false,
     });
     event.sendAt = accepted.sendAt;
     sent.set(id, event);
@@ -286,6 +301,7 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
       state.contentsDown = down;
     },
     signingKeys,
+    returnPathHosts,
     calls,
     events,
     async spawnDelivery(env = {}) {
@@ -310,15 +326,19 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
         createRpcClient(DeliveryServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 10_000 });
       const rpc = client('messaging');
       const asGateway = client('gateway');
+      const messaging = { address: service.rpcAddress, self: 'messaging', secret: rpcSecret, defaultDeadlineMs: 10_000 };
+      const schedule = createRpcClient(ScheduleServiceService, messaging);
       return {
         rpcAddress: service.rpcAddress,
         rpc,
         asGateway,
+        schedule,
         async [Symbol.asyncDispose]() {
           running.delete(service);
           await service[Symbol.asyncDispose]();
           await rpc[Symbol.asyncDispose]();
           await asGateway[Symbol.asyncDispose]();
+          await schedule[Symbol.asyncDispose]();
         },
       };
     },

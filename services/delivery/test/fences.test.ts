@@ -85,7 +85,7 @@ describe('a row’s owner', () => {
     const now = new Date();
     const rows = Array.from({ length: count }, (_, recipientNumber) => ({
       ...{ messageId, recipientNumber, tenantId, address: `r${recipientNumber}@example.test`, domain: 'example.test' },
-      ...{ destination: 'example.test', mailFrom: 'a@b.test', signingDomain: '', captured: false, sizeBytes: 1 },
+      ...{ destination: 'example.test', mailFrom: 'a@b.test', signingDomain: '', captured: false, personal: false, sizeBytes: 1 },
       ...{ nextDueAt: now, queuedAt: now, traceparent: undefined },
     }));
     await enqueue(database, rows, now);

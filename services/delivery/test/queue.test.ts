@@ -302,6 +302,7 @@ describe('the queue', () => {
       mailFrom: 'a@b.test',
       signingDomain: '',
       captured: false,
+      personal: false,
       sizeBytes: 1,
       attempt,
       claims: attempt,
