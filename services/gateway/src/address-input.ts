@@ -11,10 +11,10 @@ const addressText = z
   .transform((text, context) => addressFrom(parseAddress(text), text, context, []))
   .meta({ description: '`name@example.com` or `Name <name@example.com>`', examples: ['Ada <ada@example.com>'] });
 
-const addressObject = z.strictObject({ email: z.string(), name: z.string().optional() }).transform((value, context) => {
+const addressObject = z.strictObject({ email: z.string(), name: z.string().nullish() }).transform((value, context) => {
   // A control character is the only problem that either part may have; the message should be at the part that has it.
   const inName = controls.test(value.name ?? '');
-  const result = mailboxOf(value.email, value.name);
+  const result = mailboxOf(value.email, value.name ?? undefined);
   return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
 });
 

@@ -31,7 +31,7 @@ export const attachment = z
           ? text
           : refuse(context, text, 'invalid_content_type', 'A content type is like image/png; multipart types are not possible.'),
       )
-      .optional()
+      .nullish()
       .meta({ description: 'By default from the file name.', examples: ['application/pdf'] }),
     content_id: z
       .string()
@@ -40,11 +40,11 @@ export const attachment = z
           ? text
           : refuse(context, text, 'invalid_content_id', 'A content id consists of up to 255 visible ASCII characters without < and >.'),
       )
-      .optional()
+      .nullish()
       .meta({ description: 'For `cid:` links in the HTML.' }),
     disposition: z
       .enum(['attachment', 'inline'])
-      .optional()
+      .nullish()
       .meta({ description: 'By default `inline` with a `content_id`, else `attachment`.' }),
   })
   .transform(
@@ -53,7 +53,7 @@ export const attachment = z
       content: value.content,
       contentType: value.content_type ?? '',
       contentId: value.content_id ?? '',
-      inline: (value.disposition ?? (value.content_id === undefined ? 'attachment' : 'inline')) === 'inline',
+      inline: (value.disposition ?? (value.content_id == null ? 'attachment' : 'inline')) === 'inline',
     }),
   );
 

@@ -13,7 +13,7 @@ export const exampleEvents: EventJson[] = [
     type: 'message.accepted',
     created_at: '2026-01-31T08:00:00.012Z',
     timestamp: exampleTime,
-    data: { ...data, recipient: null, attempt: null },
+    data: { ...data, recipient: null, attempt: null, engagement: null },
   },
   {
     id: 'evt_01kg97xw00fscrrszmz39ef7ms',
@@ -22,7 +22,7 @@ export const exampleEvents: EventJson[] = [
     type: 'message.delivered',
     created_at: '2026-01-31T08:00:00.431Z',
     timestamp: exampleLaterTime,
-    data: { ...data, recipient: 'user@example.com', attempt: exampleAttempt },
+    data: { ...data, recipient: 'user@example.com', attempt: exampleAttempt, engagement: null },
   },
 ];
 

@@ -1,6 +1,6 @@
 // Events as the API shows them, in the feed and to webhooks. What makes them is libs/webhooks.
 import { z } from 'zod';
-import { attemptSchema } from './message-json.ts';
+import { attemptSchema, engagementSchema } from './message-json.ts';
 
 const time = z.iso.datetime();
 
@@ -12,6 +12,7 @@ const messageData = z
     tags: z.array(z.string()),
     metadata: z.record(z.string(), z.string()),
     attempt: attemptSchema.nullable(),
+    engagement: engagementSchema.nullable().meta({ description: 'What the recipient did.' }),
   })
   .meta({ id: 'MessageEventData' });
 

@@ -9,7 +9,7 @@ import type { Answer, Task } from './send-request-worker.ts';
 export const largeBodyBytes = 1024 * 1024;
 
 /** What a worker made of a body: like a SendRequest, but with the RPC request as bytes. */
-export type LargeSendRequest = Pick<SendRequest, 'form' | 'problems'> & { readonly batchId: string; readonly encoded: Buffer };
+export type LargeSendRequest = Pick<SendRequest, 'form' | 'problems' | 'dryRun'> & { readonly batchId: string; readonly encoded: Buffer };
 
 export class LargeBodies implements AsyncDisposable {
   readonly #pool: Piscina<Task, Answer>;
@@ -35,8 +35,8 @@ export class LargeBodies implements AsyncDisposable {
       case 'refused':
         return { refused: answer.refused };
       case 'request': {
-        const { form, problems, batchId, encoded } = answer;
-        return { form, problems, batchId, encoded: Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength) };
+        const { form, problems, batchId, dryRun, encoded } = answer;
+        return { form, problems, batchId, dryRun, encoded: Buffer.from(encoded.buffer, encoded.byteOffset, encoded.byteLength) };
       }
     }
   }

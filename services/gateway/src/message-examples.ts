@@ -11,6 +11,10 @@ const recipient = {
   attempts: 1,
   next_attempt_at: null,
   bounce: null,
+  opened: false,
+  clicked: false,
+  complained: false,
+  unsubscribed: false,
 };
 
 export const exampleMessage: MessageJson = {
@@ -30,6 +34,10 @@ export const exampleMessage: MessageJson = {
   batch_id: null,
   size_bytes: 742,
   captured: false,
+  stream: 'transactional',
+  template_id: null,
+  pool: null,
+  tracking: { opens: false, clicks: false },
   recipients: [recipient],
 };
 
@@ -56,13 +64,14 @@ export const exampleAttempt = {
   bounce: null,
 };
 
-const accepted = { id: exampleIds.event, type: 'message.accepted', at: exampleTime, recipient: null, attempt: null };
+const accepted = { id: exampleIds.event, type: 'message.accepted', at: exampleTime, recipient: null, attempt: null, engagement: null };
 const delivered = {
   id: 'evt_01kg97xw00fscrrszmz39ef7ms',
   type: 'message.delivered',
   at: exampleLaterTime,
   recipient: 'user@example.com',
   attempt: exampleAttempt,
+  engagement: null,
 };
 
 export const exampleMessageWithEvents: z.input<typeof messageWithEventsSchema> = { ...exampleMessage, events: [accepted, delivered] };

@@ -11,6 +11,7 @@ import {
   type RecipientTimeline,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { attemptJson, bounceClasses, bounceJson, bounceTypes, outcomes } from '@maildoot/webhooks/attempt-json';
+import { engagementJson } from '@maildoot/webhooks/engagement-json';
 import { z } from 'zod';
 import { enumWords, unknownWord } from './enum-words.ts';
 import { timeJson, timeOf } from './time-json.ts';
@@ -41,6 +42,10 @@ const recipientSchema = z
     attempts: z.int().meta({ description: 'How many times delivery was tried.' }),
     next_attempt_at: time.nullable(),
     bounce: bounceSchema.nullable(),
+    opened: z.boolean().meta({ description: 'By a person, as far as can be told; only where `tracking` asked for it.' }),
+    clicked: z.boolean(),
+    complained: z.boolean(),
+    unsubscribed: z.boolean(),
   })
   .meta({ id: 'Recipient' });
 
@@ -75,6 +80,18 @@ export const attemptSchema = z
   })
   .meta({ id: 'Attempt' });
 
+export const engagementSchema = z
+  .strictObject({
+    url: z.string().nullable().meta({ description: 'Where the link leads; null but for clicks.' }),
+    user_agent: z.string().nullable(),
+    machine: z.boolean().meta({ description: 'A program did it, as far as can be told: such openings and clicks are not counted.' }),
+    machine_reason: z
+      .string()
+      .nullable()
+      .meta({ examples: ['apple_privacy'] }),
+  })
+  .meta({ id: 'Engagement' });
+
 const eventSchema = z
   .strictObject({
     id: z.string(),
@@ -82,6 +99,7 @@ const eventSchema = z
     at: time,
     recipient: z.string().nullable().meta({ description: 'Null: about the message as a whole.' }),
     attempt: attemptSchema.nullable(),
+    engagement: engagementSchema.nullable().meta({ description: 'What the recipient did.' }),
   })
   .meta({ id: 'MessageEvent' });
 
@@ -102,6 +120,10 @@ const messageFields = {
   batch_id: z.string().nullable(),
   size_bytes: z.int(),
   captured: z.boolean().meta({ description: 'It went to the built-in inbox and nowhere else.' }),
+  stream: z.string(),
+  template_id: z.string().nullable(),
+  pool: z.string().nullable().meta({ description: 'Null: the default.' }),
+  tracking: z.strictObject({ opens: z.boolean(), clicks: z.boolean() }),
   recipients: z.array(recipientSchema),
 };
 
@@ -149,6 +171,10 @@ export function messageJson(message: Message): MessageJson {
     batch_id: message.batchId || null,
     size_bytes: Number(message.sizeBytes),
     captured: message.captured,
+    stream: message.stream,
+    template_id: message.templateId || null,
+    pool: message.pool || null,
+    tracking: { opens: message.trackOpens, clicks: message.trackClicks },
     recipients: message.recipients.map(recipientJson),
   };
 }
@@ -186,6 +212,10 @@ function recipientJson(recipient: Recipient): z.input<typeof recipientSchema> {
     attempts: recipient.attempts,
     next_attempt_at: timeJson(recipient.nextAttemptAt),
     bounce: bounceJson(recipient.bounce),
+    opened: recipient.opened,
+    clicked: recipient.clicked,
+    complained: recipient.complained,
+    unsubscribed: recipient.unsubscribed,
   };
 }
 
@@ -196,6 +226,7 @@ function eventJson(event: MessageEvent): z.input<typeof eventSchema> {
     at: timeOf(event.at, event.id),
     recipient: event.recipient || null,
     attempt: event.attempt === undefined ? null : attemptJson(event.attempt),
+    engagement: event.engagement === undefined ? null : engagementJson(event.engagement),
   };
 }
 

@@ -1,7 +1,7 @@
 // A message as the API takes it: one schema that validates, converts to what messaging wants and is printed in the OpenAPI document.
 // messaging checks again behind it; here everything is found at once and said kindly.
 import { type HeaderProblem, refusedHeaders } from '@maildoot/mail/headers';
-import type { Header, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { Header, OutgoingMessage, Unsubscribe } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { z } from 'zod';
 import { address, addresses, maxRecipients } from './address-input.ts';
 import { attachment } from './attachment-input.ts';
@@ -102,7 +102,7 @@ const metadata = textsByName(maxMetadataBytes)
     examples: [{ order: '4711' }],
   });
 
-const sendAt = z.iso
+export const sendAt = z.iso
   .datetime({ offset: true })
   .transform((text, context) => {
     const date = new Date(text);
@@ -112,6 +112,52 @@ const sendAt = z.iso
   })
   // A time that has passed means now: a retried request must not fail because its hour came in between.
   .meta({ description: 'Not before this time; at most 30 days ahead. A time in the past means now.', examples: ['2026-12-24T18:00:00Z'] });
+
+// Names that messaging keeps and compares as they are.
+const name = z
+  .string()
+  .transform((text, context) =>
+    /^[a-z0-9][a-z0-9._-]{0,63}$/.test(text)
+      ? text
+      : refuse(context, text, 'invalid_name', 'A name has up to 64 lower-case letters, digits, dots, hyphens and underscores.'),
+  );
+
+const trackingInput = z
+  .strictObject({
+    opens: z.boolean().nullish().meta({ description: 'A picture of one dot in the HTML tells when somebody opens the message.' }),
+    clicks: z
+      .boolean()
+      .nullish()
+      .meta({ description: 'Links in the HTML lead through us. `data-track="false"` on a link keeps it as it is.' }),
+  })
+  .meta({ id: 'TrackingInput', description: 'Off by default. The text part is never changed.' });
+
+const unsubscribeInput = z
+  .strictObject({
+    url: z
+      .string()
+      .max(900)
+      .transform((text, context) =>
+        /^https:\/\/[!-;=?-~]+$/.test(text) && URL.canParse(text)
+          ? text
+          : refuse(context, text, 'invalid_url', 'This must be an https URL of ASCII characters.'),
+      )
+      .nullish()
+      .meta({
+        description: 'A page of your own that takes the one-click POST of RFC 8058; by default ours.',
+        examples: ['https://yourdomain.com/leave/42'],
+      }),
+    mailto: z
+      .string()
+      .max(600)
+      .nullish()
+      .meta({ description: 'An address that unsubscribes whoever writes to it.', examples: ['leave@yourdomain.com?subject=leave'] }),
+    group: name.nullish().meta({ description: 'What is unsubscribed from; by default the message’s stream.', examples: ['newsletter'] }),
+  })
+  .meta({
+    id: 'UnsubscribeInput',
+    description: 'Adds `List-Unsubscribe` and `List-Unsubscribe-Post` (RFC 8058), signed. `{}`: one click on a page of ours.',
+  });
 
 const itemKey = z
   .string()
@@ -128,23 +174,34 @@ const messageFields = z.strictObject({
   to: addresses.meta({
     description: 'One or many. All addresses of one message see each other in To and Cc; to write to many separately send a batch.',
   }),
-  cc: addresses.optional().meta({ description: 'To, cc and bcc together: at most 1,000 recipients.' }),
-  bcc: addresses.optional().meta({ description: 'Recipients that no header shows.' }),
-  reply_to: addresses.optional().meta({ description: 'Where answers should go.' }),
-  subject: subject.optional().meta({ description: 'In any script, without line breaks.' }),
-  html: body.optional().meta({ description: 'The message as HTML.' }),
-  text: body.optional().meta({ description: 'Made from `html` when absent. At least one of the two is needed.' }),
-  headers: headers.optional(),
+  cc: addresses.nullish().meta({ description: 'To, cc and bcc together: at most 1,000 recipients.' }),
+  bcc: addresses.nullish().meta({ description: 'Recipients that no header shows.' }),
+  reply_to: addresses.nullish().meta({ description: 'Where answers should go.' }),
+  subject: subject.nullish().meta({ description: 'In any script, without line breaks.' }),
+  html: body.nullish().meta({ description: 'The message as HTML.' }),
+  text: body.nullish().meta({ description: 'Made from `html` when absent. At least one of the two is needed.' }),
+  headers: headers.nullish(),
   attachments: listOf(attachment, 0, maxAttachments)
-    .optional()
+    .nullish()
     .meta({ description: 'At most 100; the whole message has at most 40 MB when encoded.' }),
-  tags: tags.optional().meta({ description: 'At most 10, of up to 256 characters each; they filter lists.' }),
-  metadata: metadata.optional(),
-  send_at: sendAt.optional(),
+  tags: tags.nullish().meta({ description: 'At most 10, of up to 256 characters each; they filter lists.' }),
+  metadata: metadata.nullish(),
+  send_at: sendAt.nullish(),
+  tracking: trackingInput.nullish(),
+  unsubscribe: unsubscribeInput.nullish(),
+  stream: name.nullish().meta({
+    description: 'Which list of suppressions counts: `transactional` (by default), `broadcast`, or a name of your own.',
+    examples: ['broadcast'],
+  }),
+  pool: name.nullish().meta({ description: 'The egress pool to send from; by default the account’s.' }),
+  dry_run: z
+    .boolean()
+    .nullish()
+    .meta({ description: 'Checks everything and sends nothing: the answer says what would have been sent. One message at a time.' }),
   template_id: templateId.nullish(),
   template_version: templateVersion.nullish(),
   variables: variables.nullish(),
-  idempotency_key: itemKey.optional().meta({ description: 'Like the header `Idempotency-Key`, for this message of a batch.' }),
+  idempotency_key: itemKey.nullish().meta({ description: 'Like the header `Idempotency-Key`, for this message of a batch.' }),
 });
 
 /** A message as the caller writes it; its output is ready for messaging but for the id. */
@@ -208,19 +265,23 @@ export function outgoingMessage(id: string, message: MessageOutput, requestSha25
     attachments: message.attachments ?? [],
     tags: message.tags ?? [],
     metadata: message.metadata ?? {},
-    sendAt: message.send_at,
+    sendAt: message.send_at ?? undefined,
     templateId: message.template_id ?? '',
     templateVersion: message.template_version ?? 0,
     variablesJson: message.variables ?? noVariables,
-    trackOpens: false,
-    trackClicks: false,
-    unsubscribe: undefined,
-    pool: '',
-    stream: '',
+    trackOpens: message.tracking?.opens ?? false,
+    trackClicks: message.tracking?.clicks ?? false,
+    unsubscribe: message.unsubscribe == null ? undefined : unsubscribeOf(message.unsubscribe),
+    pool: message.pool ?? '',
+    stream: message.stream ?? '',
     test: false,
     rawMime: Buffer.alloc(0),
     envelopeRecipients: [],
   };
+}
+
+function unsubscribeOf({ url, mailto, group }: NonNullable<MessageOutput['unsubscribe']>): Unsubscribe {
+  return { url: url ?? '', mailto: mailto ?? '', group: group ?? '' };
 }
 
 const noVariables = Buffer.alloc(0);

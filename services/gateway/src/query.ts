@@ -108,6 +108,16 @@ export function idField(prefix: IdPrefix, description: string): z.ZodType<string
     .meta({ description });
 }
 
+/** The same where nothing can be done without it. */
+export function requiredIdField(prefix: IdPrefix, description: string): z.ZodType<string> {
+  return z
+    .string()
+    .transform((text, context) =>
+      idToUuid(prefix, text) === undefined ? refuse(context, text, 'invalid_id', `This must be an id like ${prefix}_….`) : text,
+    )
+    .meta({ description });
+}
+
 /** Text to look for. NUL is no text to a database. */
 export function textField(description: string, maxChars = 998): z.ZodType<string | undefined> {
   return z

@@ -17,6 +17,7 @@ export type Answer =
       readonly form: SendRequest['form'];
       readonly problems: SendRequest['problems'];
       readonly batchId: string;
+      readonly dryRun: boolean;
       readonly encoded: Uint8Array;
     }
   | { readonly kind: 'refused'; readonly refused: ItemProblem }
@@ -32,7 +33,7 @@ export default function readLargeBody({ body, options }: Task): Answer | ReturnT
   }
   if ('refused' in read) return { kind: 'refused', refused: read.refused };
   const encoded = AcceptMessagesRequest.encode(read.request).finish();
-  const { form, problems } = read;
-  const answer: Answer = { kind: 'request', form, problems, batchId: read.request.batchId, encoded };
+  const { form, problems, dryRun } = read;
+  const answer: Answer = { kind: 'request', form, problems, batchId: read.request.batchId, dryRun, encoded };
   return move({ [transferableSymbol]: encoded.buffer, [valueSymbol]: answer });
 }

@@ -14,7 +14,7 @@ export const maxBatch = 1000;
 const maxIssuesPerItem = 25;
 
 const batchOfUnknown = z.array(z.unknown()).min(1).max(maxBatch);
-const envelope = z.strictObject({ messages: batchOfUnknown, atomic: z.boolean().optional() });
+const envelope = z.strictObject({ messages: batchOfUnknown, atomic: z.boolean().nullish() });
 
 /** The three forms of the body, as the reference shows them; the reading below takes them apart itself, to keep the items apart. */
 export const sendBody = z.union([
@@ -24,7 +24,7 @@ export const sendBody = z.union([
       messages: z.array(messageInput).min(1).max(maxBatch),
       atomic: z
         .boolean()
-        .optional()
+        .nullish()
         .meta({ description: 'All or none: one bad item refuses the request. By default the good ones are accepted.' }),
     })
     .meta({ id: 'BatchInput', description: 'Many messages, each on its own.' }),
@@ -36,8 +36,12 @@ export interface SendOptions {
   readonly idempotencyKey: string | undefined;
   /** The credential's limit on From domains; empty = none. */
   readonly allowedDomains: readonly string[];
+  /** Where links to us begin. */
+  readonly linkUrl: string;
   /** `key_…`, `usr_…` */
   readonly credentialId: string;
+  /** Of a test key. */
+  readonly test: boolean;
 }
 
 /** Why one item of a batch is not part of the request. */
@@ -51,6 +55,8 @@ export interface SendRequest {
   /** One per item, in order: undefined where the item is part of the request. */
   readonly problems: readonly (ItemProblem | undefined)[];
   readonly request: AcceptMessagesRequest;
+  /** Nothing is to be sent. */
+  readonly dryRun: boolean;
 }
 
 /** The request, or all that is wrong with it as a whole. @throws ApiError INVALID_JSON */
@@ -60,10 +66,12 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
   if (issues.length > 0) return { refused: { code: 'VALIDATION_ERROR', issues } };
 
   const messages: OutgoingMessage[] = [];
+  let dryRun = false;
   const problems = items.map((item) => {
-    const checked = checkItem(item);
+    const checked = checkItem(item, form);
     if ('code' in checked) return form === 'single' ? checked : { ...checked, issues: limitIssues(checked.issues, maxIssuesPerItem) };
-    messages.push(checked);
+    dryRun ||= checked.dryRun;
+    messages.push({ ...checked.outgoing, test: options.test });
     return undefined;
   });
   const found = problems.filter((problem) => problem !== undefined);
@@ -71,7 +79,7 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
   if (found.length > 0 && (atomic || messages.length === 0))
     return { refused: form === 'single' ? (found[0] as ItemProblem) : together(form, problems) };
 
-  const { idempotencyKey, allowedDomains, credentialId } = options;
+  const { idempotencyKey, allowedDomains, credentialId, linkUrl } = options;
   const request: AcceptMessagesRequest = {
     messages,
     atomic,
@@ -80,8 +88,9 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
     allowedDomains: [...allowedDomains],
     batchId: form === 'single' ? '' : newId('bat'),
     credentialId,
+    linkUrl,
   };
-  return { form, problems, request };
+  return { form, problems, request, dryRun };
 }
 
 interface Parts {
@@ -109,11 +118,17 @@ function checked<S extends z.ZodType>(
   return { ...parts(result.data), issues: [] };
 }
 
-function checkItem(item: unknown): OutgoingMessage | ItemProblem {
+function checkItem(item: unknown, form: SendRequest['form']): { outgoing: OutgoingMessage; dryRun: boolean } | ItemProblem {
   const result = messageInput.safeParse(item);
   if (!result.success) return { code: 'VALIDATION_ERROR', issues: issuesOf(messageInput, item, result.error) };
   if (encodedBytes(result.data) > maxMessageBytes) return { code: 'PAYLOAD_TOO_LARGE', issues: [] };
-  return outgoingMessage(newId('msg'), result.data, result.data.idempotency_key === undefined ? undefined : requestHash(item));
+  const dryRun = result.data.dry_run ?? false;
+  if (dryRun && form !== 'single') {
+    const issue = { path: 'dry_run', code: 'not_in_a_batch', message: 'A dry run looks at one message: send it by itself.' };
+    return { code: 'VALIDATION_ERROR', issues: [issue] };
+  }
+  const outgoing = outgoingMessage(newId('msg'), result.data, result.data.idempotency_key == null ? undefined : requestHash(item));
+  return { outgoing, dryRun };
 }
 
 /** What is wrong with the items, under the paths that they have in the request. */

@@ -40,7 +40,13 @@ for (const route of operations) {
 
 test('the examples of sending are what the request is really read with', () => {
   for (const { value } of operations.find(({ operationId }) => operationId === 'sendMessages')?.body?.examples ?? []) {
-    const read = readSendRequest(Buffer.from(JSON.stringify(value)), { idempotencyKey: undefined, allowedDomains: [], credentialId: 'key_1' });
+    const read = readSendRequest(Buffer.from(JSON.stringify(value)), {
+      idempotencyKey: undefined,
+      allowedDomains: [],
+      credentialId: 'key_1',
+      test: false,
+      linkUrl: '',
+    });
     assert.ok(!('refused' in read), JSON.stringify(read));
   }
 });
@@ -98,7 +104,9 @@ test('what is documented is served, and nothing else is', async () => {
     const real = path.replace(/\{[a-z]+\}/g, 'x');
     for (const method of methods) {
       const { status, code } = await gateway.call(method, real);
-      const served = status !== 405 && code !== 'NOT_FOUND';
+      // A link that is none is not found at a door that is there.
+      const door = (documented as Record<string, { responses: object }>)[method.toLowerCase()]?.responses ?? {};
+      const served = status !== 405 && (code !== 'NOT_FOUND' || '404' in door);
       assert.equal(served, method.toLowerCase() in documented, `${method} ${path} → ${status}`);
     }
   }

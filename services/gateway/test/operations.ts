@@ -2,14 +2,39 @@
 
 import type { Operation } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
+import { suppressedEmail } from './fake-mail.ts';
 import type { KnownTenant } from './harness.ts';
 
 export const operations: readonly Operation[] = routes.filter((route) => route.kind === 'operation');
 
+/** Those that an API key may call: the others are about a person's own session. */
+export const keyOperations: readonly Operation[] = operations.filter(({ credentials }) => credentials?.includes('key') ?? true);
+
+type Ids = Pick<KnownTenant, 'messageId' | 'batchId' | 'keyId' | 'memberId' | 'callbackId' | 'capturedId' | 'templateId' | 'domain'> & {
+  sessionId?: string;
+};
+
+/** By what stands before `/:id`. */
+const idNames: Readonly<Record<string, Exclude<keyof Ids, 'domain' | 'batchId'>>> = {
+  messages: 'messageId',
+  'api-keys': 'keyId',
+  members: 'memberId',
+  callbacks: 'callbackId',
+  inbox: 'capturedId',
+  templates: 'templateId',
+  sessions: 'sessionId',
+};
+
 /** The path with ids that this tenant has. */
-export function pathFor(route: Operation, tenant: Pick<KnownTenant, 'messageId' | 'keyId' | 'capturedId' | 'domain'> & { templateId?: string }): string {
-  const id = route.path.includes('/messages/') ? tenant.messageId : route.path.includes('/api-keys/') ? tenant.keyId : route.path.includes('/templates/') ? (tenant.templateId ?? 'none') : tenant.capturedId;
-  return route.path.replace(':id', id).replace(':domain', tenant.domain);
+export function pathFor(route: Operation, tenant: Ids): string {
+  const of = /([a-z-]+)\/:id/.exec(route.path)?.[1] ?? '';
+  const name = idNames[of];
+  const path = route.path
+    .replace(':id', (name && tenant[name]) ?? 'none')
+    .replace(':domain', tenant.domain)
+    .replace(':email', suppressedEmail(tenant.domain));
+  // The one operation that does nothing without its query.
+  return route.operationId === 'cancelBatch' ? `${path}?batch_id=${tenant.batchId}` : path;
 }
 
 export function bodyFor(route: Operation): unknown {

@@ -32,9 +32,10 @@ const get = (path: string, options: Parameters<Gateway['call']>[2] = {}) =>
 test('every filter of the list of messages arrives at messaging', async () => {
   const batch = newId('bat');
   const after = newId('msg');
+  const template = newId('tpl');
   const { json } = await get(
     `/v1/messages?limit=7&cursor=${cursorAfter('msg', after)}&status=partially_delivered&from=a@B%C3%BCcher.example&to=t@x.example&subject=he%20llo&tag=a%26b` +
-      `&metadata[order]=7&metadata[x.y]=8&domain=X.Example&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T01:00:00%2B01:00&batch_id=${batch}`,
+      `&metadata[order]=7&metadata[x.y]=8&domain=X.Example&created_after=2026-01-01T00:00:00Z&created_before=2026-02-01T01:00:00%2B01:00&batch_id=${batch}&template_id=${template}&stream=broadcast`,
   );
   assert.deepEqual(services.requestsOf<ListMessagesRequest>('listMessages'), [
     {
@@ -50,6 +51,8 @@ test('every filter of the list of messages arrives at messaging', async () => {
       createdAfter: new Date('2026-01-01T00:00:00Z'),
       createdBefore: new Date('2026-02-01T00:00:00Z'),
       batchId: batch,
+      templateId: template,
+      stream: 'broadcast',
     },
   ]);
   assert.ok((json as { searched_back_to?: string }).searched_back_to);
@@ -87,7 +90,7 @@ for (const [query, issues] of [
   ['metadata[a]=1&metadata[a]=2', ['metadata[a] invalid_type']],
   ['metadata=x', ['metadata invalid_type']],
   ['subject=%00', ['subject control_character']],
-  ['template_id=tpl_1', ['template_id unknown_field']],
+  ['template_id=tpl_1', ['template_id invalid_id']],
   ['__proto__=x&constructor=y', ['__proto__ unknown_field', 'constructor unknown_field']],
   ['limit=0&statuss=sent&from=nope', ['from invalid_email', 'limit too_small', 'statuss unknown_field']],
 ] as const) {

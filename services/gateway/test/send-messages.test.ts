@@ -137,6 +137,7 @@ test('messaging’s refusal of one item stands in that item’s place', async ()
     const response = acceptedAll(request);
     response.results[1] = {
       result: { $case: 'error', value: { code: 'DOMAIN_NOT_VERIFIED', message: 'not yours', issues: [], retryAfterMs: 0 } },
+      replayed: false,
     };
     return response;
   });
@@ -264,7 +265,7 @@ for (const [field, value, issue] of [
   ['attachments', [{ filename: 'a', content: '', content_type: 'multipart/mixed' }], 'attachments[0].content_type invalid_content_type'],
   ['attachments', [{ filename: 'a', content: '', disposition: 'hidden' }], 'attachments[0].disposition invalid_value'],
   ['attachments', [{ filename: 'a', content: '', content_id: 'a>b' }], 'attachments[0].content_id invalid_content_id'],
-  ['template_id', 'tpl_1', 'template_id unknown_field'],
+  ['template', 'tpl_1', 'template unknown_field'],
   ['headers', { 'Content-Type': 'x' }, 'headers.Content-Type forbidden_header'],
   ['headers', { 'X A': 'x' }, 'headers["X A"] invalid_header_name'],
 ] as const) {

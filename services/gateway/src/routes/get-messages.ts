@@ -33,6 +33,8 @@ export const getMessages = defineRoute({
     created_after: timeField('Created after this time.'),
     created_before: timeField('Created before this time.'),
     batch_id: idField('bat', 'Messages of one batch.'),
+    template_id: idField('tpl', 'Messages made from one template.'),
+    stream: textField('Messages of one stream.', 64),
   }),
   errors: [],
   responses: [
@@ -50,7 +52,7 @@ export const getMessages = defineRoute({
     },
   ],
   handle: async ({ query }, { peers, principal, requestId, signal }) => {
-    const { limit, cursor, status, created_after, created_before, batch_id, ...rest } = query;
+    const { limit, cursor, status, created_after, created_before, batch_id, template_id, ...rest } = query;
     const filtered = Object.keys(query).some((name) => name !== 'limit' && name !== 'cursor');
     const page = await peers.messaging.listMessages(
       {
@@ -66,6 +68,8 @@ export const getMessages = defineRoute({
         createdAfter: created_after,
         createdBefore: created_before,
         batchId: batch_id ?? '',
+        templateId: template_id ?? '',
+        stream: rest.stream ?? '',
       },
       { tenantId: principal.tenantId, requestId, signal },
     );

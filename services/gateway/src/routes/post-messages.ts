@@ -1,43 +1,31 @@
 // POST /v1/messages: a message or many. 202 is said only after messaging's commit.
-import type { Accepted, AcceptMessagesResponse, AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import type { AcceptMessagesResponse, AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { ErrorDetail } from '@maildoot/proto/maildoot/rpc/v1/error';
 import { z } from 'zod';
+import { acceptedJson, acceptedSchema } from '../accepted-json.ts';
 import { askAgain } from '../ask-again.ts';
+import { dryRun, dryRunSchema, exampleDryRun } from '../dry-run.ts';
 import { errorSchema } from '../error-json.ts';
 import { ApiError, apiErrorFrom, errorBody, errorTable, internalError, knownCode } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
 import { largeBodyBytes } from '../large-bodies.ts';
-import { messageStatus, messageStatusWord } from '../message-json.ts';
 import { EncodedAcceptRequest } from '../peers.ts';
 import { type Answer, type Call, defineRoute, json } from '../route.ts';
 import { type ItemProblem, readSendRequest, type SendRequest, sendBody, tooLargeMessage } from '../send-request.ts';
 import { telemetry } from '../telemetry.ts';
-import { timeJson, timeOf } from '../time-json.ts';
 
 /** What the caller wrote, ready to be asked of messaging. */
 export interface Outgoing {
   readonly form: SendRequest['form'];
   readonly problems: SendRequest['problems'];
   readonly request: Parameters<Call['peers']['messaging']['acceptMessages']>[0];
+  readonly dryRun: boolean;
 }
 
 const acceptDeadlineMs = 15_000;
 
 /** What sending can be refused with, beyond what every operation can. */
 export const sendErrors = ['DOMAIN_NOT_VERIFIED', 'SENDER_NOT_ALLOWED', 'TEMPLATE_ERROR', 'MISSING_VARIABLES', 'CONFLICT'] as const;
-
-export const acceptedSchema = z
-  .strictObject({
-    id: z.string(),
-    object: z.literal('message'),
-    status: messageStatusWord,
-    created_at: z.iso.datetime(),
-    estimated_send_at: z.iso.datetime().nullable(),
-    captured: z.literal(true).optional().meta({ description: 'It goes to the built-in inbox and nowhere else.' }),
-    inbox: z.string().optional().meta({ description: 'Where captured mail can be read.' }),
-    warnings: z.array(z.strictObject({ path: z.string(), code: z.string(), message: z.string() })).optional(),
-  })
-  .meta({ id: 'AcceptedMessage' });
 
 const batchSchema = z
   .strictObject({
@@ -57,6 +45,7 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
     'Every item of a batch stands alone: good items are accepted though others fail, and the answer says which, in order; when no item can be accepted, or with `"atomic": true` when one can’t, the request is refused as a whole. ' +
     'Several addresses in one `to` see each other; write a batch to send to many separately. A request has at most 60 MB, a message at most 40 MB with its attachments encoded.',
   scopes: ['send', 'full'],
+  sends: true,
   idempotent: true,
   body: {
     schema: sendBody,
@@ -88,6 +77,22 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
         },
       },
       {
+        summary: 'A newsletter: unsubscribed from with one click, opens and clicks told',
+        value: {
+          from: 'news@yourdomain.com',
+          to: 'ada@example.com',
+          subject: 'News of January',
+          html: '<p>Hello Ada, <a href="https://yourdomain.com/news">read on</a>.</p>',
+          stream: 'broadcast',
+          tracking: { opens: true, clicks: true },
+          unsubscribe: { group: 'newsletter' },
+        },
+      },
+      {
+        summary: 'A dry run',
+        value: { from: 'no-reply@yourdomain.com', to: 'ada@example.com', subject: 'Hello', text: 'Hello!', dry_run: true },
+      },
+      {
         summary: 'Made of a template',
         value: {
           from: 'no-reply@yourdomain.com',
@@ -111,6 +116,12 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
   errors: sendErrors,
   responses: [
     {
+      status: 200,
+      description: 'A dry run: what would have been sent. Nothing was kept.',
+      schema: dryRunSchema,
+      example: exampleDryRun,
+    },
+    {
       status: 202,
       description: 'Accepted and stored. A batch answers with one result per item.',
       schema: z.union([acceptedSchema, batchSchema]),
@@ -123,22 +134,31 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
 
 /** Hands over what was read and says what became of it. */
 export async function sendOutgoing(body: Outgoing, call: Call): Promise<Answer> {
-  const response = await accept(body, call);
+  if (body.dryRun) return json(200, await dryRun(body.request, call));
+  const count = body.problems.filter((problem) => problem === undefined).length;
+  const unused = await call.takeMessages(count);
+  const response = await accept(body, call).catch((error: unknown) => {
+    unused(count);
+    throw error;
+  });
   const results = body.form === 'single' ? response.results.slice(0, 1) : response.results;
   const accepted = results.filter(({ result }) => result?.$case === 'accepted').length;
+  const replayed = response.replayed || (body.form === 'single' && response.results[0]?.replayed === true);
+  unused(replayed ? count : count - accepted);
   telemetry.messagesAnswered(accepted, body.problems.length - accepted);
-  const headers = response.replayed ? { 'Idempotent-Replayed': 'true' } : undefined;
+  const headers = replayed ? { 'Idempotent-Replayed': 'true' } : undefined;
   if (body.form === 'single') return json(202, singleAnswer(response, call), headers);
   return json(202, { batch_id: response.batchId, data: batchAnswer(body, response, call) }, headers);
 }
 
 export async function readOutgoing(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
-  const { allowedDomains, apiKeyId } = call.principal;
-  const options = { idempotencyKey, allowedDomains, credentialId: apiKeyId };
+  const { allowedDomains, credentialId, test } = call.principal;
+  const options = { idempotencyKey, allowedDomains, credentialId, test, linkUrl: call.publicUrl };
   if (bytes.length > largeBodyBytes) {
     const read = await call.largeBodies.read(bytes, options);
     if ('refused' in read) return refusal(read.refused);
-    return { value: { form: read.form, problems: read.problems, request: new EncodedAcceptRequest(read.encoded) } satisfies Outgoing };
+    const { form, problems, dryRun: dry, encoded } = read;
+    return { value: { form, problems, dryRun: dry, request: new EncodedAcceptRequest(encoded) } satisfies Outgoing };
   }
   const read = readSendRequest(bytes, options);
   if ('refused' in read) return refusal(read.refused);
@@ -162,7 +182,7 @@ function accept({ request }: Outgoing, call: Call): Promise<AcceptMessagesRespon
 
 function singleAnswer({ results }: AcceptMessagesResponse, call: Call): z.input<typeof acceptedSchema> {
   const result = results[0]?.result;
-  if (result?.$case === 'accepted') return acceptedJson(result.value, call);
+  if (result?.$case === 'accepted') return acceptedJson(result.value, call.publicUrl);
   if (result?.$case === 'error') throw errorOf(result.value);
   throw internalError(new Error('messaging answered without a result'));
 }
@@ -175,7 +195,7 @@ function batchAnswer({ problems }: Outgoing, { results }: AcceptMessagesResponse
   return problems.map((problem) => {
     if (problem !== undefined) return errorBody(itemError(problem), call.requestId, call.publicUrl);
     const { result } = answered.next().value as AcceptResult;
-    if (result?.$case === 'accepted') return acceptedJson(result.value, call);
+    if (result?.$case === 'accepted') return acceptedJson(result.value, call.publicUrl);
     return errorBody(result === undefined ? internalError(undefined) : errorOf(result.value), call.requestId, call.publicUrl);
   });
 }
@@ -188,16 +208,4 @@ function errorOf(detail: ErrorDetail): ApiError {
   const code = knownCode(detail.code);
   if (code === undefined || errorTable[code].status >= 500) return apiErrorFrom(new Error(`messaging answered ${detail.code} for an item`));
   return new ApiError(code, detail.message, { issues: detail.issues, retryAfterMs: detail.retryAfterMs || undefined });
-}
-
-function acceptedJson(accepted: Accepted, call: Call): z.input<typeof acceptedSchema> {
-  return {
-    id: accepted.id,
-    object: 'message',
-    status: messageStatus.wordOf(accepted.status),
-    created_at: timeOf(accepted.createdAt, accepted.id),
-    estimated_send_at: timeJson(accepted.estimatedSendAt),
-    ...(accepted.captured ? { captured: true, inbox: `${call.publicUrl}/inbox` } : {}),
-    ...(accepted.warnings.length > 0 ? { warnings: accepted.warnings } : {}),
-  };
 }

@@ -1,4 +1,5 @@
 // POST /v1/templates/:id/send: a message made of a template. The same as POST /v1/messages with `template_id`, and answered like it.
+import { acceptedSchema } from '../accepted-json.ts';
 import { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { ApiError, notFound } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
@@ -10,7 +11,7 @@ import { EncodedAcceptRequest } from '../peers.ts';
 import { type Call, defineRoute } from '../route.ts';
 import { isObject } from '../schema-parts.ts';
 import { templateName, templateParams } from '../template-input.ts';
-import { acceptedSchema, type Outgoing, readOutgoing, sendErrors, sendOutgoing } from './post-messages.ts';
+import { type Outgoing, readOutgoing, sendErrors, sendOutgoing } from './post-messages.ts';
 
 /** Fields of a message that the path says, or that only several messages have. */
 const notHere = ['template_id', 'messages', 'atomic'];

@@ -1,0 +1,65 @@
+// POST /v1/messages/:id/resend: a message once more, as a new one.
+import { newId } from '@maildoot/runtime/ids';
+import { acceptedJson, acceptedSchema } from '../accepted-json.ts';
+import { internalError } from '../errors.ts';
+import { exampleIds, exampleTime } from '../examples.ts';
+import { requestHash } from '../idempotency-key.ts';
+import { messageIdParam, pathId } from '../path-id.ts';
+import { defineRoute, json } from '../route.ts';
+
+const deadlineMs = 15_000;
+
+export const postMessagesIdResend = defineRoute({
+  method: 'POST',
+  path: '/v1/messages/:id/resend',
+  operationId: 'resendMessage',
+  tag: 'Messages',
+  summary: 'Send a message again',
+  description:
+    'As a new message with the same content, recipients, tags and metadata. Everything is checked again: the sender, and who is suppressed. 404 also when the content is not kept any more.',
+  scopes: ['full'],
+  idempotent: true,
+  sends: true,
+  params: messageIdParam,
+  errors: ['NOT_FOUND', 'DOMAIN_NOT_VERIFIED', 'SENDER_NOT_ALLOWED', 'CONFLICT'],
+  responses: [
+    {
+      status: 202,
+      description: 'The new message, accepted and stored.',
+      schema: acceptedSchema,
+      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
+      example: {
+        id: exampleIds.otherMessage,
+        object: 'message',
+        status: 'queued',
+        created_at: exampleTime,
+        estimated_send_at: exampleTime,
+      },
+    },
+  ],
+  handle: async ({ params, idempotencyKey }, call) => {
+    const { peers, principal, requestId } = call;
+    const id = pathId('msg', params);
+    const unused = await call.takeMessages(1);
+    try {
+      const { accepted, replayed } = await peers.messaging.resendMessage(
+        {
+          id,
+          newId: newId('msg'),
+          idempotencyKey: idempotencyKey ?? '',
+          requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ resend: id }),
+          allowedDomains: [...principal.allowedDomains],
+          credentialId: principal.credentialId,
+          test: principal.test,
+        },
+        { tenantId: principal.tenantId, requestId, deadlineMs },
+      );
+      if (accepted === undefined) throw internalError(new Error('messaging answered without a result'));
+      unused(replayed ? 1 : 0);
+      return json(202, acceptedJson(accepted, call.publicUrl), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    } catch (error) {
+      unused(1);
+      throw error;
+    }
+  },
+});
