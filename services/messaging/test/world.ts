@@ -9,7 +9,10 @@ import { startSequencer } from '@maildoot/events/sequencer';
 import { attemptRecorded } from '@maildoot/events/topics';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { AttemptRecordedEvent, type DeepPartial } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { CallbackServiceService } from '@maildoot/proto/maildoot/messaging/v1/callback';
+import { EngagementServiceService } from '@maildoot/proto/maildoot/messaging/v1/engagement';
 import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import {
   type Accepted,
@@ -20,7 +23,10 @@ import {
   MessagingServiceService,
   OutgoingMessage,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
+import { StatsServiceService } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import { SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
+import { TenantEventServiceService } from '@maildoot/proto/maildoot/messaging/v1/tenant_event';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
 import { RpcError, rpcErrors } from '@maildoot/rpc/errors';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
@@ -41,11 +47,24 @@ export interface World extends AsyncDisposable {
   gateway: Messaging;
   delivery: Messaging;
   suppressions: RpcClient<typeof SuppressionServiceService>;
+  engagement: RpcClient<typeof EngagementServiceService>;
+  stats: RpcClient<typeof StatsServiceService>;
+  notices: RpcClient<typeof NoticeServiceService>;
+  /** What RescheduleRecipients answers; the calls so far. */
+  schedule: {
+    reschedule: (numbers: number[]) => { rescheduled: number[]; tooLate: number[]; notYet: number[] };
+    calls: { messageId: string; numbers: number[]; sendAt: Date | undefined }[];
+  };
+  callbacks: RpcClient<typeof CallbackServiceService>;
+  /** As domain-provisioning calls it. */
+  tenantEvents: RpcClient<typeof TenantEventServiceService>;
   /** In the service's schema. */
   database: Database;
   databaseUrl: string;
   logs: CapturedLogs;
   tenantId: string;
+  /** That services share. */
+  secret: string;
   /** `tenant domain`: what domain-provisioning calls verified. */
   verified: Set<string>;
   domainService: { down: boolean; questions: number };
@@ -91,6 +110,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const verified = new Set([`${tenantId} sender.example`]);
 
   const domainService = { down: false, questions: 0 };
+  const schedule: World['schedule'] = { reschedule: (rescheduled) => ({ rescheduled, tooLate: [], notYet: [] }), calls: [] };
   const deliveryService: World['deliveryService'] = { down: false, cancel: (numbers) => numbers, calls: [] };
   const unused = () => {
     throw new Error('this test does not expect this call');
@@ -144,6 +164,16 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
           listCapturedMail: neverCalled,
           getCapturedMail: neverCalled,
         }),
+        implement(ScheduleServiceService, {
+          rescheduleRecipients: {
+            allow: ['messaging'],
+            handle({ messageId, recipientNumbers: numbers, sendAt }) {
+              if (deliveryService.down) throw rpcErrors.UNAVAILABLE({ message: 'down', retryAfterMs: 1000 });
+              schedule.calls.push({ messageId, numbers, sendAt });
+              return schedule.reschedule(numbers);
+            },
+          },
+        }),
       ],
     }),
   );
@@ -163,6 +193,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     DOMAIN_ADDRESS: domainServer.address,
     DELIVERY_ADDRESS: deliveryServer.address,
     CAPTURE: String(options.capture ?? false),
+    SEAL_KEYS: `k1:${Buffer.alloc(32, 1).toString('base64')}`,
     ...options.env,
   });
   const service = making.use(await start(config, { logger, ...(options.clock && { clock: options.clock }) }));
@@ -172,18 +203,33 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const gateway = client('gateway');
   const door = { address: service.rpcAddress, self: 'gateway', secret, defaultDeadlineMs: 20_000 };
   const suppressions = making.use(createRpcClient(SuppressionServiceService, door));
+  const engagement = making.use(createRpcClient(EngagementServiceService, door));
+  const stats = making.use(createRpcClient(StatsServiceService, door));
+  const notices = making.use(createRpcClient(NoticeServiceService, { ...door, self: 'auth' }));
+  const callbacks = making.use(createRpcClient(CallbackServiceService, door));
+  const tenantEvents = making.use(createRpcClient(TenantEventServiceService, { ...door, self: 'domain-provisioning' }));
   const delivery = client('delivery');
 
   const accept: World['accept'] = (messages, request = {}, tenant = tenantId) =>
-    gateway.acceptMessages(AcceptMessagesRequest.fromPartial({ ...request, messages: [messages].flat().map(outgoing) }), {
-      tenantId: tenant,
-      requestId: newId('req'),
-    });
+    gateway.acceptMessages(
+      AcceptMessagesRequest.fromPartial({ linkUrl: 'https://links.example', ...request, messages: [messages].flat().map(outgoing) }),
+      {
+        tenantId: tenant,
+        requestId: newId('req'),
+      },
+    );
   const running = making.move();
   return {
     gateway,
     delivery,
     suppressions,
+    engagement,
+    stats,
+    notices,
+    schedule,
+    secret,
+    callbacks,
+    tenantEvents,
     database,
     databaseUrl: testDatabase.url,
     logs,
