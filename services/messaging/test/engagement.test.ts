@@ -10,6 +10,7 @@ import { GetStatsRequest, StatsDimension } from '@maildoot/proto/maildoot/messag
 import { SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
+import { expireStats } from '../src/store/stats.ts';
 import { createWorld, errorAt, rpcError, type World } from './world.ts';
 
 let world: World;
@@ -285,5 +286,19 @@ describe('statistics', () => {
     const foreign = await world.stats.getStats(GetStatsRequest.fromPartial({ fromDay: day, toDay: day }), { tenantId: tenant() });
     assert.deepEqual(foreign.rows, []);
     await assert.rejects(ask({ fromDay: 'today' }), rpcError('VALIDATION_ERROR'));
+  });
+
+  it('are forgotten after their retention, batch by batch', async () => {
+    const tenantId = idToUuid('ten', tenant());
+    const days = async () =>
+      (await world.database.pool.query<{ day: string }>('SELECT day::text FROM stat WHERE tenant_id = $1 ORDER BY day', [tenantId])).rows.map(
+        ({ day }) => day,
+      );
+    await world.database.pool.query(
+      "INSERT INTO stat (tenant_id, day, dimension, value) SELECT $1, '2020-01-01'::date + n, 1, '' FROM generate_series(0, 9) AS n",
+      [tenantId],
+    );
+    assert.equal(await expireStats(world.database.pool, '2020-01-08', 3), 7);
+    assert.deepEqual(await days(), ['2020-01-08', '2020-01-09', '2020-01-10']);
   });
 });
