@@ -31,6 +31,7 @@ import type { CallbackRole } from './callbacks/role.ts';
 import type { Config } from './config.ts';
 import { consumeAttemptRecorded } from './consumers/attempt-recorded.ts';
 import { consumeMessageAccepted } from './consumers/message-accepted.ts';
+import { consumeReportReceived } from './consumers/report-received.ts';
 import { createFeed } from './feed.ts';
 import { startFeedNews } from './feed-news.ts';
 import { startFeedSequencer } from './jobs/feed-sequencer.ts';
@@ -127,6 +128,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const managed = { ...outsideOf(config), database, sealer, clock };
   starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, wakeFeed }));
   starting.use(consumeMessageAccepted({ database, log, wakeFeed }));
+  starting.use(consumeReportReceived({ database, log, clock, telemetry, wakeFeed }));
   const sequencer = starting.use(startSequencer({ database, logger, kafkaBrokers: config.kafkaBrokers }));
   await sequencer.ready;
 
