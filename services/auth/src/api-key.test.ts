@@ -16,7 +16,7 @@ function fromBase62(text: string): Buffer {
 
 test('every key has the same form and length, whatever its bytes', () => {
   for (const bytes of [new Uint8Array(32), new Uint8Array(32).fill(255), undefined]) {
-    const { key, prefix } = generateApiKey(bytes);
+    const { key, prefix } = generateApiKey(false, bytes);
     assert.match(key, /^mdsk_[0-9A-Za-z]{43}$/);
     assert.equal(prefix, key.slice(0, 9));
   }
@@ -25,7 +25,7 @@ test('every key has the same form and length, whatever its bytes', () => {
 test('the text carries all 32 bytes', () => {
   fc.assert(
     fc.property(fc.uint8Array({ minLength: 32, maxLength: 32 }), (bytes) => {
-      const { key } = generateApiKey(bytes);
+      const { key } = generateApiKey(false, bytes);
       assert.deepEqual(fromBase62(key.slice('mdsk_'.length)), Buffer.from(bytes));
     }),
   );
@@ -37,7 +37,7 @@ test('what is stored is the SHA-256 of the whole key', () => {
 });
 
 test('fewer random bytes are refused rather than padded', () => {
-  assert.throws(() => generateApiKey(new Uint8Array(16)), RangeError);
+  assert.throws(() => generateApiKey(false, new Uint8Array(16)), RangeError);
 });
 
 test('no two keys are alike', () => {

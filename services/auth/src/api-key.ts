@@ -4,6 +4,7 @@
 import { createHash, randomBytes } from 'node:crypto';
 
 const marker = 'mdsk_';
+const testMarker = 'mdsk_test_';
 const base62 = '0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz';
 
 /** 62^43 > 2^256: what 32 bytes need at most, and what every key has, so that the length tells nothing. */
@@ -12,7 +13,7 @@ const randomSizeBytes = 32;
 const shownCharacters = 4;
 
 export interface GeneratedKey {
-  /** `mdsk_` and 43 characters; shown once. */
+  /** `mdsk_`, or `mdsk_test_`, and 43 characters; shown once. */
   key: string;
   /** What is stored. */
   sha256: Buffer;
@@ -20,9 +21,10 @@ export interface GeneratedKey {
   prefix: string;
 }
 
-export function generateApiKey(random: Uint8Array = randomBytes(randomSizeBytes)): GeneratedKey {
-  const key = marker + toBase62(random);
-  return { key, sha256: sha256Of(key), prefix: key.slice(0, marker.length + shownCharacters) };
+export function generateApiKey(test = false, random: Uint8Array = randomBytes(randomSizeBytes)): GeneratedKey {
+  const begin = test ? testMarker : marker;
+  const key = begin + toBase62(random);
+  return { key, sha256: sha256Of(key), prefix: key.slice(0, begin.length + shownCharacters) };
 }
 
 export function sha256Of(key: string): Buffer {

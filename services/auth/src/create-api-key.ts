@@ -4,12 +4,14 @@
 import type { IdempotencyRequest } from '@maildoot/db/idempotency';
 import { CreateApiKeyResponse } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { Clock } from '@maildoot/runtime/clock';
-import { newUuid } from '@maildoot/runtime/ids';
+import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import type { Sealer } from '@maildoot/runtime/seal';
 import { generateApiKey } from './api-key.ts';
 import { errors } from './errors.ts';
+import { type Repeatable, sealedFor, storedAnswer } from './idempotent-answer.ts';
 import type { Checked, NewApiKey } from './new-api-key.ts';
 import { shownKey } from './shown-key.ts';
+import type { EntryToStore } from './store/audit.ts';
 import type { KeyToStore, Once, Store } from './store.ts';
 
 const operation = 'create_api_key';
@@ -18,12 +20,6 @@ export interface KeyMaker {
   store: Store;
   sealer: Sealer;
   clock: Clock;
-}
-
-/** What makes a request the same as an earlier one. */
-export interface Repeatable {
-  key: string;
-  requestHash: Uint8Array;
 }
 
 /**
@@ -35,6 +31,7 @@ export async function createApiKey(
   maker: KeyMaker,
   tenantId: string,
   check: (now: Date) => Checked,
+  actorId: string,
   repeatable: Repeatable | undefined,
 ): Promise<CreateApiKeyResponse> {
   const now = maker.clock.now();
@@ -50,19 +47,26 @@ export async function createApiKey(
 
   const { stored, key } = makeKey(checked.value, tenantId, now);
   const response: CreateApiKeyResponse = { apiKey: shownKey({ ...stored, lastUsedAt: null }), key, replayed: false };
+  const entry: EntryToStore = {
+    tenantId,
+    action: 'api_key.created',
+    actorId,
+    subjectId: uuidToId('key', stored.id),
+    detail: stored.test ? `${stored.scope} test` : stored.scope,
+  };
   if (request === undefined) {
-    await maker.store.insertKey(stored);
+    await maker.store.insertKey(stored, entry);
     return response;
   }
   const sealed = maker.sealer.seal(CreateApiKeyResponse.encode(response).finish(), sealedFor(request));
-  const once = await maker.store.insertKeyOnce(stored, { ...request, response: sealed }, now);
+  const once = await maker.store.insertKeyOnce(stored, { ...request, response: sealed }, entry, now);
   return once.outcome === 'done' ? response : answerOf(once, request, maker.sealer);
 }
 
 /** A key and its row. Only the hash of the key is in the row. */
 export function makeKey(wanted: NewApiKey, tenantId: string, now: Date): { stored: KeyToStore; key: string } {
-  const { key, sha256, prefix } = generateApiKey();
-  const { name, scope, expiresAt, allowedIps, allowedDomains } = wanted;
+  const { key, sha256, prefix } = generateApiKey(wanted.test);
+  const { name, scope, expiresAt, allowedIps, allowedDomains, test, dailyLimit } = wanted;
   return {
     key,
     stored: {
@@ -76,25 +80,12 @@ export function makeKey(wanted: NewApiKey, tenantId: string, now: Date): { store
       allowedDomains,
       createdAt: now,
       expiresAt: expiresAt ?? null,
+      test,
+      dailyLimit,
     },
   };
 }
 
 function answerOf(once: Exclude<Once, { outcome: 'done' }>, request: IdempotencyRequest, sealer: Sealer): CreateApiKeyResponse {
-  switch (once.outcome) {
-    case 'replay':
-      return { ...CreateApiKeyResponse.decode(sealer.open(once.response, sealedFor(request))), replayed: true };
-    case 'mismatch':
-      throw errors.IDEMPOTENCY_MISMATCH({ message: 'This idempotency key was used with another request. Use a new one for a new key.' });
-    case 'in_progress':
-      throw errors.IDEMPOTENCY_IN_PROGRESS({
-        message: 'The first request with this idempotency key is still running. Try again shortly.',
-        retryAfterMs: 1000,
-      });
-  }
-}
-
-/** Copied into another tenant's record, or under another key, the answer doesn't open. */
-function sealedFor({ tenantId, operation: of, key }: IdempotencyRequest): string {
-  return `idempotency:${tenantId}:${of}:${key}`;
+  return { ...CreateApiKeyResponse.decode(sealer.open(storedAnswer(once), sealedFor(request))), replayed: true };
 }

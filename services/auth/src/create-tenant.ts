@@ -17,7 +17,15 @@ export async function createTenant(maker: { store: Store; clock: Clock }, reques
   const now = maker.clock.now();
   const { name, email, emailFolded } = checked.value;
   const [tenantId, userId] = [newUuid(), newUuid()];
-  const wanted = { name: 'First key', scope: 'full' as const, expiresAt: undefined, allowedIps: [], allowedDomains: [] };
+  const wanted = {
+    name: 'First key',
+    scope: 'full' as const,
+    expiresAt: undefined,
+    allowedIps: [],
+    allowedDomains: [],
+    test: false,
+    dailyLimit: 0,
+  };
   const { stored, key } = makeKey(wanted, tenantId, now);
   const outcome = await maker.store.insertTenant({
     id: tenantId,

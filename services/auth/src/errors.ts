@@ -6,13 +6,17 @@ import { defineErrors } from '@maildoot/rpc/errors';
 export const errors = defineErrors({
   /** Unknown, revoked and expired alike. */
   INVALID_TOKEN: { status: 'UNAUTHENTICATED', retryable: false },
+  /** The address and the password don't belong together, whichever is wrong. */
+  INVALID_CREDENTIALS: { status: 'UNAUTHENTICATED', retryable: false },
+  /** Too many tries. */
+  RATE_LIMITED: { status: 'RESOURCE_EXHAUSTED', retryable: true },
   /** The caller's own key is too narrow for this. */
   INSUFFICIENT_SCOPE: { status: 'PERMISSION_DENIED', retryable: false },
   /** Not there, or somebody else's. */
   NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
   /** The request is not what it must be; the issues say where. */
   VALIDATION_ERROR: { status: 'INVALID_ARGUMENT', retryable: false },
-  /** The owner's address belongs to a tenant already. */
+  /** The address belongs to somebody already; the last owner can't go. */
   CONFLICT: { status: 'ALREADY_EXISTS', retryable: false },
   /** The first request with this idempotency key has not been answered yet. */
   IDEMPOTENCY_IN_PROGRESS: { status: 'ABORTED', retryable: true },
@@ -25,7 +29,7 @@ export const errors = defineErrors({
 /** For every handler that asks the database. */
 export const answering = answeringWith((cause) =>
   errors.UNAVAILABLE({
-    message: 'Keys can’t be read or kept at the moment. Try again shortly.',
+    message: 'Accounts and keys can’t be read or kept at the moment. Try again shortly.',
     retryAfterMs: databaseAwayRetryAfterMs,
     cause,
   }),

@@ -2,7 +2,7 @@ import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { isWithin, type Limits } from './key-limits.ts';
 
-const none: Limits = { allowedIps: [], allowedDomains: [], expiresAt: undefined };
+const none: Limits = { allowedIps: [], allowedDomains: [], expiresAt: undefined, dailyLimit: 0, test: false };
 const soon = new Date('2026-01-01T00:00:00Z');
 const later = new Date('2026-01-02T00:00:00Z');
 
@@ -24,6 +24,12 @@ const cases: [why: string, own: Partial<Limits>, wanted: Partial<Limits>, within
   ['a later end', { expiresAt: soon }, { expiresAt: later }, false],
   ['the same end', { expiresAt: soon }, { expiresAt: soon }, true],
   ['an earlier end', { expiresAt: later }, { expiresAt: soon }, true],
+  ['any number of messages is more than some', { dailyLimit: 10 }, {}, false],
+  ['more messages', { dailyLimit: 10 }, { dailyLimit: 11 }, false],
+  ['as many messages', { dailyLimit: 10 }, { dailyLimit: 10 }, true],
+  ['a live key by a test key', { test: true }, {}, false],
+  ['a test key by a test key', { test: true }, { test: true }, true],
+  ['a test key by a live one', {}, { test: true }, true],
 ];
 
 for (const [why, own, wanted, within] of cases) {
@@ -33,6 +39,8 @@ for (const [why, own, wanted, within] of cases) {
       allowedIps: [...limits.allowedIps],
       allowedDomains: [...limits.allowedDomains],
       expiresAt: limits.expiresAt ?? undefined,
+      dailyLimit: limits.dailyLimit,
+      test: limits.test,
     };
     assert.equal(isWithin({ ...none, ...wanted }, ownLimits), within);
   });

@@ -9,6 +9,9 @@ export interface Limits {
   allowedDomains: readonly string[];
   /** null or undefined = never. */
   expiresAt: Date | null | undefined;
+  /** 0 = any number. */
+  dailyLimit: number;
+  test: boolean;
 }
 
 /** `own` undefined or empty limits nothing. Both sides are in the spelling that keys are kept in. */
@@ -17,7 +20,9 @@ export function isWithin(wanted: Limits, own: KeyLimits | undefined): boolean {
   return (
     (own.allowedIps.length === 0 || isCovered(wanted.allowedIps, own.allowedIps, containsNetwork)) &&
     (own.allowedDomains.length === 0 || isCovered(wanted.allowedDomains, own.allowedDomains, (outer, inner) => outer === inner)) &&
-    (own.expiresAt === undefined || (wanted.expiresAt != null && wanted.expiresAt <= own.expiresAt))
+    (own.expiresAt === undefined || (wanted.expiresAt != null && wanted.expiresAt <= own.expiresAt)) &&
+    (own.dailyLimit === 0 || (wanted.dailyLimit > 0 && wanted.dailyLimit <= own.dailyLimit)) &&
+    (!own.test || wanted.test)
   );
 }
 

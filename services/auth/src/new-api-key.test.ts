@@ -16,7 +16,7 @@ function issuesOf(request: Partial<CreateApiKeyRequest>): string[] {
 test('a request that says only what it must', () => {
   assert.deepEqual(checkNewApiKey(CreateApiKeyRequest.fromPartial(good), now), {
     ok: true,
-    value: { name: 'ci', scope: 'send', expiresAt: undefined, allowedIps: [], allowedDomains: [] },
+    value: { name: 'ci', scope: 'send', expiresAt: undefined, allowedIps: [], allowedDomains: [], test: false, dailyLimit: 0 },
   });
 });
 

@@ -8,6 +8,8 @@ import { checkName } from './name.ts';
 import { type ScopeName, scopeName } from './scope.ts';
 
 const maxAllowed = 50;
+const mostADay = 2 ** 31 - 1;
+
 export interface NewApiKey {
   name: string;
   scope: ScopeName;
@@ -16,6 +18,9 @@ export interface NewApiKey {
   allowedIps: string[];
   /** Lower-case A-labels, without doubles. */
   allowedDomains: string[];
+  test: boolean;
+  /** 0 = any number. */
+  dailyLimit: number;
 }
 
 export type Checked = { ok: true; value: NewApiKey } | { ok: false; issues: Issue[] };
@@ -30,8 +35,10 @@ export function checkNewApiKey(request: CreateApiKeyRequest, now: Date): Checked
   }
   const allowedIps = checkEach('allowed_ips', request.allowedIps, 'invalid_cidr', normaliseCidr, issues);
   const allowedDomains = checkEach('allowed_domains', request.allowedDomains, 'invalid_domain', normaliseAllowedDomain, issues);
+  const { test, dailyLimit } = request;
+  if (dailyLimit > mostADay) issues.push({ path: 'daily_limit', code: 'too_large', message: 'Leave it out for no limit.' });
   if (issues.length > 0 || scope === undefined) return { ok: false, issues };
-  return { ok: true, value: { name, scope, expiresAt: request.expiresAt, allowedIps, allowedDomains } };
+  return { ok: true, value: { name, scope, expiresAt: request.expiresAt, allowedIps, allowedDomains, test, dailyLimit } };
 }
 
 /** A trailing dot is the same domain in DNS; `From` addresses never have one. */

@@ -1,8 +1,11 @@
-// Who has to know that a key was revoked: the gateways, which remember for seconds whose a key is. A revocation is told to all processes of
+// Who has to know that a key was revoked or a session ended: the gateways, which remember for seconds whose one is. A revocation is told to all processes of
 // auth by PostgreSQL, with its commit, and each passes it on to the streams that it serves. A gateway therefore needs one stream to
 // any of them.
 
-/** NOTIFY channel; the payload is the key's SHA-256 in base64. Channels belong to a database, and so does the key. */
+/**
+ * NOTIFY channel; the payload is the SHA-256 of a key, or of the id of a session, in base64, or `*` when everything that is remembered may be
+ * wrong. Channels belong to a database, and so does the key.
+ */
 export const revocationsChannel = 'auth_key_revoked';
 
 /** What a stream has to pass on. */
@@ -30,7 +33,7 @@ export class Revocations {
     this.#isListening = true;
     for (const stream of this.#streams) {
       const { news } = stream;
-      if (payload === undefined || news.keys.length >= maxWaiting) stream.news = { keys: [], missed: true };
+      if (payload === undefined || payload === '*' || news.keys.length >= maxWaiting) stream.news = { keys: [], missed: true };
       else if (!news.missed) news.keys.push(Buffer.from(payload, 'base64'));
       stream.wake();
     }

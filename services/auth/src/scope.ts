@@ -1,8 +1,26 @@
 // What a key may do, and which keys it may manage. The words are the API's and the database's; the numbers are the contract's.
 
-import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 
 export type ScopeName = 'read' | 'send' | 'full';
+
+/** The scope that somebody manages keys with: a role stands for one, and of members it is said below what they may not. */
+export function managingScope({ callerScope, callerRole }: { callerScope: Scope; callerRole: Role }): Scope {
+  switch (callerRole) {
+    case Role.ROLE_UNSPECIFIED:
+      return callerScope;
+    case Role.ROLE_OWNER:
+    case Role.ROLE_MEMBER:
+      return Scope.SCOPE_FULL;
+    default:
+      return Scope.SCOPE_UNSPECIFIED;
+  }
+}
+
+/** A full key may what an owner may, so no member makes or ends one. */
+export function isForOwners(target: ScopeName, callerRole: Role): boolean {
+  return target === 'full' && callerRole === Role.ROLE_MEMBER;
+}
 
 /**
  * Whether the holder of `caller` may make or revoke a key of the scope `target`: never one wider than its own, and managing keys at

@@ -4,28 +4,71 @@ import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
+import { keepPartitions } from '@maildoot/db/partitions';
 import { watchDatabase } from '@maildoot/db/watch';
+import { AuditServiceService } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operator';
+import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
+import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
+import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
+import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
+import { createRpcClient } from '@maildoot/rpc/client';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { type Clock, systemClock } from '@maildoot/runtime/clock';
 import { createHealth } from '@maildoot/runtime/health';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
 import { createSealer } from '@maildoot/runtime/seal';
+import { createAuditNotes } from './audit-notes.ts';
 import type { Config } from './config.ts';
 import { answering } from './errors.ts';
+import { Gate } from './gate.ts';
 import { startExpiringAnswers } from './jobs/expire-answers.ts';
+import { startSendingNotices } from './jobs/send-notices.ts';
+import { startTending } from './jobs/tend.ts';
 import { createLastUsed } from './last-used.ts';
 import { Revocations, revocationsChannel } from './revocations.ts';
 import { authenticate } from './rpc/authenticate.ts';
+import { authenticateSession } from './rpc/authenticate-session.ts';
+import { changePassword } from './rpc/change-password.ts';
+import { completePasswordReset } from './rpc/complete-password-reset.ts';
 import { createApiKey } from './rpc/create-api-key.ts';
+import { createPasswordLink } from './rpc/create-password-link.ts';
 import { createTenant } from './rpc/create-tenant.ts';
+import { endSessions } from './rpc/end-sessions.ts';
+import { getSigningKeys } from './rpc/get-signing-keys.ts';
+import { inviteMember } from './rpc/invite-member.ts';
 import { listApiKeys } from './rpc/list-api-keys.ts';
+import { listAuditEntries } from './rpc/list-audit-entries.ts';
+import { listMembers } from './rpc/list-members.ts';
+import { listSessions } from './rpc/list-sessions.ts';
+import { listTenants } from './rpc/list-tenants.ts';
+import { login } from './rpc/login.ts';
+import { recordRefusals } from './rpc/record-refusals.ts';
+import { refresh } from './rpc/refresh.ts';
+import { releaseTenant } from './rpc/release-tenant.ts';
+import { removeMember } from './rpc/remove-member.ts';
+import { requestPasswordReset } from './rpc/request-password-reset.ts';
 import { revokeApiKey } from './rpc/revoke-api-key.ts';
+import { rotateSigningKey } from './rpc/rotate-signing-key.ts';
+import { setQuotas } from './rpc/set-quotas.ts';
+import { suspendTenant } from './rpc/suspend-tenant.ts';
+import { takeQuota } from './rpc/take-quota.ts';
 import { watchRevocations } from './rpc/watch-revocations.ts';
+import { insertEntries } from './store/audit.ts';
+import { openGuesses } from './store/guesses.ts';
+import { openPeople } from './store/people.ts';
+import { openQuotas } from './store/quotas.ts';
+import { openTenants } from './store/tenants.ts';
+import { openTokenKeys } from './store/token-keys.ts';
 import { openStore } from './store.ts';
 import { telemetry } from './telemetry.ts';
+import { TokenKeys } from './token-keys.ts';
+
+const noticeDeadlineMs = 10_000;
 
 export const schema = 'auth';
+export const auditTable = { table: 'audit_entry', by: 'uuidv7' } as const;
 export const migrations = [fileURLToPath(new URL('../prisma/migrations', import.meta.url)), dbMigrations];
 
 export interface Running extends AsyncDisposable {
@@ -56,7 +99,43 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
     }),
   );
   starting.use(startExpiringAnswers({ store, clock, logger }));
+  starting.use(
+    await keepPartitions({
+      pool: database.pool,
+      clock,
+      logger,
+      onFailure: (error) => telemetry.partitionsNotKept(logger, error),
+      tables: [{ ...auditTable, retentionDays: config.auditRetentionDays }],
+    }),
+  );
+  const { note } = starting.use(
+    createAuditNotes({
+      write: (entries) => insertEntries(database.pool, entries),
+      failed: (error, count) => telemetry.notesNotWritten(logger, error, count),
+    }),
+  );
   const sealer = createSealer(config.sealKeys);
+  const [people, guesses, quotas, tenants] = [openPeople(database), openGuesses(database), openQuotas(database), openTenants(database)];
+  const tokenKeys = new TokenKeys({ store: openTokenKeys(database), sealer, clock });
+  const gate = new Gate({ atOnce: 2, mostWaiting: 40 });
+  const sessions = { people, guesses, tokenKeys, clock, gate, note };
+  starting.use(startTending({ people, guesses, quotas, tokenKeys, clock, logger }));
+  const messaging =
+    config.messagingAddress === undefined
+      ? undefined
+      : starting.use(
+          createRpcClient(NoticeServiceService, {
+            address: config.messagingAddress,
+            self: 'auth',
+            secret: config.rpcSecret,
+            defaultDeadlineMs: noticeDeadlineMs,
+          }),
+        );
+  const notices = starting.use(startSendingNotices({ people, clock, messaging, logger }));
+  const kept = (): void => notices.wake();
+
+  const gateway = ['gateway'];
+  const operator = ['operator', 'standalone'];
   const server = starting.use(
     await startRpcServer({
       listen: config.rpcListen,
@@ -66,12 +145,43 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
       health,
       implementations: [
         implement(AuthServiceService, {
-          authenticate: { allow: ['gateway'], handle: answering(authenticate({ store, clock, lastUsed })) },
-          createApiKey: { allow: ['gateway'], handle: answering(createApiKey({ store, clock, sealer })) },
-          listApiKeys: { allow: ['gateway'], handle: answering(listApiKeys({ store })) },
-          revokeApiKey: { allow: ['gateway'], handle: answering(revokeApiKey({ store, clock })) },
-          watchRevocations: { allow: ['gateway'], handle: watchRevocations({ revocations }) },
-          createTenant: { allow: ['operator', 'standalone'], handle: answering(createTenant({ store, clock })) },
+          authenticate: { allow: gateway, handle: answering(authenticate({ store, clock, lastUsed, note })) },
+          createApiKey: { allow: gateway, handle: answering(createApiKey({ store, clock, sealer })) },
+          listApiKeys: { allow: gateway, handle: answering(listApiKeys({ store })) },
+          revokeApiKey: { allow: gateway, handle: answering(revokeApiKey({ store, clock })) },
+          watchRevocations: { allow: gateway, handle: watchRevocations({ revocations }) },
+          createTenant: { allow: operator, handle: answering(createTenant({ store, clock })) },
+        }),
+        implement(SessionServiceService, {
+          login: { allow: gateway, handle: answering(login(sessions)) },
+          refresh: { allow: gateway, handle: answering(refresh(sessions)) },
+          authenticateSession: { allow: gateway, handle: answering(authenticateSession({ people, clock })) },
+          listSessions: { allow: gateway, handle: answering(listSessions({ people, clock })) },
+          endSessions: { allow: gateway, handle: answering(endSessions(sessions)) },
+          changePassword: { allow: gateway, handle: answering(changePassword(sessions)) },
+          requestPasswordReset: { allow: gateway, handle: answering(requestPasswordReset(sessions, kept)) },
+          completePasswordReset: { allow: gateway, handle: answering(completePasswordReset(sessions)) },
+          getSigningKeys: { allow: gateway, handle: answering(getSigningKeys({ tokenKeys })) },
+        }),
+        implement(TeamServiceService, {
+          listMembers: { allow: gateway, handle: answering(listMembers({ people })) },
+          inviteMember: { allow: gateway, handle: answering(inviteMember({ people, store, clock }, kept)) },
+          removeMember: { allow: gateway, handle: answering(removeMember({ people, clock })) },
+        }),
+        implement(QuotaServiceService, {
+          takeQuota: { allow: gateway, handle: answering(takeQuota({ quotas, clock })) },
+        }),
+        implement(AuditServiceService, {
+          listAuditEntries: { allow: gateway, handle: answering(listAuditEntries({ database })) },
+          recordRefusals: { allow: gateway, handle: answering(recordRefusals({ note })) },
+        }),
+        implement(OperatorServiceService, {
+          listTenants: { allow: operator, handle: answering(listTenants({ tenants })) },
+          suspendTenant: { allow: operator, handle: answering(suspendTenant({ tenants, clock })) },
+          releaseTenant: { allow: operator, handle: answering(releaseTenant({ tenants })) },
+          setQuotas: { allow: operator, handle: answering(setQuotas({ tenants })) },
+          createPasswordLink: { allow: operator, handle: answering(createPasswordLink(sessions)) },
+          rotateSigningKey: { allow: operator, handle: answering(rotateSigningKey({ tokenKeys })) },
         }),
       ],
     }),

@@ -16,5 +16,7 @@ export function shownKey(key: Omit<StoredKey, 'tenantId' | 'revokedAt'>): ApiKey
     createdAt: key.createdAt,
     expiresAt: key.expiresAt ?? undefined,
     lastUsedAt: key.lastUsedAt ?? undefined,
+    test: key.test,
+    dailyLimit: key.dailyLimit,
   };
 }

@@ -1,4 +1,5 @@
-// Everything that auth remembers: tenants, users, keys, and the answers to repeated requests. The only file that touches the database.
+// What auth remembers of tenants, their first users, their keys, and the answers to repeated requests. Beside store/, the only file that
+// touches the database.
 // Ids are uuids here. Every function that is asked on a tenant's behalf filters by the tenant; the two that are not say why.
 
 import type { Database } from '@maildoot/db/database';
@@ -14,6 +15,7 @@ import {
 import type pg from 'pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
 import { revocationsChannel } from './revocations.ts';
+import { type EntryToStore, insertEntries } from './store/audit.ts';
 
 export interface StoredKey {
   id: string;
@@ -27,6 +29,8 @@ export interface StoredKey {
   expiresAt: Date | null;
   revokedAt: Date | null;
   lastUsedAt: Date | null;
+  test: boolean;
+  dailyLimit: number;
 }
 
 export type KeyToStore = Omit<StoredKey, 'revokedAt' | 'lastUsedAt'> & { sha256: Buffer };
@@ -44,17 +48,17 @@ export type Once = { outcome: 'done' } | { outcome: 'replay'; response: Buffer }
 
 export interface Store extends AsyncDisposable {
   /** Without a tenant: whose the key is, is the question. */
-  findKeyBySha256(sha256: Uint8Array): Promise<StoredKey | undefined>;
+  findKeyBySha256(sha256: Uint8Array): Promise<(StoredKey & { suspended: boolean }) | undefined>;
   /** Newest first; revoked keys are gone. */
   listKeys(tenantId: string, page: { limit: number; afterId: string | undefined }): Promise<StoredKey[]>;
   /** undefined when the tenant has no such key, or has revoked it. */
   findKey(tenantId: string, id: string): Promise<StoredKey | undefined>;
-  insertKey(key: KeyToStore): Promise<void>;
+  insertKey(key: KeyToStore, entry: EntryToStore): Promise<void>;
   /** The key and the answer in one transaction, unless the request was answered before. */
-  insertKeyOnce(key: KeyToStore, request: IdempotencyRequest & { response: Uint8Array }, now: Date): Promise<Once>;
+  insertKeyOnce(key: KeyToStore, request: IdempotencyRequest & { response: Uint8Array }, entry: EntryToStore, now: Date): Promise<Once>;
   findAnswer(request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding>;
   /** False when there is none to revoke. In the same transaction everybody who listens is told the key's hash. */
-  revokeKey(tenantId: string, id: string, at: Date): Promise<boolean>;
+  revokeKey(tenantId: string, id: string, at: Date, entry: EntryToStore): Promise<boolean>;
   /** Tenant, owner and key, or none of them; `email_taken` when the address has a tenant. */
   insertTenant(tenant: TenantToStore): Promise<'done' | 'email_taken'>;
   /** Without a tenant: the ids come from rows that were authenticated. */
@@ -74,13 +78,24 @@ const columns = {
   expiresAt: true,
   revokedAt: true,
   lastUsedAt: true,
+  test: true,
+  dailyLimit: true,
 } as const;
 
 export function openStore(database: Database): Store {
   const prisma = new PrismaClient({ adapter: database.prismaAdapter() });
   return {
     async findKeyBySha256(sha256) {
-      return (await prisma.apiKey.findUnique({ where: { sha256: Uint8Array.from(sha256) }, select: columns })) ?? undefined;
+      // By hand: Prisma would ask for the key and then for its tenant.
+      const { rows } = await database.pool.query<StoredKey & { suspended: boolean }>({
+        name: 'key_by_sha256',
+        text: `SELECT k.id, tenant_id AS "tenantId", k.name, scope, prefix, allowed_ips AS "allowedIps", allowed_domains AS "allowedDomains",
+                      k.created_at AS "createdAt", expires_at AS "expiresAt", revoked_at AS "revokedAt", last_used_at AS "lastUsedAt", test,
+                      daily_limit AS "dailyLimit", suspended_at IS NOT NULL AS suspended
+                 FROM api_key k JOIN tenant ON tenant.id = tenant_id WHERE sha256 = $1`,
+        values: [sha256],
+      });
+      return rows[0];
     },
 
     listKeys(tenantId, { limit, afterId }) {
@@ -96,13 +111,19 @@ export function openStore(database: Database): Store {
       return (await prisma.apiKey.findFirst({ where: { tenantId, id, revokedAt: null }, select: columns })) ?? undefined;
     },
 
-    insertKey: (key) => insertKey(database.pool, key),
+    insertKey(key, entry) {
+      return database.transaction(async (client) => {
+        await insertKey(client, key);
+        await insertEntries(client, [entry]);
+      });
+    },
 
-    async insertKeyOnce(key, request, now) {
+    async insertKeyOnce(key, request, entry, now) {
       return database.transaction(async (client): Promise<Once> => {
         const [claimed] = await claim(client, [request], now);
         if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
         await insertKey(client, key);
+        await insertEntries(client, [entry]);
         await storeRecord(client, [request], now);
         return { outcome: 'done' };
       });
@@ -110,14 +131,17 @@ export function openStore(database: Database): Store {
 
     findAnswer: (request, now) => findRecord(database.pool, request, now),
 
-    async revokeKey(tenantId, id, at) {
-      const { rowCount } = await database.pool.query(
-        `WITH revoked AS (
-           UPDATE api_key SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING sha256)
-         SELECT pg_notify($4, encode(sha256, 'base64')) FROM revoked`,
-        [tenantId, id, at, revocationsChannel],
-      );
-      return rowCount === 1;
+    revokeKey(tenantId, id, at, entry) {
+      return database.transaction(async (client) => {
+        const { rowCount } = await client.query(
+          `WITH revoked AS (
+             UPDATE api_key SET revoked_at = $3 WHERE tenant_id = $1 AND id = $2 AND revoked_at IS NULL RETURNING sha256)
+           SELECT pg_notify($4, encode(sha256, 'base64')) FROM revoked`,
+          [tenantId, id, at, revocationsChannel],
+        );
+        if (rowCount === 1) await insertEntries(client, [entry]);
+        return rowCount === 1;
+      });
     },
 
     async insertTenant({ id, name, createdAt, owner, apiKey: { tenantId: _, ...apiKey } }) {
@@ -156,10 +180,23 @@ export function openStore(database: Database): Store {
 }
 
 /** By hand, because it shares a transaction with the idempotency record. */
-async function insertKey(on: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>, key: KeyToStore): Promise<void> {
+async function insertKey(on: Pick<pg.PoolClient, 'query'>, key: KeyToStore): Promise<void> {
   await on.query(
-    `INSERT INTO api_key (id, tenant_id, name, scope, sha256, prefix, allowed_ips, allowed_domains, created_at, expires_at)
-     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)`,
-    [key.id, key.tenantId, key.name, key.scope, key.sha256, key.prefix, key.allowedIps, key.allowedDomains, key.createdAt, key.expiresAt],
+    `INSERT INTO api_key (id, tenant_id, name, scope, sha256, prefix, allowed_ips, allowed_domains, created_at, expires_at, test, daily_limit)
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)`,
+    [
+      key.id,
+      key.tenantId,
+      key.name,
+      key.scope,
+      key.sha256,
+      key.prefix,
+      key.allowedIps,
+      key.allowedDomains,
+      key.createdAt,
+      key.expiresAt,
+      key.test,
+      key.dailyLimit,
+    ],
   );
 }

@@ -9,6 +9,13 @@ const keysRevoked = counter('auth', 'auth.api_keys.revoked', { description: 'API
 const tenantsCreated = counter('auth', 'auth.tenants.created', { description: 'Tenants made.' });
 const lastUsedLost = counter('auth', 'auth.last_used.lost', { description: 'Times of last use that could not be written.' });
 
+const logins = counter('auth', 'auth.logins', { description: 'Passwords presented, by outcome.' });
+const tokensReused = counter('auth', 'auth.refresh_tokens.reused', {
+  description: 'Refresh tokens that came a second time: their session ended.',
+});
+const auditLost = counter('auth', 'auth.audit.lost', { description: 'Entries of what failed that could not be written.' });
+const noticesLate = counter('auth', 'auth.notices.late', { description: 'Tries to send a notice that failed.' });
+
 /** The caller is told less: all but `ok` are INVALID_TOKEN. */
 export type AuthenticationOutcome = 'ok' | 'unknown' | 'revoked' | 'expired';
 
@@ -33,6 +40,43 @@ export const telemetry = {
   lastUsedNotWritten(logger: Logger, error: unknown, count: number): void {
     lastUsedLost.add(count);
     logger.warn({ err: error, count }, 'the time of last use of some API keys could not be written; the next use writes it');
+  },
+  loggedIn(logger: Logger, userId: string): void {
+    logins.add(1, { outcome: 'ok' });
+    logger.info({ user_id: userId }, 'login');
+  },
+  loginFailed(_logger: Logger): void {
+    logins.add(1, { outcome: 'refused' });
+  },
+  refreshTokenReused(logger: Logger, sessionId: string): void {
+    tokensReused.add(1);
+    logger.warn({ session_id: sessionId }, 'a refresh token came a second time: its session is ended');
+  },
+  passwordSet(logger: Logger, userId: string): void {
+    logger.info({ user_id: userId }, 'password set by a link');
+  },
+  signingKeyRotated(logger: Logger, kid: string, compromised: boolean): void {
+    logger.info({ kid, compromised }, 'another key signs access tokens');
+  },
+  tenantSuspended(logger: Logger, tenantId: string): void {
+    logger.warn({ tenant_id: tenantId }, 'tenant suspended');
+  },
+  tenantReleased(logger: Logger, tenantId: string): void {
+    logger.warn({ tenant_id: tenantId }, 'tenant released');
+  },
+  noticesNotSent(logger: Logger, error: unknown): void {
+    noticesLate.add(1);
+    logger.warn({ err: error }, 'a notice could not be sent; tried again later');
+  },
+  notesNotWritten(logger: Logger, error: unknown, count: number): void {
+    auditLost.add(count);
+    logger.warn({ err: error, count }, 'entries of the audit log could not be written');
+  },
+  partitionsNotKept(logger: Logger, error: unknown): void {
+    logger.error({ err: error }, 'partitions of the audit log could not be made; tried again later');
+  },
+  notTended(logger: Logger, error: unknown): void {
+    logger.warn({ err: error }, 'what is over could not be put away; tried again later');
   },
   answersNotExpired(logger: Logger, error: unknown): void {
     logger.warn({ err: error }, 'expired idempotency records could not be removed; tried again later');

@@ -17,7 +17,7 @@ after(() => auth[Symbol.asyncDispose]());
 const sha256 = (text: string) => createHash('sha256').update(text).digest();
 const request = (fields: Partial<CreateApiKeyRequest>) =>
   CreateApiKeyRequest.fromPartial({ name: 'ci', scope: Scope.SCOPE_SEND, callerScope: Scope.SCOPE_FULL, ...fields });
-const authenticate = (key: string) => auth.gateway.authenticate({ keySha256: sha256(key) });
+const authenticate = (key: string) => auth.gateway.authenticate({ keySha256: sha256(key), address: '' });
 
 test('a key authenticates as what it was made to be', async () => {
   const { tenantId } = await newTenant(auth);
@@ -52,10 +52,19 @@ test('unknown, revoked and expired credentials answer alike', async () => {
   await authenticate(revoked.key);
 
   await auth.clock.advance(1000);
-  await auth.gateway.revokeApiKey({ id: revoked.apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
+  await auth.gateway.revokeApiKey(
+    {
+      id: revoked.apiKey?.id ?? '',
+      callerScope: Scope.SCOPE_FULL,
+      callerLimits: undefined,
+      actorId: 'key_1',
+      callerRole: Role.ROLE_UNSPECIFIED,
+    },
+    { tenantId },
+  );
   const answers = await Promise.all(
     [sha256('mdsk_never'), sha256(expiring.key), sha256(revoked.key), Buffer.alloc(0), Buffer.alloc(64)].map((keySha256) =>
-      auth.gateway.authenticate({ keySha256 }).then(
+      auth.gateway.authenticate({ keySha256, address: '' }).then(
         () => assert.fail('it authenticated'),
         (error: { code: string; status: string; detail: unknown }) => ({ code: error.code, status: error.status, detail: error.detail }),
       ),
@@ -74,7 +83,10 @@ test('lists show everything but the key, newest first, page by page', async () =
   // A key made or revoked in between moves nothing: the cursor is a position, not a count.
   await auth.gateway.createApiKey(request({ name: 'later' }), { tenantId });
   const cursor = page.apiKeys[1]?.id ?? '';
-  await auth.gateway.revokeApiKey({ id: cursor, callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
+  await auth.gateway.revokeApiKey(
+    { id: cursor, callerScope: Scope.SCOPE_FULL, callerLimits: undefined, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+    { tenantId },
+  );
   const next = await auth.gateway.listApiKeys({ limit: 2, afterId: cursor }, { tenantId });
   assert.deepEqual([next.apiKeys.map((key) => key.name), next.hasMore], [['a', 'First key'], false]);
   assert.equal(next.apiKeys[1]?.id, first?.id);
@@ -93,7 +105,10 @@ test("another tenant's key answers as one that never was", async () => {
   const answers = [];
   for (const id of [theirId, newId('key'), 'key_nonsense', ours.tenantId, '']) {
     const error = await auth.gateway
-      .revokeApiKey({ id, callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId: ours.tenantId })
+      .revokeApiKey(
+        { id, callerScope: Scope.SCOPE_FULL, callerLimits: undefined, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+        { tenantId: ours.tenantId },
+      )
       .then(
         () => assert.fail(`${id} was revoked`),
         (failure: { code: string; status: string; detail: unknown }) => failure,
@@ -117,7 +132,10 @@ test("another tenant's key answers as one that never was", async () => {
 test('a revoked key is gone from the list and cannot be revoked again', async () => {
   const { tenantId, apiKey } = await newTenant(auth);
   const revoke = () =>
-    auth.gateway.revokeApiKey({ id: apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
+    auth.gateway.revokeApiKey(
+      { id: apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+      { tenantId },
+    );
   await revoke();
   assert.deepEqual((await auth.gateway.listApiKeys({ limit: 10, afterId: '' }, { tenantId })).apiKeys, []);
   await assert.rejects(revoke(), { code: 'NOT_FOUND' });
@@ -131,14 +149,23 @@ test('nobody makes or revokes a key with less than a full one', async () => {
     }
     // The same answer whether the key exists or not: a narrow key learns nothing.
     for (const id of [apiKey?.id ?? '', newId('key')]) {
-      await assert.rejects(auth.gateway.revokeApiKey({ id, callerScope, callerLimits: undefined }, { tenantId }), {
-        code: 'INSUFFICIENT_SCOPE',
-      });
+      await assert.rejects(
+        auth.gateway.revokeApiKey(
+          { id, callerScope, callerLimits: undefined, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+          { tenantId },
+        ),
+        {
+          code: 'INSUFFICIENT_SCOPE',
+        },
+      );
     }
   }
   for (const scope of [Scope.SCOPE_FULL, Scope.SCOPE_SEND, Scope.SCOPE_READ]) {
     const { apiKey: made } = await auth.gateway.createApiKey(request({ scope }), { tenantId });
-    await auth.gateway.revokeApiKey({ id: made?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
+    await auth.gateway.revokeApiKey(
+      { id: made?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+      { tenantId },
+    );
   }
 });
 
@@ -190,11 +217,14 @@ test('last use is kept to the minute, and written once a minute', async () => {
 test('the allow-lists: only the gateway asks, only the operator makes tenants', async () => {
   const { tenantId } = await newTenant(auth);
   const refused = { code: 'CALLER_NOT_ALLOWED' };
-  await assert.rejects(auth.stranger.authenticate({ keySha256: sha256('x') }), refused);
+  await assert.rejects(auth.stranger.authenticate({ keySha256: sha256('x'), address: '' }), refused);
   await assert.rejects(auth.stranger.createApiKey(request({}), { tenantId }), refused);
   await assert.rejects(auth.stranger.listApiKeys({ limit: 1, afterId: '' }, { tenantId }), refused);
   await assert.rejects(
-    auth.stranger.revokeApiKey({ id: '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId }),
+    auth.stranger.revokeApiKey(
+      { id: '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+      { tenantId },
+    ),
     refused,
   );
   await assert.rejects(auth.gateway.createTenant({ name: 'x', email: 'x@example.com' }), refused);
@@ -207,7 +237,7 @@ test('a call without a tenant is refused, not answered for everybody', async () 
 test('a limited key neither makes nor revokes one with wider limits', async () => {
   const { tenantId } = await newTenant(auth);
   const expiresAt = new Date(auth.clock.now().getTime() + 3_600_000);
-  const callerLimits = { allowedIps: ['198.51.100.0/24'], allowedDomains: ['shop.example'], expiresAt };
+  const callerLimits = { allowedIps: ['198.51.100.0/24'], allowedDomains: ['shop.example'], expiresAt, dailyLimit: 0, test: false };
   const within = { allowedIps: ['198.51.100.7'], allowedDomains: ['shop.example'], expiresAt };
   for (const wider of [
     { allowedIps: [] },
@@ -222,7 +252,11 @@ test('a limited key neither makes nor revokes one with wider limits', async () =
   }
   const { apiKey: own } = await auth.gateway.createApiKey(request({ ...within, callerLimits }), { tenantId });
   const { apiKey: wide } = await auth.gateway.createApiKey(request({}), { tenantId });
-  const revoke = (id: string) => auth.gateway.revokeApiKey({ id, callerScope: Scope.SCOPE_FULL, callerLimits }, { tenantId });
+  const revoke = (id: string) =>
+    auth.gateway.revokeApiKey(
+      { id, callerScope: Scope.SCOPE_FULL, callerLimits, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+      { tenantId },
+    );
   await assert.rejects(revoke(wide?.id ?? ''), { code: 'INSUFFICIENT_SCOPE' });
   await revoke(own?.id ?? '');
 });

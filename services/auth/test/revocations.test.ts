@@ -4,7 +4,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { waitFor } from '@maildoot/testkit/wait';
 import { newTenant, type RunningAuth, startAuth } from './running-auth.ts';
 
@@ -38,7 +38,10 @@ function listen(auth: RunningAuth) {
 }
 
 const revoke = (auth: RunningAuth, { tenantId, apiKey }: Awaited<ReturnType<typeof newTenant>>) =>
-  auth.gateway.revokeApiKey({ id: apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined }, { tenantId });
+  auth.gateway.revokeApiKey(
+    { id: apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined, actorId: 'key_1', callerRole: Role.ROLE_UNSPECIFIED },
+    { tenantId },
+  );
 
 test('a key revoked through one process is told to those who listen to another, within moments', async (t) => {
   await using one = await startAuth();
@@ -52,7 +55,7 @@ test('a key revoked through one process is told to those who listen to another, 
   await Promise.all([here.hears(hashOf(tenant.key)), there.hears(hashOf(tenant.key))]);
   t.diagnostic(`both knew ${Math.round(performance.now() - startedAt)} ms after the call`);
   // Whoever is told and asks gets the new answer: it was committed.
-  await assert.rejects(other.gateway.authenticate({ keySha256: createHash('sha256').update(tenant.key).digest() }), {
+  await assert.rejects(other.gateway.authenticate({ keySha256: createHash('sha256').update(tenant.key).digest(), address: '' }), {
     code: 'INVALID_TOKEN',
   });
   assert.deepEqual(there.heard, ['missed', hashOf(tenant.key)]);

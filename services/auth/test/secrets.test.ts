@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { newTenant, type RunningAuth, startAuth } from './running-auth.ts';
 
 /** Everything that the service has written, whatever tables there are. */
@@ -33,15 +33,25 @@ test('neither tables nor logs have a key, in the clear or in hexadecimal', async
       allowedDomains: [],
       idempotencyKey: 'once',
       requestSha256: createHash('sha256').update('x').digest(),
+      test: false,
+      dailyLimit: 0,
+      actorId: 'key_1',
+      callerRole: Role.ROLE_UNSPECIFIED,
     },
     { tenantId: tenant.tenantId },
   );
-  await auth.gateway.authenticate({ keySha256: createHash('sha256').update(made.key).digest() });
+  await auth.gateway.authenticate({ keySha256: createHash('sha256').update(made.key).digest(), address: '' });
   await auth.gateway.revokeApiKey(
-    { id: made.apiKey?.id ?? '', callerScope: Scope.SCOPE_FULL, callerLimits: undefined },
+    {
+      id: made.apiKey?.id ?? '',
+      callerScope: Scope.SCOPE_FULL,
+      callerLimits: undefined,
+      actorId: 'key_1',
+      callerRole: Role.ROLE_UNSPECIFIED,
+    },
     { tenantId: tenant.tenantId },
   );
-  await assert.rejects(auth.gateway.authenticate({ keySha256: createHash('sha256').update(made.key).digest() }));
+  await assert.rejects(auth.gateway.authenticate({ keySha256: createHash('sha256').update(made.key).digest(), address: '' }));
 
   const kept = await everything(auth);
   assert.ok(kept.includes(made.apiKey?.prefix ?? ''), 'the tables were looked at');

@@ -5,7 +5,7 @@ import { execFile } from 'node:child_process';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
-import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { CredentialKind, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { type RunningAuth, startAuth } from './running-auth.ts';
 
 let auth: RunningAuth;
@@ -15,7 +15,7 @@ before(async () => {
 after(() => auth[Symbol.asyncDispose]());
 
 const principalOf = async (key: string) =>
-  (await auth.gateway.authenticate({ keySha256: createHash('sha256').update(key).digest() })).principal;
+  (await auth.gateway.authenticate({ keySha256: createHash('sha256').update(key).digest(), address: '' })).principal;
 
 async function counts() {
   const { rows } = await auth.database.query(
@@ -35,6 +35,11 @@ test('a tenant comes with its owner and a full key that works', async () => {
     allowedIps: [],
     allowedDomains: [],
     expiresAt: undefined,
+    kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
+    userId: '',
+    role: Role.ROLE_UNSPECIFIED,
+    suspended: false,
+    dailyLimit: 0,
   });
   const { rows } = await auth.database.query("SELECT email, role FROM account_user WHERE email_folded = 'owner@acme.example'");
   assert.deepEqual(rows, [{ email: 'Owner@acme.example', role: 'owner' }]);

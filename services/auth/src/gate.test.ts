@@ -1,0 +1,31 @@
+// Few at a time, few who wait.
+import assert from 'node:assert/strict';
+import { test } from 'node:test';
+import { Gate } from './gate.ts';
+
+test('so many are inside, so many wait in their order, the others are told to come back', async () => {
+  const gate = new Gate({ atOnce: 2, mostWaiting: 3 });
+  const doors = Array.from({ length: 7 }, () => Promise.withResolvers<void>());
+  const begun: number[] = [];
+  const outcomes = doors.map(({ promise }, index) =>
+    gate
+      .pass(async () => {
+        begun.push(index);
+        await promise;
+        if (index === 1) throw new Error('it failed');
+        return index;
+      })
+      .then(
+        () => 'done',
+        (error: { code?: string; message: string }) => error.code ?? error.message,
+      ),
+  );
+  assert.deepEqual(await Promise.all(outcomes.slice(5)), ['RATE_LIMITED', 'RATE_LIMITED']);
+  assert.deepEqual(begun, [0, 1]);
+  doors[1]?.resolve();
+  assert.equal(await outcomes[1], 'it failed');
+  assert.deepEqual(begun, [0, 1, 2]);
+  for (const { resolve } of doors) resolve();
+  assert.deepEqual(await Promise.all(outcomes.slice(2, 5)), ['done', 'done', 'done']);
+  assert.equal(await gate.pass(async () => 'empty again'), 'empty again');
+});

@@ -1,0 +1,372 @@
+// People: users with their passwords, their sessions with the families of refresh tokens, the one-time links by which they set a password, and
+// the mail about those that messaging has not taken yet. Ids are uuids.
+
+import { createHash } from 'node:crypto';
+import type { Database } from '@maildoot/db/database';
+import { isUniqueViolation } from '@maildoot/db/errors';
+import { claim, type IdempotencyRequest, store as storeRecord } from '@maildoot/db/idempotency';
+import { newUuid, uuidToId } from '@maildoot/runtime/ids';
+import type pg from 'pg';
+import { revocationsChannel } from '../revocations.ts';
+import type { Once } from '../store.ts';
+import { type EntryToStore, insertEntries } from './audit.ts';
+
+export interface StoredUser {
+  id: string;
+  tenantId: string;
+  email: string;
+  role: string;
+  createdAt: Date;
+  passwordHash: string | null;
+  lastLoginAt: Date | null;
+}
+
+export interface StoredSession {
+  id: string;
+  createdAt: Date;
+  lastUsedAt: Date;
+  expiresAt: Date;
+  address: string;
+  userAgent: string;
+}
+
+export interface Holder {
+  tenantId: string;
+  userId: string;
+  role: string;
+  suspended: boolean;
+}
+
+export interface NoticeToSend {
+  id: string;
+  kind: 'password_reset' | 'invitation';
+  emailFolded: string;
+  publicUrl: string;
+  createdAt: Date;
+  tries: number;
+}
+
+export type Rotation =
+  | { outcome: 'done'; user: StoredUser; sessionId: string }
+  /** Unknown, expired, or of a session that has ended. */
+  | { outcome: 'invalid' }
+  /** It was used before: the session has ended by this. */
+  | { outcome: 'reused'; sessionId: string; user: StoredUser };
+
+type Client = Pick<pg.PoolClient, 'query'>;
+
+const userColumns = `u.id, u.tenant_id AS "tenantId", u.email, u.role, u.created_at AS "createdAt", u.password_hash AS "passwordHash",
+  u.last_login_at AS "lastLoginAt"`;
+
+export type People = ReturnType<typeof openPeople>;
+
+export function openPeople(database: Database) {
+  const { pool } = database;
+
+  async function userBy(where: string, ...values: unknown[]): Promise<StoredUser | undefined> {
+    const { rows } = await pool.query<StoredUser>(`SELECT ${userColumns} FROM account_user u WHERE ${where}`, values);
+    return rows[0];
+  }
+
+  return {
+    /** Without a tenant: whose the address is, is the question. */
+    userByEmail: (emailFolded: string) => userBy('u.email_folded = $1', emailFolded),
+
+    user: (tenantId: string, id: string) => userBy('u.tenant_id = $1 AND u.id = $2', tenantId, id),
+
+    /** Whether a session of this account came from this address before. */
+    async hasComeFrom(emailFolded: string, address: string): Promise<boolean> {
+      const { rowCount } = await pool.query(
+        'SELECT FROM session s JOIN account_user u ON u.id = s.user_id WHERE u.email_folded = $1 AND s.address = $2 LIMIT 1',
+        [emailFolded, address],
+      );
+      return rowCount === 1;
+    },
+
+    /** A session with its first refresh token. */
+    async insertSession(
+      session: StoredSession & { tenantId: string; userId: string },
+      refreshSha256: Buffer,
+      passwordHash: string | undefined,
+      entry: EntryToStore,
+    ): Promise<void> {
+      await database.transaction(async (client) => {
+        await client.query(
+          `INSERT INTO session (id, tenant_id, user_id, created_at, last_used_at, expires_at, address, user_agent)
+           VALUES ($1, $2, $3, $4, $4, $5, $6, $7)`,
+          [session.id, session.tenantId, session.userId, session.createdAt, session.expiresAt, session.address, session.userAgent],
+        );
+        await insertRefreshToken(client, session.id, refreshSha256, session.createdAt);
+        await client.query('UPDATE account_user SET last_login_at = $2, password_hash = coalesce($3, password_hash) WHERE id = $1', [
+          session.userId,
+          session.createdAt,
+          passwordHash ?? null,
+        ]);
+        await insertEntries(client, [entry]);
+      });
+    },
+
+    /** The next refresh token in place of this one, or the end of the session when it was replaced before. */
+    async rotate(
+      sha256: Buffer,
+      next: Buffer,
+      from: { address: string; userAgent: string },
+      now: Date,
+      expiresAt: Date,
+    ): Promise<Rotation> {
+      return database.transaction(async (client): Promise<Rotation> => {
+        // Both rows are locked: who comes at the same moment with the same token reads what we wrote.
+        const { rows } = await client.query<StoredUser & { sessionId: string; usedAt: Date | null; lasts: boolean }>(
+          `SELECT ${userColumns}, s.id AS "sessionId", t.used_at AS "usedAt", s.ended_at IS NULL AND s.expires_at > $2 AS lasts
+             FROM refresh_token t JOIN session s ON s.id = t.session_id JOIN account_user u ON u.id = s.user_id
+            WHERE t.sha256 = $1 FOR UPDATE OF t, s`,
+          [sha256, now],
+        );
+        const [found] = rows;
+        if (found === undefined || !found.lasts) return { outcome: 'invalid' };
+        const { sessionId, usedAt, lasts, ...user } = found;
+        if (usedAt !== null) {
+          await endSessions(client, [sessionId], now);
+          const entry: EntryToStore = {
+            tenantId: user.tenantId,
+            action: 'session.reused',
+            actorId: '',
+            subjectId: uuidToId('ses', sessionId),
+            address: from.address,
+            detail: uuidToId('usr', user.id),
+          };
+          await insertEntries(client, [entry]);
+          return { outcome: 'reused', sessionId, user };
+        }
+        await client.query('UPDATE refresh_token SET used_at = $2 WHERE sha256 = $1', [sha256, now]);
+        await insertRefreshToken(client, sessionId, next, now);
+        await client.query('UPDATE session SET last_used_at = $2, expires_at = $3, address = $4, user_agent = $5 WHERE id = $1', [
+          sessionId,
+          now,
+          expiresAt,
+          from.address,
+          from.userAgent,
+        ]);
+        return { outcome: 'done', user, sessionId };
+      });
+    },
+
+    /** Without a tenant: whose the session is, is the question. */
+    async holder(sessionId: string, now: Date): Promise<Holder | undefined> {
+      const { rows } = await pool.query<Holder>({
+        name: 'holder_of_session',
+        text: `SELECT s.tenant_id AS "tenantId", s.user_id AS "userId", u.role, t.suspended_at IS NOT NULL AS suspended
+                 FROM session s JOIN account_user u ON u.id = s.user_id JOIN tenant t ON t.id = s.tenant_id
+                WHERE s.id = $1 AND s.ended_at IS NULL AND s.expires_at > $2`,
+        values: [sessionId, now],
+      });
+      return rows[0];
+    },
+
+    async sessions(
+      tenantId: string,
+      userId: string,
+      page: { limit: number; afterId: string | undefined },
+      now: Date,
+    ): Promise<StoredSession[]> {
+      const { rows } = await pool.query<StoredSession>(
+        `SELECT id, created_at AS "createdAt", last_used_at AS "lastUsedAt", expires_at AS "expiresAt", address, user_agent AS "userAgent"
+           FROM session WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $3 AND ($4::uuid IS NULL OR id < $4)
+          ORDER BY id DESC LIMIT $5`,
+        [tenantId, userId, now, page.afterId ?? null, page.limit],
+      );
+      return rows;
+    },
+
+    /** One session of the user, or all but one. Returns those that ended by this. */
+    async endSessions(
+      tenantId: string,
+      userId: string,
+      which: { only: string | undefined; but: string | undefined },
+      now: Date,
+    ): Promise<string[]> {
+      return database.transaction((client) => endSessionsOf(client, tenantId, userId, which, now));
+    },
+
+    /** A new password; every link ends, and every session but one. */
+    async setPassword(
+      user: Pick<StoredUser, 'id' | 'tenantId'>,
+      passwordHash: string,
+      keepSessionId: string | undefined,
+      entry: EntryToStore,
+      now: Date,
+    ): Promise<void> {
+      await database.transaction((client) => setPassword(client, user, passwordHash, keepSessionId, entry, now));
+    },
+
+    /** Whose a link is that is still good. */
+    async userOfLink(sha256: Buffer, now: Date): Promise<StoredUser | undefined> {
+      const { rows } = await pool.query<StoredUser>(
+        `SELECT ${userColumns} FROM one_time_link l JOIN account_user u ON u.id = l.user_id WHERE l.sha256 = $1 AND l.expires_at > $2`,
+        [sha256, now],
+      );
+      return rows[0];
+    },
+
+    /** Uses a link up and sets the password; false when somebody else used it meanwhile. */
+    async useLink(sha256: Buffer, user: StoredUser, passwordHash: string, entry: EntryToStore, now: Date): Promise<boolean> {
+      return database.transaction(async (client) => {
+        const { rowCount } = await client.query('DELETE FROM one_time_link WHERE sha256 = $1 AND user_id = $2 AND expires_at > $3', [
+          sha256,
+          user.id,
+          now,
+        ]);
+        if (rowCount === 0) return false;
+        await setPassword(client, user, passwordHash, undefined, entry, now);
+        return true;
+      });
+    },
+
+    async insertLink(sha256: Buffer, userId: string, now: Date, expiresAt: Date, entry: EntryToStore | undefined): Promise<void> {
+      await database.transaction(async (client) => {
+        await client.query('INSERT INTO one_time_link (sha256, user_id, created_at, expires_at) VALUES ($1, $2, $3, $4)', [
+          sha256,
+          userId,
+          now,
+          expiresAt,
+        ]);
+        if (entry !== undefined) await insertEntries(client, [entry]);
+      });
+    },
+
+    insertNotice: (kind: NoticeToSend['kind'], emailFolded: string, publicUrl: string, now: Date) =>
+      insertNotice(pool, kind, emailFolded, publicUrl, now),
+
+    /** Those that are due, which come again after `againAt` unless they are done with by then. */
+    async claimNotices(limit: number, now: Date, againAt: Date): Promise<NoticeToSend[]> {
+      const { rows } = await pool.query<NoticeToSend>(
+        `UPDATE notice SET tries = tries + 1, due_at = $2 WHERE id IN (
+           SELECT id FROM notice WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
+         RETURNING id, kind, email_folded AS "emailFolded", public_url AS "publicUrl", created_at AS "createdAt", tries`,
+        [now, againAt, limit],
+      );
+      return rows;
+    },
+
+    async postponeNotice(id: string, dueAt: Date): Promise<void> {
+      await pool.query('UPDATE notice SET due_at = $2 WHERE id = $1', [id, dueAt]);
+    },
+
+    async deleteNotice(id: string): Promise<void> {
+      await pool.query('DELETE FROM notice WHERE id = $1', [id]);
+    },
+
+    async members(tenantId: string, page: { limit: number; afterId: string | undefined }): Promise<StoredUser[]> {
+      const { rows } = await pool.query<StoredUser>(
+        `SELECT ${userColumns} FROM account_user u WHERE u.tenant_id = $1 AND ($2::uuid IS NULL OR u.id < $2) ORDER BY u.id DESC LIMIT $3`,
+        [tenantId, page.afterId ?? null, page.limit],
+      );
+      return rows;
+    },
+
+    /** The user, the notice that invites them, the entry and the answer together. */
+    async insertMember(
+      user: StoredUser & { emailFolded: string },
+      publicUrl: string,
+      entry: EntryToStore,
+      request: (IdempotencyRequest & { response: Uint8Array }) | undefined,
+      now: Date,
+    ): Promise<Once | { outcome: 'email_taken' }> {
+      try {
+        return await database.transaction(async (client): Promise<Once> => {
+          if (request !== undefined) {
+            const [claimed] = await claim(client, [request], now);
+            if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
+          }
+          await client.query(
+            'INSERT INTO account_user (id, tenant_id, email, email_folded, role, created_at) VALUES ($1, $2, $3, $4, $5, $6)',
+            [user.id, user.tenantId, user.email, user.emailFolded, user.role, now],
+          );
+          await insertNotice(client, 'invitation', user.emailFolded, publicUrl, now);
+          await insertEntries(client, [entry]);
+          if (request !== undefined) await storeRecord(client, [request], now);
+          return { outcome: 'done' };
+        });
+      } catch (error) {
+        if (isUniqueViolation(error, 'account_user_email_folded_key')) return { outcome: 'email_taken' };
+        throw error;
+      }
+    },
+
+    /** With their sessions; two who remove each other at the same time come one after the other. */
+    async removeMember(tenantId: string, id: string, entry: EntryToStore, now: Date): Promise<'done' | 'absent' | 'last_owner'> {
+      return database.transaction(async (client) => {
+        await client.query('SELECT FROM tenant WHERE id = $1 FOR UPDATE', [tenantId]);
+        const { rows } = await client.query<{ id: string; role: string }>('SELECT id, role FROM account_user WHERE tenant_id = $1', [
+          tenantId,
+        ]);
+        const member = rows.find((row) => row.id === id);
+        if (member === undefined) return 'absent';
+        if (member.role === 'owner' && rows.filter(({ role }) => role === 'owner').length === 1) return 'last_owner';
+        await endSessionsOf(client, tenantId, id, { only: undefined, but: undefined }, now);
+        await client.query('DELETE FROM account_user WHERE tenant_id = $1 AND id = $2', [tenantId, id]);
+        await insertEntries(client, [entry]);
+        return 'done';
+      });
+    },
+
+    /** What nobody can use any more. */
+    async forget(now: Date): Promise<void> {
+      await pool.query('DELETE FROM session WHERE expires_at <= $1', [now]);
+      await pool.query('DELETE FROM one_time_link WHERE expires_at <= $1', [now]);
+    },
+  };
+}
+
+async function insertRefreshToken(client: Client, sessionId: string, sha256: Buffer, now: Date): Promise<void> {
+  await client.query('INSERT INTO refresh_token (sha256, session_id, created_at) VALUES ($1, $2, $3)', [sha256, sessionId, now]);
+}
+
+async function insertNotice(on: Client, kind: string, emailFolded: string, publicUrl: string, now: Date): Promise<void> {
+  await on.query('INSERT INTO notice (id, kind, email_folded, public_url, created_at, due_at) VALUES ($1, $2, $3, $4, $5, $5)', [
+    newUuid(),
+    kind,
+    emailFolded,
+    publicUrl,
+    now,
+  ]);
+}
+
+async function setPassword(
+  client: Client,
+  { id, tenantId }: Pick<StoredUser, 'id' | 'tenantId'>,
+  passwordHash: string,
+  keepSessionId: string | undefined,
+  entry: EntryToStore,
+  now: Date,
+): Promise<void> {
+  await client.query('UPDATE account_user SET password_hash = $3 WHERE tenant_id = $1 AND id = $2', [tenantId, id, passwordHash]);
+  await client.query('DELETE FROM one_time_link WHERE user_id = $1', [id]);
+  await endSessionsOf(client, tenantId, id, { only: undefined, but: keepSessionId }, now);
+  await insertEntries(client, [entry]);
+}
+
+async function endSessionsOf(
+  client: Client,
+  tenantId: string,
+  userId: string,
+  { only, but }: { only: string | undefined; but: string | undefined },
+  now: Date,
+): Promise<string[]> {
+  const { rows } = await client.query<{ id: string }>(
+    `SELECT id FROM session WHERE tenant_id = $1 AND user_id = $2 AND ended_at IS NULL AND expires_at > $3
+        AND ($4::uuid IS NULL OR id = $4) AND ($5::uuid IS NULL OR id <> $5) ORDER BY id FOR UPDATE`,
+    [tenantId, userId, now, only ?? null, but ?? null],
+  );
+  const ids = rows.map(({ id }) => id);
+  await endSessions(client, ids, now);
+  return ids;
+}
+
+/** In the same transaction everybody who listens is told the hash of each id. */
+async function endSessions(client: Client, ids: readonly string[], now: Date): Promise<void> {
+  if (ids.length === 0) return;
+  await client.query('UPDATE session SET ended_at = $2 WHERE id = ANY($1::uuid[])', [ids, now]);
+  const payloads = ids.map((id) => createHash('sha256').update(uuidToId('ses', id)).digest('base64'));
+  await client.query('SELECT pg_notify($1, payload) FROM unnest($2::text[]) AS payload', [revocationsChannel, payloads]);
+}

@@ -1,0 +1,242 @@
+// How people get a password: links of the operator, of an invitation, of a reset; and the change of one.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { waitFor } from '@maildoot/testkit/wait';
+import {
+  choosePassword,
+  issuer,
+  login,
+  newTenant,
+  origin,
+  password,
+  type RunningAuth,
+  startAuth,
+  tenantWithOwner,
+} from './running-auth.ts';
+
+let auth: RunningAuth;
+before(async () => {
+  auth = await startAuth();
+});
+after(() => auth[Symbol.asyncDispose]());
+
+const next = 'a quiet river in november';
+const complete = (token: string, newPassword = next) => auth.gateway.completePasswordReset({ token, newPassword, origin });
+const askForReset = (email: string, address = origin.address) =>
+  auth.gateway.requestPasswordReset({ email, origin: { ...origin, address }, publicUrl: issuer });
+const noticesTo = (email: string) => auth.notices.filter(({ to }) => to === email);
+const tokenIn = (text: string) => /https:\/\/mail\.example\/password#token=(otl_[A-Za-z0-9_-]{43})\s/.exec(text)?.[1] ?? '';
+
+test('the first user gets a password by the operator’s link, which works once', async () => {
+  const { tenantId } = await newTenant(auth);
+  const [member] = (await auth.gateway.listMembers({ limit: 1, afterId: '' }, { tenantId })).members;
+  const email = member?.email ?? '';
+  assert.equal(member?.active, false);
+  const { token } = await auth.operator.createPasswordLink({ email, onlyIfNone: true });
+  await complete(token);
+  await assert.rejects(complete(token, 'something else entirely'), { code: 'INVALID_TOKEN' });
+  assert.ok(await login(auth, email, origin, next));
+  assert.equal((await auth.operator.createPasswordLink({ email, onlyIfNone: true })).token, '');
+  await assert.rejects(auth.operator.createPasswordLink({ email: 'nobody@example.com', onlyIfNone: false }), { code: 'NOT_FOUND' });
+  await assert.rejects(auth.gateway.createPasswordLink({ email, onlyIfNone: false }), { code: 'CALLER_NOT_ALLOWED' });
+});
+
+test('of two who use a link at the same moment one does', async () => {
+  const { email } = await tenantWithOwner(auth);
+  const { token } = await auth.operator.createPasswordLink({ email, onlyIfNone: false });
+  const outcomes = await Promise.allSettled([complete(token, 'the first of two words'), complete(token, 'the second of two words')]);
+  assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ['fulfilled', 'rejected']);
+});
+
+test('a password that is no good is refused, and the link stays good', async () => {
+  const { email } = await tenantWithOwner(auth);
+  const { token } = await auth.operator.createPasswordLink({ email, onlyIfNone: false });
+  const refusals: [string, string][] = [
+    ['short', 'too_short'],
+    ['aaaaaaaaaaaaaa', 'too_easy'],
+    [email, 'too_easy'],
+    ['x'.repeat(2000), 'too_long'],
+  ];
+  for (const [text, code] of refusals) {
+    await assert.rejects(complete(token, text), (error: { code: string; detail: { issues: { path: string; code: string }[] } }) => {
+      assert.equal(error.code, 'VALIDATION_ERROR');
+      assert.deepEqual(
+        error.detail.issues.map((issue) => [issue.path, issue.code]),
+        [['new_password', code]],
+      );
+      return true;
+    });
+  }
+  await complete(token);
+});
+
+test('a forgotten password: mail with a link that works for an hour, sets the password and ends all sessions', async () => {
+  const { email } = await tenantWithOwner(auth);
+  const session = await login(auth, email);
+  await askForReset(email.toUpperCase());
+  const [notice] = await waitFor(() => (noticesTo(email).length > 0 ? noticesTo(email) : undefined), { what: 'the mail' });
+  assert.equal(notice?.kind, 'password_reset');
+  await complete(tokenIn(notice?.text ?? ''));
+  await assert.rejects(auth.gateway.authenticateSession({ sessionId: session.sessionId }), { code: 'INVALID_TOKEN' });
+  await assert.rejects(login(auth, email), { code: 'INVALID_CREDENTIALS' });
+  assert.ok(await login(auth, email, origin, next));
+  const { rows } = await auth.database.query('SELECT FROM notice');
+  assert.equal(rows.length, 0);
+});
+
+test('an address without an account gets the same answer and no mail', async () => {
+  const { email } = await tenantWithOwner(auth);
+  const answers = [
+    await askForReset('nobody@example.com', '192.0.2.1'),
+    await askForReset(email, '192.0.2.1'),
+    await askForReset('no address', '192.0.2.1'),
+  ];
+  for (const answer of answers) assert.deepEqual(answer, answers[0]);
+  await waitFor(() => noticesTo(email).length === 1, { what: 'the mail of the one that has an account' });
+  await waitFor(async () => (await auth.database.query('SELECT FROM notice')).rows.length === 0, { what: 'the wish to be gone' });
+  assert.equal(noticesTo('nobody@example.com').length, 0);
+});
+
+test('nobody fills a mailbox with links', async () => {
+  const { email } = await tenantWithOwner(auth);
+  for (let count = 0; count < 10; count++) await askForReset(email, `192.0.2.${10 + count}`);
+  await waitFor(async () => (await auth.database.query('SELECT FROM notice')).rows.length === 0, { what: 'all to be sent' });
+  assert.equal(noticesTo(email).length, 3);
+});
+
+test('a link is over after its time, and when another one set the password', async () => {
+  await using own = await startAuth();
+  const { email } = await tenantWithOwner(own);
+  const [one, two] = [
+    await own.operator.createPasswordLink({ email, onlyIfNone: false }),
+    await own.operator.createPasswordLink({ email, onlyIfNone: false }),
+  ];
+  await own.gateway.completePasswordReset({ token: one.token, newPassword: next, origin });
+  await assert.rejects(own.gateway.completePasswordReset({ token: two.token, newPassword: next, origin }), { code: 'INVALID_TOKEN' });
+  const late = await own.operator.createPasswordLink({ email, onlyIfNone: false });
+  await own.clock.advance(24 * 3_600_000);
+  await assert.rejects(own.gateway.completePasswordReset({ token: late.token, newPassword: next, origin }), { code: 'INVALID_TOKEN' });
+});
+
+test('a notice waits while nobody takes it, and goes out when somebody does', async () => {
+  await using own = await startAuth();
+  const { email } = await tenantWithOwner(own);
+  own.takesNotices.current = false;
+  await own.gateway.requestPasswordReset({ email, origin, publicUrl: issuer });
+  await waitFor(() => own.logs.text.includes('a notice could not be sent'), { what: 'a try' });
+  own.takesNotices.current = true;
+  assert.equal(own.notices.length, 0);
+  await waitFor(
+    async () => {
+      await own.clock.advance(10_000);
+      return own.notices.length === 1;
+    },
+    { what: 'the mail' },
+  );
+  await own.gateway.completePasswordReset({ token: tokenIn(own.notices[0]?.text ?? ''), newPassword: next, origin });
+});
+
+test('a change takes the current password, keeps this session and ends the others', async () => {
+  const { tenantId, email } = await tenantWithOwner(auth);
+  const [here, elsewhere] = [await login(auth, email), await login(auth, email)];
+  const change = (currentPassword: string, newPassword = next) =>
+    auth.gateway.changePassword(
+      { userId: here.user.id, currentPassword, newPassword, keepSessionId: here.sessionId, origin },
+      { tenantId },
+    );
+  await assert.rejects(change('not the password'), { code: 'INVALID_CREDENTIALS' });
+  await assert.rejects(change(password, 'short'), { code: 'VALIDATION_ERROR' });
+  await change(password);
+  assert.ok((await auth.gateway.authenticateSession({ sessionId: here.sessionId })).principal);
+  await assert.rejects(auth.gateway.authenticateSession({ sessionId: elsewhere.sessionId }), { code: 'INVALID_TOKEN' });
+  assert.ok(await login(auth, email, origin, next));
+  // Guessed at by somebody with a stolen token, it is slowed like a login.
+  for (let count = 0; count < 6; count++) await change('not the password').catch(() => undefined);
+  await assert.rejects(change(next, 'yet another one of these'), { code: 'RATE_LIMITED' });
+  // Another tenant's user is none.
+  const stranger = await newTenant(auth);
+  await assert.rejects(
+    auth.gateway.changePassword(
+      { userId: here.user.id, currentPassword: next, newPassword: password, keepSessionId: '', origin },
+      { tenantId: stranger.tenantId },
+    ),
+    { code: 'NOT_FOUND' },
+  );
+});
+
+test('an invitation: a member without a password, mail, a link, a login in the role', async () => {
+  const { tenantId } = await tenantWithOwner(auth);
+  const invite = (email: string, role: Role, idempotencyKey = '') =>
+    auth.gateway.inviteMember(
+      { email, role, publicUrl: issuer, actorId: 'usr_1', idempotencyKey, requestSha256: Buffer.alloc(idempotencyKey ? 32 : 0) },
+      { tenantId },
+    );
+  const { member } = await invite('Bob@Bücher.example', Role.ROLE_VIEWER, 'once');
+  assert.equal(member?.email, 'Bob@xn--bcher-kva.example');
+  assert.equal(member?.active, false);
+  assert.deepEqual(await invite('Bob@Bücher.example', Role.ROLE_VIEWER, 'once'), { member, replayed: true });
+  await assert.rejects(invite('bob@bücher.example', Role.ROLE_OWNER), { code: 'CONFLICT' });
+  await assert.rejects(invite('x', Role.ROLE_OPERATOR), (error: { detail: { issues: { path: string }[] } }) => {
+    assert.deepEqual(
+      error.detail.issues.map(({ path }) => path),
+      ['email', 'role'],
+    );
+    return true;
+  });
+  const email = member?.email ?? '';
+  const [notice] = await waitFor(() => (noticesTo(email).length > 0 ? noticesTo(email) : undefined), { what: 'the invitation' });
+  assert.equal(notice?.kind, 'invitation');
+  await complete(tokenIn(notice?.text ?? ''));
+  const session = await login(auth, email, origin, next);
+  assert.equal(session.user.role, Role.ROLE_VIEWER);
+  assert.equal((await auth.gateway.authenticateSession({ sessionId: session.sessionId })).principal?.role, Role.ROLE_VIEWER);
+
+  // Gone: the session ends, the address is free again.
+  await auth.gateway.removeMember({ id: member?.id ?? '', actorId: 'usr_1' }, { tenantId });
+  await assert.rejects(auth.gateway.authenticateSession({ sessionId: session.sessionId }), { code: 'INVALID_TOKEN' });
+  await assert.rejects(auth.gateway.refresh({ refreshToken: session.refreshToken, origin, issuer }), { code: 'INVALID_TOKEN' });
+  await assert.rejects(auth.gateway.removeMember({ id: member?.id ?? '', actorId: 'usr_1' }, { tenantId }), { code: 'NOT_FOUND' });
+  assert.ok(await invite(email, Role.ROLE_MEMBER));
+});
+
+test('a tenant keeps an owner, also when two owners remove each other at once', async () => {
+  const tenant = await tenantWithOwner(auth);
+  const { tenantId } = tenant;
+  const { member } = await auth.gateway.inviteMember(
+    {
+      email: `second-${tenant.email}`,
+      role: Role.ROLE_OWNER,
+      publicUrl: issuer,
+      actorId: 'usr_1',
+      idempotencyKey: '',
+      requestSha256: Buffer.alloc(0),
+    },
+    { tenantId },
+  );
+  const remove = (id: string) =>
+    auth.gateway.removeMember({ id, actorId: 'usr_1' }, { tenantId }).then(
+      () => 'gone',
+      (error: { code: string }) => error.code,
+    );
+  assert.deepEqual((await Promise.all([remove(tenant.userId), remove(member?.id ?? '')])).toSorted(), ['CONFLICT', 'gone']);
+  // Another tenant's member is none.
+  const stranger = await newTenant(auth);
+  assert.equal(
+    await auth.gateway.removeMember({ id: stranger.userId, actorId: 'usr_1' }, { tenantId }).catch((error: { code: string }) => error.code),
+    'NOT_FOUND',
+  );
+});
+
+test('a removed member’s link is worth nothing', async () => {
+  const tenant = await tenantWithOwner(auth);
+  const email = `third-${tenant.email}`;
+  const { member } = await auth.gateway.inviteMember(
+    { email, role: Role.ROLE_MEMBER, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
+    { tenantId: tenant.tenantId },
+  );
+  const { token } = await auth.operator.createPasswordLink({ email, onlyIfNone: false });
+  await auth.gateway.removeMember({ id: member?.id ?? '', actorId: 'usr_1' }, { tenantId: tenant.tenantId });
+  await assert.rejects(complete(token), { code: 'INVALID_TOKEN' });
+  await assert.rejects(choosePassword(auth, email), { code: 'NOT_FOUND' });
+});
