@@ -1,8 +1,8 @@
 // The way of a request, in the order of the checks:
 //   1. route        404 and 405 (Express matches)
 //   2. browsers     a person who opened an API address is sent to the page
-//   3. principal    401
-//   4. scope        403
+//   3. principal    401; where too many unknown ones came from: 429
+//   4. scope        403, also for an account that is suspended; 429
 //   5. body         415, 413, 503; then what it says: 400
 //   6. the rest     query and Idempotency-Key; every problem of all parts in one 400
 //   7. handler      one question to a service
@@ -19,14 +19,17 @@ import { Exchange, type ExchangeOptions } from './exchange.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import { type Issue, issuesOf } from './issues.ts';
 import { parseJson } from './json-body.ts';
+import { admit } from './permission.ts';
 import { parseQuery } from './query.ts';
+import type { RateLimits } from './rate-limits.ts';
 import { type BodyBudget, ClientGone, hasBody, readBody, requireJson } from './request-body.ts';
-import type { Answer, Call, Operation, Route, Surroundings } from './route.ts';
+import type { Answer, Call, Input, OpenCall, OpenOperation, Operation, Route, Surroundings } from './route.ts';
 import { telemetry } from './telemetry.ts';
 
 export interface AppParts extends ExchangeOptions {
   readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
+  readonly rateLimits: RateLimits;
   readonly budget: BodyBudget;
   readonly trustedProxies: BlockList | undefined;
   readonly surroundings: Surroundings;
@@ -50,7 +53,7 @@ export function createApp(parts: AppParts): Express {
     const route = app.route(path);
     for (const one of ofPath) {
       const handler = (request: Request, response: Response): Promise<void> => serve(one, request, exchangeOf(response), parts);
-      route[one.method.toLowerCase() as 'get' | 'post' | 'delete'](handler);
+      route[one.method.toLowerCase() as 'get' | 'post' | 'patch' | 'delete'](handler);
     }
     const allow = ofPath.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
     route.all((request: Request, response: Response) => {
@@ -96,33 +99,55 @@ async function serve(route: Route, request: Request, exchange: Exchange, parts: 
 
 async function answerOf(route: Route, request: Request, exchange: Exchange, parts: AppParts): Promise<Answer> {
   if (route.kind === 'public') return route.handle(parts.surroundings);
-  if (route.browsersGoTo !== undefined && wantsHtml(request)) return { status: 303, headers: { Location: route.browsersGoTo } };
 
-  const { authenticator, trustedProxies, surroundings } = parts;
+  const { authenticator, rateLimits, trustedProxies, surroundings } = parts;
   const address = callerAddress(request.socket.remoteAddress, request.headers['x-forwarded-for'], trustedProxies);
-  const principal = await authenticator.principalOf(request.headers.authorization, address);
-  exchange.principal = principal;
-  if (principal.scope === undefined || !route.scopes.includes(principal.scope)) throw insufficientScope(route);
-
-  const call: Call = {
+  const open: OpenCall = {
     ...surroundings,
     requestId: exchange.requestId,
-    principal,
+    address,
     get signal() {
       return exchange.signal;
     },
     header: (name) => headerOf(request, name),
-    recheck: () => authenticator.principalOf(request.headers.authorization, address),
   };
+  if (route.kind === 'open') return route.handle(await inputOf(route, request, exchange, parts, open), open);
+
+  if (route.browsersGoTo !== undefined && wantsHtml(request)) return { status: 303, headers: { Location: route.browsersGoTo } };
+  const { authorization } = request.headers;
+  const principal = await authenticator.principalOf(authorization, address);
+  exchange.principal = principal;
+  admit(principal, route);
+  await rateLimits.takeRequest(principal, route, exchange);
+
+  const call: Call = {
+    ...open,
+    get signal() {
+      return exchange.signal;
+    },
+    principal,
+    recheck: () => authenticator.principalOf(authorization, address),
+    takeMessages: (count) => rateLimits.takeMessages(principal, count, exchange),
+  };
+  return route.handle(await inputOf(route, request, exchange, parts, call), call);
+}
+
+/** The checked parts of a request. @throws ApiError with every problem of all parts */
+async function inputOf<C extends OpenCall>(
+  route: Operation | OpenOperation,
+  request: Request,
+  exchange: Exchange,
+  parts: AppParts,
+  call: C,
+): Promise<Input<unknown, unknown>> {
   const bytes = route.body ? await bodyOf(route, request, exchange, parts.budget) : undefined;
   const issues: Issue[] = [];
   const idempotencyKey = route.idempotent ? idempotencyKeyOf(request.headers['idempotency-key'], issues) : undefined;
   const query = checkedQuery(route, request, issues);
   const body = bytes && route.body ? await checkedBody(route.body, bytes, idempotencyKey, call, issues) : undefined;
   if (issues.length > 0) throw validationError(issues);
-
   const headers = Object.fromEntries(Object.keys(route.headers ?? {}).map((name) => [name, headerOf(request, name.toLowerCase())]));
-  return route.handle({ params: request.params as Record<string, string>, query, body, idempotencyKey, headers }, call);
+  return { params: request.params as Record<string, string>, query, body, idempotencyKey, headers };
 }
 
 function headerOf({ headers }: Request, name: string): string | undefined {
@@ -134,11 +159,7 @@ function wantsHtml(request: Request): boolean {
   return request.headers.accept?.includes('text/html') === true && request.headers.authorization === undefined;
 }
 
-function insufficientScope({ scopes }: Operation): ApiError {
-  return new ApiError('INSUFFICIENT_SCOPE', `This takes a key of scope ${scopes.join(' or ')}.`);
-}
-
-async function bodyOf(route: Operation, request: Request, exchange: Exchange, budget: BodyBudget): Promise<Buffer> {
+async function bodyOf(route: Operation | OpenOperation, request: Request, exchange: Exchange, budget: BodyBudget): Promise<Buffer> {
   const { headers } = request;
   if (hasBody(headers) || headers['content-type'] !== undefined) requireJson(headers);
   return readBody(
@@ -149,7 +170,7 @@ async function bodyOf(route: Operation, request: Request, exchange: Exchange, bu
   );
 }
 
-function checkedQuery(route: Operation, request: Request, issues: Issue[]): unknown {
+function checkedQuery(route: Operation | OpenOperation, request: Request, issues: Issue[]): unknown {
   const schema = route.query ?? noQuery;
   const at = request.url.indexOf('?');
   const query = at === -1 ? {} : parseQuery(request.url.slice(at + 1));
@@ -168,11 +189,12 @@ async function checkedBody(
   spec: NonNullable<Operation['body']>,
   bytes: Buffer,
   idempotencyKey: string | undefined,
-  call: Call,
+  call: OpenCall,
   issues: Issue[],
 ): Promise<unknown> {
   if ('read' in spec) {
-    const read = await spec.read(bytes, idempotencyKey, call);
+    // Only operations with a credential take their bodies apart by themselves.
+    const read = await spec.read(bytes, idempotencyKey, call as Call);
     if ('value' in read) return read.value;
     issues.push(...read.issues);
     return undefined;

@@ -1,14 +1,20 @@
-// Whose key a request carries. Asking auth each time would cost an RPC per request, so the answer is kept for 3 s by the key's hash, and
-// concurrent requests share one question. Revocations are told to us (revocations.ts) and end an answer at once. Where that fails, a
+// Whose credential a request carries. Asking auth each time would cost an RPC per request, so the answer is kept for 3 s by the key's hash,
+// and concurrent requests share one question. Revocations are told to us (revocations.ts) and end an answer at once. Where that fails, a
 // revoked key stops within 3 s, and within 5 s when auth can't be asked: counted from when the question was sent, because the revocation
 // may have come right behind it. An answer older than that is worth nothing, and the request is refused.
+//
+// The token of a session is checked by its signature, here; whether the session still lasts is asked and told like the state of a key, by
+// the hash of the session's id. So nobody learns anything from auth with a token that is forged or over.
 import { hash } from 'node:crypto';
 import type { BlockList } from 'node:net';
-import { type Principal as AuthPrincipal, type KeyLimits, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type Principal as AuthPrincipal, CredentialKind, type KeyLimits, type Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { RpcError } from '@maildoot/rpc/errors';
 import { contains, networkList } from './caller-address.ts';
 import { ApiError } from './errors.ts';
-import type { ScopeName } from './route.ts';
+import type { Guesses } from './guesses.ts';
+import { roleName, scopeOf } from './roles.ts';
+import type { CredentialKindName, RoleName, ScopeName } from './route.ts';
+import type { SessionTokens } from './session-tokens.ts';
 
 export const freshMs = 3000;
 export const failsClosedAfterMs = 5000;
@@ -17,13 +23,25 @@ const awayRetryAfterMs = 5_000;
 /** Shorter, because a caller who has just been given a key may have tried it a moment too early. */
 export const refusalFreshMs = 1000;
 const maxRemembered = 10_000;
-// Longer than any key; nothing that is longer is worth a hash.
-const maxTokenChars = 256;
+// Longer than any key or token; nothing that is longer is worth a hash.
+const maxKeyChars = 256;
+const maxTokenChars = 2048;
 
 /** Who calls, and what they may. */
 export interface Principal {
   readonly tenantId: string;
-  readonly apiKeyId: string;
+  readonly kind: CredentialKindName;
+  /** `key_…` of a key, `usr_…` of a session: who acts. */
+  readonly credentialId: string;
+  /** `usr_…` and `ses_…` of a session; empty otherwise. */
+  readonly userId: string;
+  readonly sessionId: string;
+  readonly role: RoleName | undefined;
+  readonly protoRole: Role;
+  /** A test key: everything works, nothing leaves the house. */
+  readonly test: boolean;
+  /** The account may look, and do nothing. */
+  readonly suspended: boolean;
   /** Undefined: nothing at all (a scope that this release doesn't know). */
   readonly scope: ScopeName | undefined;
   readonly protoScope: Scope;
@@ -51,14 +69,20 @@ interface Question {
 }
 
 export interface AuthenticatorOptions {
-  /** Asks auth. Rejects with an RpcError INVALID_TOKEN where there is no such key. */
-  readonly ask: (keySha256: Buffer) => Promise<AuthPrincipal>;
+  /** Asks auth whose key it is. Rejects with an RpcError INVALID_TOKEN where there is no such key. */
+  readonly ask: (keySha256: Buffer, address: string) => Promise<AuthPrincipal>;
+  /** Asks auth whose session it is. Rejects with an RpcError INVALID_TOKEN where it has ended. */
+  readonly askSession: (sessionId: string) => Promise<AuthPrincipal>;
+  readonly tokens: Pick<SessionTokens, 'sessionOf'>;
+  readonly guesses: Pick<Guesses, 'check' | 'failed'>;
+  /** A good credential that was shown at a wrong address: its owner should know. */
+  readonly refused: (principal: Principal, address: string) => void;
   /** Monotonic milliseconds. */
   readonly nowMs: () => number;
 }
 
 export class Authenticator {
-  readonly #ask: AuthenticatorOptions['ask'];
+  readonly #options: AuthenticatorOptions;
   readonly #nowMs: () => number;
   // Apart, so that a flood of made-up keys can't push the real ones out.
   readonly #known = new Map<string, Entry>();
@@ -66,17 +90,47 @@ export class Authenticator {
   readonly #asking = new Map<string, Question>();
 
   constructor(options: AuthenticatorOptions) {
-    this.#ask = options.ask;
+    this.#options = options;
     this.#nowMs = options.nowMs;
   }
 
-  /** The holder of the credential in an Authorization header. @throws ApiError MISSING_TOKEN, INVALID_TOKEN, UNAVAILABLE */
+  /** The holder of the credential in an Authorization header. @throws ApiError MISSING_TOKEN, INVALID_TOKEN, RATE_LIMITED, UNAVAILABLE */
   async principalOf(authorization: string | undefined, address: string): Promise<Principal> {
-    const keyHash = hash('sha256', tokenOf(authorization), 'base64');
-    const entry = this.#fresh(keyHash) ?? (await this.#askOnce(keyHash));
+    const { guesses } = this.#options;
+    try {
+      const token = tokenOf(authorization);
+      return await (token.startsWith('mdsk_') ? this.#holderOfKey(token, address) : this.#holderOfSession(token));
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'INVALID_TOKEN') guesses.failed(address);
+      throw error;
+    }
+  }
+
+  async #holderOfKey(key: string, address: string): Promise<Principal> {
+    const keyHash = hash('sha256', key, 'base64');
+    // Whoever came with many bad keys lately is asked about only where there is an answer already.
+    if (!this.#known.has(keyHash) && this.#fresh(keyHash) === undefined) this.#options.guesses.check(address);
+    const { known } = await this.#entry(keyHash, () => this.#options.ask(Buffer.from(keyHash, 'base64'), address));
+    if (known === undefined) throw invalidToken();
     // Somebody who found a key learns nothing from trying it at a wrong place.
-    if (entry.known === undefined || (entry.known.allowedIps && !contains(entry.known.allowedIps, address))) throw invalidToken();
-    return entry.known.principal;
+    if (known.allowedIps && !contains(known.allowedIps, address)) {
+      this.#options.refused(known.principal, address);
+      throw invalidToken();
+    }
+    return known.principal;
+  }
+
+  async #holderOfSession(token: string): Promise<Principal> {
+    const { tokens, askSession } = this.#options;
+    const { sessionId, userId } = (await tokens.sessionOf(token)) ?? {};
+    if (sessionId === undefined) throw invalidToken();
+    const { known } = await this.#entry(hash('sha256', sessionId, 'base64'), () => askSession(sessionId));
+    if (known?.principal.kind !== 'session' || known.principal.userId !== userId) throw invalidToken();
+    return { ...known.principal, sessionId };
+  }
+
+  async #entry(keyHash: string, ask: () => Promise<AuthPrincipal>): Promise<Entry> {
+    return this.#fresh(keyHash) ?? (await this.#askOnce(keyHash, ask));
   }
 
   /** The key of this hash was revoked: no answer about it is good any more, also one that is on its way. */
@@ -89,7 +143,8 @@ export class Authenticator {
 
   /** Keys may have been revoked without our being told: nothing that is known is good any more. */
   forget(): void {
-    this.#known.clear();
+    // What was good stays known as such: its holder is asked about, wherever the request comes from.
+    for (const [keyHash, entry] of this.#known) this.#known.set(keyHash, { ...entry, askedAtMs: Number.NEGATIVE_INFINITY });
     for (const asking of this.#asking.values()) if (asking.heard === 'nothing') asking.heard = 'outdated';
   }
 
@@ -101,10 +156,10 @@ export class Authenticator {
     return unknown && now - unknown.askedAtMs < refusalFreshMs ? unknown : undefined;
   }
 
-  async #askOnce(keyHash: string): Promise<Entry> {
+  async #askOnce(keyHash: string, ask: () => Promise<AuthPrincipal>): Promise<Entry> {
     let asking = this.#asking.get(keyHash);
     if (!asking) {
-      const answer = this.#askNow(keyHash).finally(() => this.#asking.delete(keyHash));
+      const answer = this.#askNow(keyHash, ask).finally(() => this.#asking.delete(keyHash));
       asking = { answer, heard: 'nothing' };
       this.#asking.set(keyHash, asking);
     }
@@ -113,18 +168,18 @@ export class Authenticator {
     } catch (cause) {
       const last = this.#known.get(keyHash);
       if (last && this.#nowMs() - last.askedAtMs < failsClosedAfterMs) return last;
-      throw new ApiError('UNAVAILABLE', 'Keys can’t be checked at the moment. Send the same request again after Retry-After.', {
+      throw new ApiError('UNAVAILABLE', 'Credentials can’t be checked at the moment. Send the same request again after Retry-After.', {
         retryAfterMs: (cause instanceof RpcError ? cause.retryAfterMs : undefined) ?? awayRetryAfterMs,
         cause,
       });
     }
   }
 
-  async #askNow(keyHash: string): Promise<Entry> {
+  async #askNow(keyHash: string, ask: () => Promise<AuthPrincipal>): Promise<Entry> {
     const askedAtMs = this.#nowMs();
     let known: Known | undefined;
     try {
-      const principal = await this.#ask(Buffer.from(keyHash, 'base64'));
+      const principal = await ask();
       known = { principal: principalFrom(principal), allowedIps: networkList(principal.allowedIps) };
     } catch (error) {
       if (!(error instanceof RpcError && error.code === 'INVALID_TOKEN')) throw error;
@@ -151,31 +206,43 @@ function tokenOf(authorization: string | undefined): string {
   if (authorization === undefined || authorization === '') throw missingToken();
   const match = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(authorization);
   const token = match?.[1];
-  // What can't be a key is not worth a question.
-  if (token === undefined || token.length > maxTokenChars || !token.startsWith('mdsk_')) throw invalidToken();
+  // What can't be a credential is not worth a question.
+  if (token === undefined || token.length > (token.startsWith('mdsk_') ? maxKeyChars : maxTokenChars)) throw invalidToken();
+  if (!token.startsWith('mdsk_') && !/^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token)) throw invalidToken();
   return token;
 }
 
 function missingToken(): ApiError {
-  return new ApiError('MISSING_TOKEN', 'The request has no API key. Send the header Authorization: Bearer mdsk_….', {
+  return new ApiError('MISSING_TOKEN', 'The request has no credential. Send the header Authorization: Bearer mdsk_….', {
     headers: { 'WWW-Authenticate': 'Bearer realm="maildoot"' },
   });
 }
 
-function invalidToken(): ApiError {
-  return new ApiError('INVALID_TOKEN', 'The API key is unknown, revoked or expired, or may not be used from this address.', {
+export function invalidToken(): ApiError {
+  return new ApiError('INVALID_TOKEN', 'The credential is unknown, revoked or expired, or may not be used from this address.', {
     headers: { 'WWW-Authenticate': 'Bearer realm="maildoot", error="invalid_token"' },
   });
 }
 
 function principalFrom(principal: AuthPrincipal): Principal {
+  const { tenantId, apiKeyId, userId, allowedIps, allowedDomains, expiresAt, dailyLimit } = principal;
+  const kind = principal.kind === CredentialKind.CREDENTIAL_KIND_SESSION ? 'session' : 'key';
+  const test = principal.kind === CredentialKind.CREDENTIAL_KIND_TEST_KEY;
+  const role = kind === 'session' ? roleName(principal.role) : undefined;
   return {
-    tenantId: principal.tenantId,
-    apiKeyId: principal.apiKeyId,
-    scope: scopeNames[principal.scope],
+    tenantId,
+    kind,
+    credentialId: kind === 'session' ? userId : apiKeyId,
+    userId,
+    sessionId: '',
+    role,
+    protoRole: principal.role,
+    test,
+    suspended: principal.suspended,
+    scope: kind === 'session' ? scopeOf(role) : scopeNames[principal.scope],
     protoScope: principal.scope,
-    allowedDomains: principal.allowedDomains,
-    limits: { allowedIps: principal.allowedIps, allowedDomains: principal.allowedDomains, expiresAt: principal.expiresAt },
+    allowedDomains,
+    limits: { allowedIps, allowedDomains, expiresAt, dailyLimit, test },
   };
 }
 

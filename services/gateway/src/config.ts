@@ -1,6 +1,6 @@
 // The settings of the gateway, each described once; main.ts, the README's table and the tests for bad values read them here.
 import { isIP } from 'node:net';
-import { observabilitySettings, peerSettings, rpcClientSettings } from '@maildoot/runtime/common-settings';
+import { linkSettings, observabilitySettings, peerSettings, rpcClientSettings } from '@maildoot/runtime/common-settings';
 import { boolean, type ConfigOf, cidrList, defineSettings, integer, SettingsError, string, url } from '@maildoot/runtime/config';
 
 const MIB = 1024 * 1024;
@@ -9,6 +9,7 @@ export const settings = defineSettings({
   ...rpcClientSettings,
   ...observabilitySettings,
   ...peerSettings,
+  ...linkSettings,
   httpHost: string('HTTP_HOST', {
     default: '127.0.0.1',
     pattern: /^[A-Za-z0-9.:_-]+$/,

@@ -78,7 +78,7 @@ function section(route: Route, document: OpenapiDocument, publicUrl: string): st
   if (operation === undefined) throw new TypeError(`${route.method} ${path} is not in the document`);
   return `<section class="operation" id="${route.operationId}">
 <h3>${escapeHtml(route.summary)}</h3>
-<p class="line"><span class="method ${route.method}">${route.method}</span> <code>${escapeHtml(path)}</code>${route.kind === 'operation' ? ` <span class="scope">${route.scopes.join(' · ')}</span>` : ''}</p>
+<p class="line"><span class="method ${route.method}">${route.method}</span> <code>${escapeHtml(path)}</code>${route.kind === 'operation' ? ` <span class="scope">${route.credentials?.includes('key') === false ? 'session' : route.scopes.join(' · ')}</span>` : ''}</p>
 ${route.description === undefined ? '' : `<p>${prose(route.description)}</p>`}
 ${parameterTable(operation.parameters)}
 ${bodyTable(operation, document)}
@@ -91,11 +91,11 @@ ${failures(route)}
 }
 
 function curl(route: Route, publicUrl: string): string {
-  const params = route.kind === 'operation' ? (route.params ?? {}) : {};
+  const params = route.kind === 'public' ? {} : (route.params ?? {});
   const path = route.path.replace(/:([A-Za-z]+)/g, (_, name: string) => params[name]?.example ?? name);
   const lines = [`curl ${route.method === 'GET' ? '' : `-X ${route.method} `}${publicUrl}${path}`];
   if (route.kind === 'operation') lines.push("-H 'Authorization: Bearer mdsk_…'");
-  if (route.kind === 'operation' && route.body) {
+  if (route.kind !== 'public' && route.body) {
     lines.push("-H 'Content-Type: application/json'");
     lines.push(`-d '${JSON.stringify(route.body.examples[0].value).replaceAll("'", "'\\''")}'`);
   }

@@ -185,6 +185,8 @@ export class ApiError extends Error {
     this.status = errorTable[code].status;
     this.issues = limitIssues([...(options.issues ?? [])]);
     const headers: Record<string, string> = { ...options.headers };
+    // RFC 9110 section 11.6.1: every 401 says how one authenticates.
+    if (this.status === 401) headers['WWW-Authenticate'] ??= 'Bearer realm="maildoot"';
     if (retried.has(code)) {
       // Whole seconds, and never none: RFC 9110 section 10.2.3.
       headers['Retry-After'] = String(Math.max(1, Math.ceil((options.retryAfterMs ?? retryAfterDefaultMs) / 1000)));

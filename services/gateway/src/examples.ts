@@ -11,6 +11,9 @@ export const exampleIds = {
   domain: 'dom_01kg97xw00fscrrszmz39ef7mv',
   captured: 'cap_01kg97xw00fscrrszmz39ef7mw',
   template: 'tpl_01kg97xw00fscrrszmz39ef7n9',
+  user: 'usr_01kg97xw00fscrrszmz39ef7my',
+  session: 'ses_01kg97xw00fscrrszmz39ef7mz',
+  auditEntry: 'aud_01kg97xw00fscrrszmz39ef7n0',
   request: 'req_01kg97xw00fscrrszmz39ef7mx',
 } as const;
 export const exampleCursor = 'bXNnMDE5YzEyN2VmMDAwN2U1OThjNjdmNGY4ZDJlNzllOTY';

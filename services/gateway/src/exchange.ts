@@ -35,6 +35,8 @@ export class Exchange {
   #share: BodyShare | undefined;
   #abort: AbortController | undefined;
   principal: Principal | undefined;
+  /** What the answer says about limits. */
+  limitHeaders: Readonly<Record<string, string>> | undefined;
 
   constructor(request: IncomingMessage, response: ServerResponse, options: ExchangeOptions) {
     this.request = request;
@@ -119,7 +121,7 @@ export class Exchange {
   }
 
   #writeHead(status: number, headers: Record<string, string>, lengthBytes: number | undefined): void {
-    const head: Record<string, string | number> = { 'X-Request-Id': this.requestId, ...alwaysSent, ...headers };
+    const head: Record<string, string | number> = { 'X-Request-Id': this.requestId, ...alwaysSent, ...this.limitHeaders, ...headers };
     if (lengthBytes !== undefined) head['Content-Length'] = lengthBytes;
     if (this.#options.publicUrl.startsWith('https:')) head['Strict-Transport-Security'] = 'max-age=31536000';
     if (this.#options.stopping.aborted) head.Connection = 'close';
@@ -138,7 +140,7 @@ export class Exchange {
       errorCode: this.#errorCode,
       durationMs: performance.now() - this.#startedAtMs,
       tenantId: this.principal?.tenantId,
-      apiKeyId: this.principal?.apiKeyId,
+      apiKeyId: this.principal?.credentialId,
       cause: this.#cause,
     });
   }

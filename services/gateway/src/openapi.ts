@@ -3,7 +3,8 @@ import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
 import { errorSchema, exampleError } from './error-json.ts';
 import { type ErrorCode, errorTable, retried } from './errors.ts';
-import { errorsOf, type Operation, type ResponseSpec, type Route } from './route.ts';
+import { rolesOf } from './roles.ts';
+import { errorsOf, type OpenOperation, type Operation, type ResponseSpec, type Route } from './route.ts';
 
 export type JsonSchema = Record<string, unknown>;
 
@@ -70,27 +71,41 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
     paths,
     components: {
       schemas: schemas.named,
-      securitySchemes: { apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, `mdsk_…`.' } },
+      securitySchemes: {
+        apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, `mdsk_…`.' },
+        session: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of `POST /v1/auth/login`.' },
+      },
     },
   };
 }
 
 function operation(route: Route, schemas: Schemas, publicUrl: string): OpenapiOperation {
-  const scopes = route.kind === 'operation' ? `Needs a key of scope ${route.scopes.map((scope) => `\`${scope}\``).join(' or ')}.` : '';
-  const description = [route.description, scopes].filter((text) => text).join('\n\n');
+  const description = [route.description, route.kind === 'operation' ? needs(route) : ''].filter((text) => text).join('\n\n');
   return {
     operationId: route.operationId,
     tags: [route.tag],
     summary: route.summary,
     ...(description === '' ? {} : { description }),
-    security: route.kind === 'operation' ? [{ apiKey: [] }] : [],
-    parameters: route.kind === 'operation' ? parameters(route, schemas) : [],
-    ...(route.kind === 'operation' && route.body ? { requestBody: requestBody(route.body, schemas) } : {}),
+    security: route.kind === 'operation' ? (route.credentials ?? ['key', 'session']).map((kind) => ({ [securitySchemeOf[kind]]: [] })) : [],
+    parameters: route.kind === 'public' ? [] : parameters(route, schemas),
+    ...(route.kind !== 'public' && route.body ? { requestBody: requestBody(route.body, schemas) } : {}),
     responses: responses(route, schemas, publicUrl),
   };
 }
 
-function parameters(route: Operation, schemas: Schemas): OpenapiParameter[] {
+const securitySchemeOf = { key: 'apiKey', session: 'session' } as const;
+
+/** Who may call, in words. */
+export function needs({ scopes, credentials, ownersOnly }: Operation): string {
+  const words = (list: readonly string[]): string => list.map((word) => `\`${word}\``).join(' or ');
+  const roles = ownersOnly ? ['owner'] : rolesOf(scopes);
+  const key = `a key of scope ${words(scopes)}${ownersOnly ? ' that nothing limits' : ''}`;
+  const session = `a session of ${words(roles)}`;
+  const forms = (credentials ?? ['key', 'session']).map((kind) => (kind === 'key' ? key : session));
+  return roles.length === 0 && !credentials ? `Needs ${key}.` : `Needs ${forms.join(', or ')}.`;
+}
+
+function parameters(route: Operation | OpenOperation, schemas: Schemas): OpenapiParameter[] {
   const list: OpenapiParameter[] = [];
   for (const [name, { description, example }] of Object.entries(route.params ?? {})) {
     list.push({ name, in: 'path', required: true, description, schema: { type: 'string' }, example });
@@ -133,10 +148,25 @@ function responses(route: Route, schemas: Schemas, publicUrl: string): Record<st
   for (const spec of route.responses) all[spec.status] = success(spec, schemas);
   for (const [status, codes] of Map.groupBy(errorsOf(route), (code) => errorTable[code].status))
     all[status] = failure(status, codes, schemas, publicUrl);
-  for (const response of Object.values(all))
-    response.headers = { 'X-Request-Id': { description: 'Names this request.', schema: { type: 'string' } }, ...response.headers };
+  for (const [status, response] of Object.entries(all)) {
+    // Who can't be told apart has no limits.
+    const limits = route.kind === 'operation' && status !== '401' ? limitHeaders : {};
+    response.headers = {
+      'X-Request-Id': { description: 'Names this request.', schema: { type: 'string' } },
+      ...limits,
+      ...response.headers,
+    };
+  }
   return all;
 }
+
+const limitHeaders: NonNullable<OpenapiResponse['headers']> = {
+  'RateLimit-Policy': { description: 'The limits that concern this request: `"requests";q=120000;w=60`.', schema: { type: 'string' } },
+  RateLimit: { description: 'What is left of them, and for how many seconds: `"requests";r=119999;t=42`.', schema: { type: 'string' } },
+  'RateLimit-Limit': { description: 'The limit that is nearest.', schema: { type: 'string' } },
+  'RateLimit-Remaining': { description: 'What is left of it.', schema: { type: 'string' } },
+  'RateLimit-Reset': { description: 'Seconds until it begins anew.', schema: { type: 'string' } },
+};
 
 function success(spec: ResponseSpec, schemas: Schemas): OpenapiResponse {
   const headers = Object.entries(spec.headers ?? {}).map(([name, description]) => [name, { description, schema: { type: 'string' } }]);

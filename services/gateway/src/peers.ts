@@ -1,8 +1,16 @@
 // The services that the gateway asks. How their calls went is what /healthz says about them.
+import { AuditServiceService } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
+import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
+import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { CallbackServiceService } from '@maildoot/proto/maildoot/messaging/v1/callback';
+import { EngagementServiceService } from '@maildoot/proto/maildoot/messaging/v1/engagement';
 import { AcceptMessagesRequest, MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { StatsServiceService } from '@maildoot/proto/maildoot/messaging/v1/stats';
+import { SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { type Dependency, HealthServiceService } from '@maildoot/proto/maildoot/rpc/v1/health';
 import { TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
@@ -22,6 +30,9 @@ export class EncodedAcceptRequest {
 
 const messagingDefinition = {
   ...MessagingServiceService,
+  ...SuppressionServiceService,
+  ...EngagementServiceService,
+  ...StatsServiceService,
   acceptMessages: {
     ...MessagingServiceService.acceptMessages,
     requestSerialize: (request: AcceptMessagesRequest | EncodedAcceptRequest): Buffer =>
@@ -30,9 +41,18 @@ const messagingDefinition = {
   },
 } as const;
 
+const authDefinition = {
+  ...AuthServiceService,
+  ...SessionServiceService,
+  ...TeamServiceService,
+  ...QuotaServiceService,
+  ...AuditServiceService,
+} as const;
+
 export interface Peers extends AsyncDisposable {
-  readonly auth: RpcClient<typeof AuthServiceService>;
+  readonly auth: RpcClient<typeof authDefinition>;
   readonly messaging: RpcClient<typeof messagingDefinition>;
+  readonly callbacks: RpcClient<typeof CallbackServiceService>;
   readonly delivery: RpcClient<typeof DeliveryServiceService>;
   readonly domains: RpcClient<typeof DomainServiceService>;
   readonly templates: RpcClient<typeof TemplateServiceService>;
@@ -74,8 +94,9 @@ export function connectPeers(config: Config, health: Health): Peers {
     });
     return client as unknown as RpcClient<D>;
   };
-  const auth = connect('auth', AuthServiceService, config.authAddress);
+  const auth = connect('auth', authDefinition, config.authAddress);
   const messaging = connect('messaging', messagingDefinition, config.messagingAddress, ['acceptMessages']);
+  const callbacks = connect('messaging', CallbackServiceService, config.messagingAddress);
   const delivery = connect('delivery', DeliveryServiceService, config.deliveryAddress);
   const domains = connect('domain-provisioning', DomainServiceService, config.domainAddress);
   const templates = connect('template', TemplateServiceService, config.templateAddress);
@@ -83,8 +104,17 @@ export function connectPeers(config: Config, health: Health): Peers {
   let checkedAtMs = Number.NEGATIVE_INFINITY;
   let checking: ReturnType<Peers['check']> = Promise.resolve({});
   return {
-    auth: rereading(auth, ['authenticate', 'listApiKeys'], defaultDeadlineMs),
-    messaging: rereading(messaging, ['listMessages', 'getMessage', 'getTimeline', 'listEvents'], defaultDeadlineMs),
+    auth: rereading(
+      auth,
+      ['authenticate', 'authenticateSession', 'listApiKeys', 'listSessions', 'listMembers', 'listAuditEntries', 'getSigningKeys'],
+      defaultDeadlineMs,
+    ),
+    messaging: rereading(
+      messaging,
+      ['listMessages', 'getMessage', 'getTimeline', 'listEvents', 'listSuppressions', 'getStats', 'getUnsubscription'],
+      defaultDeadlineMs,
+    ),
+    callbacks: rereading(callbacks, ['listCallbacks', 'getCallback', 'listCallbackAttempts'], defaultDeadlineMs),
     delivery: rereading(delivery, ['listCapturedMail', 'getCapturedMail'], defaultDeadlineMs),
     domains: rereading(domains, ['listDomains', 'getDomain'], defaultDeadlineMs),
     templates: rereading(templates, ['listTemplates', 'getTemplate', 'listVersions'], defaultDeadlineMs),

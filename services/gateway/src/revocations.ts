@@ -16,6 +16,7 @@ const longestPauseMs = 2000;
 export interface RevocationsParts {
   /** Opens a stream to auth. */
   readonly watch: (signal: AbortSignal) => AsyncIterable<WatchRevocationsResponse>;
+  /** `forget` concerns everything that is known of credentials. */
   readonly authenticator: Pick<Authenticator, 'revoked' | 'forget'>;
   readonly logger: Logger;
 }

@@ -1,5 +1,6 @@
 // What a route is. One description drives everything: who may call, how the request is checked, the OpenAPI document, the reference page
 // and the tests. Handlers translate: one question to a service, its answer as JSON.
+import type { LinkKey } from '@maildoot/mail/tracking-token';
 import type { Health } from '@maildoot/runtime/health';
 import type { Logger } from '@maildoot/runtime/logger';
 import type { z } from 'zod';
@@ -9,8 +10,12 @@ import type { EventStreams } from './event-streams.ts';
 import type { Issue } from './issues.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { Peers } from './peers.ts';
+import type { SessionTokens } from './session-tokens.ts';
 
 export type ScopeName = 'read' | 'send' | 'full';
+/** What a member of a tenant is. An owner may what a full key may, a member all of that but what names owners alone, a viewer what `read` may. */
+export type RoleName = 'owner' | 'member' | 'viewer';
+export type CredentialKindName = 'key' | 'session';
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 /** What handlers have at hand, the same for all requests. */
@@ -23,6 +28,9 @@ export interface Surroundings {
   readonly health: Health;
   readonly pages: Pages;
   readonly eventStreams: EventStreams;
+  /** Check the tokens of links in messages. */
+  readonly linkKeys: readonly LinkKey[];
+  readonly sessionTokens: SessionTokens;
 }
 
 /** A page of our own, with the policy that lets its own scripts and styles run and nothing else. */
@@ -36,18 +44,30 @@ export interface Pages {
   readonly openapi: string;
   readonly docs: Page;
   readonly inbox: Page;
+  readonly password: Page;
 }
 
-/** One request, as its handler sees it. */
-export interface Call extends Surroundings {
+/** One request of anybody, as its handler sees it. */
+export interface OpenCall extends Surroundings {
   readonly requestId: string;
-  readonly principal: Principal;
+  /** The caller's IP address. */
+  readonly address: string;
   /** Aborted when the client went away or the gateway stops. For questions; never for what changes something. */
   readonly signal: AbortSignal;
   /** A header of the request, by its name in lower case. */
   readonly header: (name: string) => string | undefined;
+}
+
+/** One request of somebody who showed a credential. */
+export interface Call extends OpenCall {
+  readonly principal: Principal;
   /** Rejects when the credential is worth nothing any more: for answers that take long. */
   readonly recheck: () => Promise<unknown>;
+  /**
+   * Takes messages from the day's quotas, of the account and of the credential. What becomes of none of them is given back by the answer.
+   * @throws ApiError QUOTA_EXCEEDED
+   */
+  readonly takeMessages: (count: number) => Promise<(unused: number) => void>;
 }
 
 /** The checked parts of a request. */
@@ -127,9 +147,7 @@ interface Described {
   readonly responses: readonly [ResponseSpec, ...ResponseSpec[]];
 }
 
-export interface RouteSpec<Q extends z.ZodType, B> extends Described {
-  /** Who may call. */
-  readonly scopes: readonly ScopeName[];
+interface Asked<Q extends z.ZodType, B> extends Described {
   /** What each placeholder of the path is. */
   readonly params?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
   readonly query?: Q;
@@ -140,9 +158,27 @@ export interface RouteSpec<Q extends z.ZodType, B> extends Described {
   readonly idempotent?: boolean;
   /** What it can answer beyond what every operation can. */
   readonly errors: readonly ErrorCode[];
+}
+
+export interface RouteSpec<Q extends z.ZodType, B> extends Asked<Q, B> {
+  /** Who may call: keys of these scopes, and sessions of the roles that have one of them. */
+  readonly scopes: readonly ScopeName[];
+  /** Only these credentials; without it, all of them. */
+  readonly credentials?: readonly CredentialKindName[];
+  /** Of sessions only those of owners, of keys only live ones that nothing limits: what would outlive the limits of the others. */
+  readonly ownersOnly?: boolean;
+  /** Also while the account is suspended; without it, GET alone. */
+  readonly whileSuspended?: boolean;
+  /** Counted as sending, not as one of the other requests. */
+  readonly sends?: boolean;
   /** Where a browser that was pointed at this address is sent instead. */
   readonly browsersGoTo?: string;
   readonly handle: (input: Input<z.output<Q>, B>, call: Call) => Promise<Answer>;
+}
+
+/** An operation for whoever has no credential yet. */
+export interface OpenRouteSpec<Q extends z.ZodType, B> extends Asked<Q, B> {
+  readonly handle: (input: Input<z.output<Q>, B>, call: OpenCall) => Promise<Answer>;
 }
 
 export interface PublicRouteSpec extends Described {
@@ -156,26 +192,48 @@ export interface Operation extends Omit<RouteSpec<z.ZodType, unknown>, 'handle' 
   readonly handle: (input: Input<unknown, unknown>, call: Call) => Promise<Answer>;
 }
 
+/** An operation that needs none. */
+export interface OpenOperation extends Omit<OpenRouteSpec<z.ZodType, unknown>, 'handle' | 'body'> {
+  readonly kind: 'open';
+  readonly body?: BodySpec<unknown>;
+  readonly handle: (input: Input<unknown, unknown>, call: OpenCall) => Promise<Answer>;
+}
+
 /** A page or document for everybody. */
 export interface PublicRoute extends PublicRouteSpec {
   readonly kind: 'public';
 }
 
-export type Route = Operation | PublicRoute;
+export type Route = Operation | OpenOperation | PublicRoute;
 
 export function defineRoute<Q extends z.ZodType, B>(spec: RouteSpec<Q, B>): Operation {
   // The pipeline hands over what these very schemas made, so the types that are forgotten here are the right ones.
   return { ...spec, kind: 'operation' } as unknown as Operation;
 }
 
+export function defineOpenRoute<Q extends z.ZodType, B>(spec: OpenRouteSpec<Q, B>): OpenOperation {
+  return { ...spec, kind: 'open' } as unknown as OpenOperation;
+}
+
 export function definePublicRoute(spec: PublicRouteSpec): PublicRoute {
   return { ...spec, kind: 'public' };
+}
+
+/** A suspended account may look, and do nothing. */
+export function mayWhileSuspended({ method, whileSuspended }: Pick<Operation, 'method' | 'whileSuspended'>): boolean {
+  return whileSuspended ?? method === 'GET';
 }
 
 /** Every code that an operation can answer with, in the order of the checks. */
 export function errorsOf(route: Route): ErrorCode[] {
   if (route.kind === 'public') return [];
-  const codes: ErrorCode[] = ['MISSING_TOKEN', 'INVALID_TOKEN', 'INSUFFICIENT_SCOPE'];
+  const codes: ErrorCode[] = [];
+  if (route.kind === 'operation') {
+    codes.push('MISSING_TOKEN', 'INVALID_TOKEN', 'INSUFFICIENT_SCOPE');
+    if (!mayWhileSuspended(route)) codes.push('ACCOUNT_SUSPENDED');
+    if (route.sends) codes.push('QUOTA_EXCEEDED');
+    codes.push('RATE_LIMITED');
+  }
   if (route.body) codes.push('UNSUPPORTED_MEDIA_TYPE', 'PAYLOAD_TOO_LARGE', 'INVALID_JSON');
   if (route.idempotent) codes.push('IDEMPOTENCY_IN_PROGRESS', 'IDEMPOTENCY_MISMATCH');
   codes.push('VALIDATION_ERROR', ...route.errors, 'INTERNAL_ERROR', 'UNAVAILABLE', 'TIMEOUT');

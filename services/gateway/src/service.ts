@@ -1,4 +1,6 @@
 // The gateway: builds everything it is made of and says where it listens. main.ts, standalone and the tests call the same function.
+import { linkKeys } from '@maildoot/mail/tracking-token';
+import type { Principal } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { createHealth } from '@maildoot/runtime/health';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
 import { createApp } from './app.ts';
@@ -8,15 +10,20 @@ import { type Config, checkConfig } from './config.ts';
 import { docsPage } from './docs-page.ts';
 import { internalError } from './errors.ts';
 import { type EventStreamLimits, EventStreams } from './event-streams.ts';
+import { Guesses } from './guesses.ts';
 import { startHttpServer } from './http-server.ts';
 import { inboxPage } from './inbox-page.ts';
 import { LargeBodies } from './large-bodies.ts';
 import { openapiDocument } from './openapi.ts';
+import { passwordPage } from './password-page.ts';
 import { connectPeers } from './peers.ts';
+import { RateLimits } from './rate-limits.ts';
+import { Refusals } from './refusals.ts';
 import { BodyBudget } from './request-body.ts';
 import { followRevocations, watchDeadlineMs } from './revocations.ts';
 import type { Pages, Surroundings } from './route.ts';
 import { routes } from './routes.ts';
+import { SessionTokens } from './session-tokens.ts';
 import { telemetry } from './telemetry.ts';
 
 /** A key that can't be checked within this time can't be checked; the answer of a moment ago may still be good enough. */
@@ -35,21 +42,37 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
 
   // Disposed of in reverse: the door first, what it leads to last.
   await using starting = new AsyncDisposableStack();
+  let publicUrl = config.publicUrl?.replace(/\/+$/, '') ?? '';
   const peers = starting.use(connectPeers(config, health));
   const largeBodies = starting.use(new LargeBodies(config.bodyWorkers));
-  const authenticator = new Authenticator({
-    ask: async (keySha256) => {
-      const { principal } = await peers.auth.authenticate({ keySha256 }, { deadlineMs: authenticateDeadlineMs });
-      if (principal === undefined) throw internalError(new Error('auth knows the key and not its holder'));
-      return principal;
-    },
-    nowMs: () => performance.now(),
+  const nowMs = (): number => performance.now();
+  const options = { deadlineMs: authenticateDeadlineMs };
+  const sessionTokens = new SessionTokens({
+    ask: async () => (await peers.auth.getSigningKeys({}, options)).keys,
+    issuer: () => publicUrl,
+    nowMs,
   });
+  const refusals = starting.use(new Refusals((request) => peers.auth.recordRefusals(request)));
+  const authenticator = new Authenticator({
+    ask: async (keySha256, address) => holder(await peers.auth.authenticate({ keySha256, address }, options)),
+    askSession: async (sessionId) => holder(await peers.auth.authenticateSession({ sessionId }, options)),
+    tokens: sessionTokens,
+    guesses: new Guesses(nowMs),
+    refused: (principal, address) => refusals.note(principal, address),
+    nowMs,
+  });
+  const rateLimits = starting.use(new RateLimits({ take: (request) => peers.auth.takeQuota(request, options), nowMs }));
 
   starting.use(
     followRevocations({
       watch: (signal) => peers.auth.watchRevocations({}, { deadlineMs: watchDeadlineMs, signal }),
-      authenticator,
+      authenticator: {
+        revoked: (sha256) => authenticator.revoked(sha256),
+        forget() {
+          authenticator.forget();
+          sessionTokens.forget();
+        },
+      },
       logger,
     }),
   );
@@ -59,7 +82,6 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
 
   // The address is known only when the server listens, and the app that it listens with names the address: made in between.
   let handle: ReturnType<typeof createApp> | undefined;
-  let publicUrl = config.publicUrl?.replace(/\/+$/, '') ?? '';
   const server = await startHttpServer((request, response) => handle?.(request, response), {
     host: config.httpHost,
     port: config.httpPort,
@@ -75,12 +97,15 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
     publicUrl,
     logger,
     health,
+    linkKeys: linkKeys(config.linkKeys, config.rpcSecret),
     pages: pagesFor(publicUrl),
+    sessionTokens,
     eventStreams: new EventStreams(parts.eventStreams),
   };
   handle = createApp({
     routes,
     authenticator,
+    rateLimits,
     budget,
     trustedProxies: networkList(config.trustedProxies),
     surroundings,
@@ -98,7 +123,12 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
   return { httpUrl: server.url, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
+function holder({ principal }: { principal: Principal | undefined }): Principal {
+  if (principal === undefined) throw internalError(new Error('auth knows the credential and not its holder'));
+  return principal;
+}
+
 function pagesFor(publicUrl: string): Pages {
   const document = openapiDocument(routes, publicUrl);
-  return { openapi: JSON.stringify(document), docs: docsPage(routes, document, publicUrl), inbox: inboxPage() };
+  return { openapi: JSON.stringify(document), docs: docsPage(routes, document, publicUrl), inbox: inboxPage(), password: passwordPage() };
 }

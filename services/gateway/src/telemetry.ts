@@ -16,10 +16,13 @@ const eventStreamsCut = counter('gateway', 'gateway.event_streams.cut', {
 });
 const acceptRetries = counter('gateway', 'gateway.accept.retries', { description: 'AcceptMessages asked again after a lost connection.' });
 
+const visitsLost = counter('gateway', 'gateway.visits.lost', { description: 'Openings and clicks that messaging did not hear of.' });
 const keysRevoked = counter('gateway', 'gateway.revocations', { description: 'Revoked keys that auth told of.' });
 const revocationsMissed = counter('gateway', 'gateway.revocations.missed', {
   description: 'Times that everything remembered of keys was forgotten, because a revocation may not have been heard of.',
 });
+
+const limitsLost = counter('gateway', 'gateway.limits.not_asked', { description: 'Times that auth could not be asked how much is left.' });
 
 /** One request and how it ended. */
 export interface RequestSummary {
@@ -84,9 +87,18 @@ export const telemetry = {
     if (refused > 0) messagesSent.add(refused, { outcome: 'refused' });
   },
 
+  /** An opening or a click that messaging did not hear of. */
+  visitLost(): void {
+    visitsLost.add(1);
+  },
+
   acceptRetried(logger: Logger, requestId: string): void {
     acceptRetries.add(1);
     logger.info({ request_id: requestId }, 'connection lost while messages were accepted; asking again with the same ids');
+  },
+
+  limitsNotAsked(_error: unknown): void {
+    limitsLost.add(1);
   },
 
   revocationsHeard(count: number, missed: boolean): void {

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import type { AuthenticateRequest } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type AuthenticateRequest, CredentialKind, Role } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { waitFor } from '@maildoot/testkit/wait';
 import { FakeServices, type Gateway, Scope, startGateway } from './harness.ts';
 
@@ -53,7 +53,19 @@ test('a key revoked while its check is on the way stops too', async () => {
   const { keys, id } = services.addTenant();
   const asked = Promise.withResolvers<void>();
   const answer = Promise.withResolvers<void>();
-  const principal = { tenantId: id, apiKeyId: 'key_1', scope: Scope.SCOPE_FULL, allowedIps: [], allowedDomains: [], expiresAt: undefined };
+  const principal = {
+    tenantId: id,
+    apiKeyId: 'key_1',
+    scope: Scope.SCOPE_FULL,
+    allowedIps: [],
+    allowedDomains: [],
+    expiresAt: undefined,
+    kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
+    userId: '',
+    role: Role.ROLE_UNSPECIFIED,
+    suspended: false,
+    dailyLimit: 0,
+  };
   services.instead('authenticate', async () => {
     asked.resolve();
     await answer.promise;

@@ -24,6 +24,7 @@ import {
   DomainStatus,
   RecordPurpose,
 } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { DryRunResponse } from '@maildoot/proto/maildoot/messaging/v1/dry_run';
 import {
   type AcceptMessagesRequest,
   AcceptMessagesResponse,
@@ -35,10 +36,11 @@ import {
   MessagingServiceService,
   RecipientKind,
   RecipientStatus,
+  ResendMessageResponse,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { type Template, Template as TemplateMessage, TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import { defineErrors, RpcError, rpcErrors } from '@maildoot/rpc/errors';
-import { implement, type RpcCall, type RpcServer, startRpcServer } from '@maildoot/rpc/server';
+import { type ImplementedService, implement, type RpcCall, type RpcServer, startRpcServer } from '@maildoot/rpc/server';
 import { loadSettings } from '@maildoot/runtime/config';
 import { createHealth, type Health } from '@maildoot/runtime/health';
 import { newId } from '@maildoot/runtime/ids';
@@ -50,6 +52,9 @@ import type { EventStreamLimits } from '../src/event-streams.ts';
 import { errorsOf, type Route } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
 import { start } from '../src/service.ts';
+import { FakeCallbacks } from './fake-callbacks.ts';
+import { FakeMail } from './fake-mail.ts';
+import { FakePeople, sampleUser } from './fake-people.ts';
 
 const secret = 'a secret that all services of this test share';
 const quiet = createLogger({ service: 'test', level: 'silent' });
@@ -75,6 +80,7 @@ export interface Asked {
 
 interface Tenant {
   id: string;
+  batchId: string;
   messages: Map<string, Message>;
   domains: Map<string, Domain>;
   mails: Map<string, CapturedMail>;
@@ -87,7 +93,10 @@ export interface KnownTenant {
   id: string;
   keys: Record<'full' | 'send' | 'read', string>;
   messageId: string;
+  batchId: string;
   keyId: string;
+  memberId: string;
+  callbackId: string;
   capturedId: string;
   templateId: string;
   domain: string;
@@ -104,8 +113,17 @@ type Behaviour = (request: never, call: RpcCall) => unknown;
 export class FakeServices implements AsyncDisposable {
   readonly asked: Asked[] = [];
   /** What each service says of itself. */
-  readonly health: Record<ServiceName, Health> = { auth: ready(), messaging: ready(), delivery: ready(), domains: ready(), templates: ready() };
+  readonly health: Record<ServiceName, Health> = {
+    auth: ready(),
+    messaging: ready(),
+    delivery: ready(),
+    domains: ready(),
+    templates: ready(),
+  };
   readonly principals = new Map<string, Principal>();
+  readonly people = new FakePeople();
+  readonly mail = new FakeMail();
+  readonly callbacks = new FakeCallbacks();
   readonly content = new Map<string, Buffer[]>();
   readonly #tenants = new Map<string, Tenant>();
   readonly #watchers = new Set<{ tell(frame: WatchRevocationsResponse): void; end(): void }>();
@@ -121,14 +139,20 @@ export class FakeServices implements AsyncDisposable {
 
   /** Starts a service, at its earlier address when it was down. */
   async up(name: ServiceName): Promise<void> {
-    const implementation = { auth: this.#auth, messaging: this.#messaging, delivery: this.#delivery, domains: this.#domains, templates: this.#templates }[name];
+    const implementation: () => ImplementedService | ImplementedService[] = {
+      auth: this.#auth,
+      messaging: this.#messaging,
+      delivery: this.#delivery,
+      domains: this.#domains,
+      templates: this.#templates,
+    }[name];
     const listen = this.addresses[name] || '127.0.0.1:0';
     const server = await startRpcServer({
       listen,
       secret,
       service: name,
       logger: quiet,
-      implementations: [implementation.call(this)],
+      implementations: [implementation.call(this)].flat(),
       health: this.health[name],
       drainTimeoutMs: 100,
     });
@@ -173,9 +197,14 @@ export class FakeServices implements AsyncDisposable {
     this.principals.delete(sha256(key));
   }
 
-  /** Tells who watches revocations. */
+  /** Tells who watches revocations: of a key, or of the id of a session. */
   tellRevoked(key: string): void {
     for (const watcher of this.#watchers) watcher.tell({ keySha256: [Buffer.from(sha256(key), 'hex')], missed: false });
+  }
+
+  /** That anything may have been revoked. */
+  tellMissed(): void {
+    for (const watcher of this.#watchers) watcher.tell({ keySha256: [], missed: true });
   }
 
   /** How many streams of revocations are open. */
@@ -216,13 +245,25 @@ export class FakeServices implements AsyncDisposable {
     };
     const keyId = newId('key');
     tenant.keyIds.add(keyId);
-    return { id, keys, messageId, keyId, capturedId, templateId, domain };
+    const memberId = newId('usr');
+    this.people.membersOf(id).set(memberId, sampleUser(memberId));
+    const callbackId = this.callbacks.add(id);
+    const { batchId } = tenant;
+    return { id, keys, messageId, batchId, keyId, memberId, callbackId, capturedId, templateId, domain };
   }
 
   #tenant(id: string): Tenant {
     let tenant = this.#tenants.get(id);
     if (!tenant) {
-      tenant = { id, messages: new Map(), domains: new Map(), mails: new Map(), templates: new Map(), keyIds: new Set() };
+      tenant = {
+        id,
+        batchId: newId('bat'),
+        messages: new Map(),
+        domains: new Map(),
+        mails: new Map(),
+        templates: new Map(),
+        keyIds: new Set(),
+      };
       this.#tenants.set(id, tenant);
     }
     return tenant;
@@ -270,7 +311,8 @@ export class FakeServices implements AsyncDisposable {
 
   #auth() {
     const allow = ['gateway'];
-    return implement(AuthServiceService, {
+    const people = this.people.implementations((rpc, request, call, usual) => this.#answer(rpc, request, call, usual), errors);
+    const auth = implement(AuthServiceService, {
       authenticate: {
         allow,
         handle: (request, call) =>
@@ -298,6 +340,8 @@ export class FakeServices implements AsyncDisposable {
                 createdAt: new Date(),
                 expiresAt: undefined,
                 lastUsedAt: undefined,
+                test: request.test,
+                dailyLimit: request.dailyLimit,
               },
               key: `mdsk_${'k'.repeat(43)}`,
               replayed: false,
@@ -318,6 +362,8 @@ export class FakeServices implements AsyncDisposable {
               createdAt: new Date(),
               expiresAt: undefined,
               lastUsedAt: undefined,
+              test: false,
+              dailyLimit: 0,
             })),
             hasMore: false,
           })),
@@ -333,6 +379,7 @@ export class FakeServices implements AsyncDisposable {
       watchRevocations: { allow, handle: (_request, call) => this.#watch(call.signal) },
       createTenant: { allow: ['operator'], handle: () => assert.fail('nobody makes tenants here') },
     });
+    return [auth, ...people];
   }
 
   #messaging() {
@@ -343,7 +390,8 @@ export class FakeServices implements AsyncDisposable {
       return message;
     };
     const services = this;
-    return implement(MessagingServiceService, {
+    const mail = this.mail.implementations((rpc, request, call, usual) => this.#answer(rpc, request, call, usual), errors);
+    const messaging = implement(MessagingServiceService, {
       acceptMessages: {
         allow,
         handle: (request, call) => this.#answer('acceptMessages', request, call, () => acceptedAll(request)),
@@ -389,6 +437,7 @@ export class FakeServices implements AsyncDisposable {
               tags: ['t'],
               metadata: { order: '7' },
               recordedAt: new Date(),
+              dataJson: Buffer.alloc(0),
             };
             const events = request.after < seq ? [known] : [];
             return { events, nextAfter: events.at(-1)?.seq ?? request.after, hasMore: false };
@@ -413,8 +462,48 @@ export class FakeServices implements AsyncDisposable {
           for (const data of frames) yield { data };
         },
       },
+      cancelBatch: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('cancelBatch', request, call, (tenant) => {
+            if (request.batchId !== tenant.batchId) throw errors.NOT_FOUND({ message: 'There is no such batch.' });
+            const status = MessageStatus.MESSAGE_STATUS_CANCELLED;
+            return { messages: [...tenant.messages.keys()].map((id) => ({ id, status, cancelled: 1, recipients: 2 })) };
+          }),
+      },
+      rescheduleMessage: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('rescheduleMessage', request, call, (tenant) => ({
+            message: { ...find(tenant, request.id), status: MessageStatus.MESSAGE_STATUS_SCHEDULED, sendAt: request.sendAt },
+          })),
+      },
+      resendMessage: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('resendMessage', request, call, (tenant) => {
+            find(tenant, request.id);
+            return ResendMessageResponse.fromPartial({
+              accepted: {
+                id: request.newId,
+                status: MessageStatus.MESSAGE_STATUS_QUEUED,
+                createdAt: new Date(),
+                estimatedSendAt: new Date(),
+              },
+            });
+          }),
+      },
+      dryRun: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('dryRun', request, call, () =>
+            DryRunResponse.fromPartial({ mime: Buffer.from('Subject: hello\r\n\r\nHello!\r\n'), sizeBytes: 26n, recipients: 1 }),
+          ),
+      },
       readContents: { allow: ['delivery'], handle: () => assert.fail('not for the gateway') },
     });
+    const callbacks = this.callbacks.implementations((rpc, request, call, usual) => this.#answer(rpc, request, call, usual), errors);
+    return [messaging, callbacks, ...mail];
   }
 
   #delivery() {
@@ -572,7 +661,14 @@ function sampleTemplate(id: string): Template {
     updatedAt: new Date(),
     publishedVersion: 1,
     latestVersion: 1,
-    version: { number: 1, subject: 'Order', html: '<p>{{ name }}</p>', variables: [{ name: 'name', required: true }], published: true, createdAt: new Date() },
+    version: {
+      number: 1,
+      subject: 'Order',
+      html: '<p>{{ name }}</p>',
+      variables: [{ name: 'name', required: true }],
+      published: true,
+      createdAt: new Date(),
+    },
   });
 }
 

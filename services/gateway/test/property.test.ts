@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
 import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
-import { bodyFor, nameOf, operations, pathFor } from './operations.ts';
+import { bodyFor, keyOperations, nameOf, pathFor } from './operations.ts';
 
 let services: FakeServices;
 let gateway: Gateway;
@@ -98,7 +98,7 @@ function mutated(examples: readonly unknown[]): fc.Arbitrary<unknown> {
 
 const runs = { numRuns: 150 };
 
-for (const route of operations) {
+for (const route of keyOperations) {
   const path = () => pathFor(route, tenant);
 
   if (route.body) {
@@ -186,7 +186,7 @@ test('any Idempotency-Key that a header can carry', async () => {
       async (key) => {
         await gateway.call('POST', '/v1/messages', {
           key: tenant.keys.full,
-          body: operations[0]?.body?.examples[0].value,
+          body: keyOperations[0]?.body?.examples[0].value,
           headers: { 'idempotency-key': key },
         });
       },

@@ -16,7 +16,13 @@ export const deleteApiKeysId = defineRoute({
   responses: [{ status: 204, description: 'Revoked.' }],
   handle: async ({ params }, { peers, principal, requestId }) => {
     await peers.auth.revokeApiKey(
-      { id: pathId('key', params), callerScope: principal.protoScope, callerLimits: principal.limits },
+      {
+        id: pathId('key', params),
+        callerScope: principal.protoScope,
+        callerLimits: principal.limits,
+        callerRole: principal.protoRole,
+        actorId: principal.credentialId,
+      },
       { tenantId: principal.tenantId, requestId },
     );
     return { status: 204 };

@@ -49,6 +49,8 @@ const newKey = z
       .max(maxListed)
       .optional()
       .meta({ description: 'Domains it may send from.', examples: [['yourdomain.com']] }),
+    daily_limit: z.int().min(1).max(1_000_000_000).nullish().meta({ description: 'Messages a day (UTC) through this key.' }),
+    test: z.boolean().optional().meta({ description: 'A key `mdsk_test_…`: everything works, nothing leaves the house.' }),
   })
   .meta({ id: 'ApiKeyInput' });
 
@@ -59,7 +61,7 @@ export const postApiKeys = defineRoute({
   tag: 'API keys',
   summary: 'Make an API key',
   description:
-    'The answer has the key; it is never shown again. With an idempotency key the same request gets the same key back for a day.',
+    'The answer has the key; it is never shown again. With an idempotency key the same request gets the same key back for a day. A key makes none with wider limits than its own; only owners, and keys of scope full, make one of scope full.',
   scopes: ['full'],
   idempotent: true,
   body: {
@@ -68,8 +70,9 @@ export const postApiKeys = defineRoute({
     examples: [
       {
         summary: 'A key that only sends',
-        value: { name: 'Shop', scope: 'send', allowed_domains: ['yourdomain.com'], allowed_ips: ['198.51.100.0/24'] },
+        value: { name: 'Shop', scope: 'send', allowed_domains: ['yourdomain.com'], allowed_ips: ['198.51.100.0/24'], daily_limit: 1000 },
       },
+      { summary: 'A key for tests', value: { name: 'CI', scope: 'full', test: true } },
     ],
   },
   errors: ['CONFLICT'],
@@ -94,6 +97,10 @@ export const postApiKeys = defineRoute({
         requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
         callerScope: principal.protoScope,
         callerLimits: principal.limits,
+        callerRole: principal.protoRole,
+        actorId: principal.credentialId,
+        test: body.test ?? false,
+        dailyLimit: body.daily_limit ?? 0,
       },
       { tenantId: principal.tenantId, requestId },
     );

@@ -28,6 +28,7 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
     'The same as `POST /v1/messages` with `template_id`, for one message with small attachments (768 KB in all), and answered like it. ' +
     'Variables that the template needs and that are missing or null refuse the message: nothing is sent blank.',
   scopes: ['send', 'full'],
+  sends: true,
   idempotent: true,
   params: templateParams,
   body: {

@@ -1,0 +1,25 @@
+// DELETE /v1/team/members/:id: somebody goes, with all their sessions. Keys that they made stay.
+import { exampleIds } from '../examples.ts';
+import { pathId } from '../path-id.ts';
+import { defineRoute } from '../route.ts';
+
+export const deleteTeamMembersId = defineRoute({
+  method: 'DELETE',
+  path: '/v1/team/members/:id',
+  operationId: 'removeMember',
+  tag: 'Team',
+  summary: 'Remove a member',
+  description: 'Their sessions end. API keys that they made belong to the account and stay. The last owner can’t be removed.',
+  scopes: ['full'],
+  ownersOnly: true,
+  params: { id: { description: 'The id of the member.', example: exampleIds.user } },
+  errors: ['NOT_FOUND', 'CONFLICT'],
+  responses: [{ status: 204, description: 'Removed.' }],
+  handle: async ({ params }, { peers, principal, requestId }) => {
+    await peers.auth.removeMember(
+      { id: pathId('usr', params), actorId: principal.credentialId },
+      { tenantId: principal.tenantId, requestId },
+    );
+    return { status: 204 };
+  },
+});

@@ -1,0 +1,226 @@
+// What auth knows of people and of limits, kept in memory: sessions with real tokens, members, ledgers.
+import { generateKeyPairSync, randomBytes } from 'node:crypto';
+import { AuditServiceService, type RecordRefusalsRequest } from '@maildoot/proto/maildoot/auth/v1/audit';
+import { CredentialKind, type Principal, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { QuotaServiceService, type Take, type Taken } from '@maildoot/proto/maildoot/auth/v1/quota';
+import { type LoginResponse, SessionServiceService, type User } from '@maildoot/proto/maildoot/auth/v1/session';
+import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
+import type { RpcError } from '@maildoot/rpc/errors';
+import { type ImplementedService, implement, type RpcCall } from '@maildoot/rpc/server';
+import { newId } from '@maildoot/runtime/ids';
+import { SignJWT } from 'jose';
+
+/** Writes a call down, then does what was asked for instead, or the usual. */
+export type Answer = <Request, Response>(rpc: string, request: Request, call: RpcCall, usual: () => Response) => Promise<Response>;
+
+export interface SessionOptions {
+  tenantId: string;
+  role: Role;
+  suspended?: boolean;
+  /** Of the token; by default an hour from now. */
+  expiresInS?: number;
+  audience?: string;
+}
+
+const rsa = () => {
+  const { privateKey, publicKey } = generateKeyPairSync('rsa', { modulusLength: 2048 });
+  const { n = '', e = '' } = publicKey.export({ format: 'jwk' });
+  return { privateKey, published: { kid: randomBytes(6).toString('hex'), n, e } };
+};
+
+export class FakePeople {
+  /** By the session's id. */
+  readonly sessions = new Map<string, Principal>();
+  readonly members = new Map<string, Map<string, User>>();
+  readonly refusals: RecordRefusalsRequest['refusals'] = [];
+  /** How often each was asked; they are not written down among the other calls. */
+  readonly count = { authenticateSession: 0, getSigningKeys: 0, takeQuota: 0 };
+  /** The first signs. */
+  keys = [rsa()];
+  readonly stranger = rsa();
+  /** What ledgers say; by default there are no limits. */
+  quota: (take: Take) => Taken | Promise<Taken> = () => ({
+    granted: 0,
+    limit: 0n,
+    remaining: 0n,
+    windowStartS: 0n,
+    windowS: 60,
+    endsInMs: 60_000,
+  });
+
+  rotate(): void {
+    this.keys.unshift(rsa());
+  }
+
+  /** A session and its token. */
+  async session(issuer: string, options: SessionOptions): Promise<{ id: string; userId: string; token: string }> {
+    const [id, userId] = [newId('ses'), newId('usr')];
+    this.sessions.set(id, {
+      tenantId: options.tenantId,
+      apiKeyId: '',
+      scope: Scope.SCOPE_UNSPECIFIED,
+      allowedIps: [],
+      allowedDomains: [],
+      expiresAt: undefined,
+      kind: CredentialKind.CREDENTIAL_KIND_SESSION,
+      userId,
+      role: options.role,
+      suspended: options.suspended ?? false,
+      dailyLimit: 0,
+    });
+    return { id, userId, token: await this.token(issuer, id, userId, options) };
+  }
+
+  token(
+    issuer: string,
+    sessionId: string,
+    userId: string,
+    { expiresInS = 3600, audience = 'maildoot' }: Pick<SessionOptions, 'expiresInS' | 'audience'> = {},
+    key = this.keys[0] ?? this.stranger,
+  ): Promise<string> {
+    const now = Math.floor(Date.now() / 1000);
+    return new SignJWT({ sid: sessionId })
+      .setProtectedHeader({ alg: 'RS256', kid: key.published.kid })
+      .setIssuer(issuer)
+      .setAudience(audience)
+      .setSubject(userId)
+      .setIssuedAt(now)
+      .setExpirationTime(now + expiresInS)
+      .sign(key.privateKey);
+  }
+
+  membersOf(tenantId: string): Map<string, User> {
+    const members = this.members.get(tenantId) ?? new Map<string, User>();
+    this.members.set(tenantId, members);
+    return members;
+  }
+
+  implementations(
+    answer: Answer,
+    errors: { INVALID_TOKEN: (options: { message: string }) => RpcError; NOT_FOUND: (options: { message: string }) => RpcError },
+  ): ImplementedService[] {
+    const allow = ['gateway'];
+    const began = (): LoginResponse => ({
+      tokens: { accessToken: 'eyJ.a.b', expiresInS: 3600, refreshToken: `rt_${'r'.repeat(43)}`, refreshExpiresInS: 604_800 },
+      user: sampleUser(newId('usr')),
+    });
+    return [
+      implement(SessionServiceService, {
+        login: { allow, handle: (request, call) => answer('login', request, call, began) },
+        refresh: { allow, handle: (request, call) => answer('refresh', request, call, began) },
+        authenticateSession: {
+          allow,
+          handle: ({ sessionId }) => {
+            this.count.authenticateSession++;
+            const principal = this.sessions.get(sessionId);
+            if (!principal) throw errors.INVALID_TOKEN({ message: 'no' });
+            return { principal };
+          },
+        },
+        listSessions: {
+          allow,
+          handle: (request, call) =>
+            answer('listSessions', request, call, () => ({
+              sessions: [...this.sessions].flatMap(([id, { userId, tenantId }]) =>
+                userId === request.userId && tenantId === call.tenantId
+                  ? [{ id, createdAt: new Date(), lastUsedAt: new Date(), expiresAt: new Date(), origin: { address: '', userAgent: '' } }]
+                  : [],
+              ),
+              hasMore: false,
+            })),
+        },
+        endSessions: {
+          allow,
+          handle: (request, call) =>
+            answer('endSessions', request, call, () => {
+              const session = this.sessions.get(request.sessionId);
+              if (request.sessionId !== '' && (session?.tenantId !== call.tenantId || session.userId !== request.userId))
+                throw errors.NOT_FOUND({ message: 'There is no such session.' });
+              return { ended: 1 };
+            }),
+        },
+        changePassword: { allow, handle: (request, call) => answer('changePassword', request, call, () => ({})) },
+        requestPasswordReset: { allow, handle: (request, call) => answer('requestPasswordReset', request, call, () => ({})) },
+        completePasswordReset: { allow, handle: (request, call) => answer('completePasswordReset', request, call, () => ({})) },
+        getSigningKeys: {
+          allow,
+          handle: () => {
+            this.count.getSigningKeys++;
+            return { keys: this.keys.map(({ published }) => published) };
+          },
+        },
+      }),
+      implement(TeamServiceService, {
+        listMembers: {
+          allow,
+          handle: (request, call) =>
+            answer('listMembers', request, call, () => ({ members: [...this.membersOf(call.tenantId).values()], hasMore: false })),
+        },
+        inviteMember: {
+          allow,
+          handle: (request, call) =>
+            answer('inviteMember', request, call, () => ({
+              member: { ...sampleUser(newId('usr')), email: request.email, role: request.role, active: false },
+              replayed: false,
+            })),
+        },
+        removeMember: {
+          allow,
+          handle: (request, call) =>
+            answer('removeMember', request, call, () => {
+              if (!this.membersOf(call.tenantId).delete(request.id)) throw errors.NOT_FOUND({ message: 'There is no such member.' });
+              return {};
+            }),
+        },
+      }),
+      implement(QuotaServiceService, {
+        takeQuota: {
+          allow,
+          handle: async ({ takes }) => {
+            this.count.takeQuota++;
+            return { taken: await Promise.all(takes.map((take) => this.quota(take))) };
+          },
+        },
+      }),
+      implement(AuditServiceService, {
+        listAuditEntries: {
+          allow,
+          handle: (request, call) =>
+            answer('listAuditEntries', request, call, () => ({
+              entries: [
+                {
+                  id: newId('aud'),
+                  action: 'api_key.created',
+                  at: new Date(),
+                  actorId: 'usr_1',
+                  subjectId: 'key_1',
+                  address: '',
+                  detail: 'full',
+                },
+              ],
+              hasMore: false,
+            })),
+        },
+        recordRefusals: {
+          allow,
+          handle: ({ refusals }) => {
+            this.refusals.push(...refusals);
+            return {};
+          },
+        },
+      }),
+    ];
+  }
+}
+
+export function sampleUser(id: string): User {
+  return {
+    id,
+    email: 'ada@example.com',
+    role: Role.ROLE_OWNER,
+    tenantId: newId('ten'),
+    active: true,
+    createdAt: new Date(),
+    lastLoginAt: new Date(),
+  };
+}
