@@ -1,6 +1,6 @@
 # What people type. Every target installs what it needs first; see tools/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: demo up test check dev gen migration tenant cluster scenarios kafka chaos help setup bench
+.PHONY: demo up test check dev gen migration tenant operator cluster scenarios kafka chaos help setup bench
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
 # Not needed where KAFKA_BROKERS names one.
@@ -38,6 +38,9 @@ migration: setup ## Write the migration a changed schema.prisma needs: make migr
 
 tenant: setup ## Make another tenant with a key on the running platform: make tenant NAME=acme EMAIL=owner@acme.example
 	@$(RUN) exec node services/standalone/src/tenant.ts --name "$(NAME)" --email "$(EMAIL)"
+
+operator: setup ## Suspend, release, quotas, password links, signing keys on the running platform: make operator DO="tenants"; see services/standalone/src/operator.ts
+	@$(RUN) exec node services/standalone/src/operator.ts $(DO)
 
 kafka: setup ## A Kafka for developers on 127.0.0.1:9092, in the background; prints its KAFKA_BROKERS (needs Java; tools/kafka.sh stop ends it)
 	@$(RUN) exec tools/kafka.sh start

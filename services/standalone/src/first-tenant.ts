@@ -1,15 +1,15 @@
 /** The first tenant and its key, made once by the first start through auth's own door and kept in the data directory. */
 import { setTimeout as delay } from 'node:timers/promises';
-import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
-import { createRpcClient } from '@maildoot/rpc/client';
-import { healthDefinition, ServingStatus } from '@maildoot/rpc/health-service';
+import { ServingStatus } from '@maildoot/rpc/health-service';
 import { type Home, HomeError } from './home.ts';
+import { connectAuth, passwordPage } from './operator-client.ts';
 
 const ANSWERS_WITHIN_MS = 30_000;
+export const FIRST_OWNER = 'owner@localhost.localdomain';
 
 export async function firstTenant(home: Home, authAddress: string): Promise<string> {
   if (home.secrets.apiKey !== undefined) return home.secrets.apiKey;
-  const { key, tenantId } = await createTenant(home, authAddress, 'default', 'owner@localhost.localdomain').catch((cause: unknown) => {
+  const { key, tenantId } = await createTenant(home, authAddress, 'default', FIRST_OWNER).catch((cause: unknown) => {
     if ((cause as { code?: string }).code !== 'CONFLICT') throw cause;
     throw new HomeError(
       `data directory ${home.directory}: the database already has a first tenant, but secrets.json does not know its key. Restore secrets.json, or use another MAILDOOT_HOME.`,
@@ -19,6 +19,13 @@ export async function firstTenant(home: Home, authAddress: string): Promise<stri
   return key;
 }
 
+/** Where the first user chooses a password; undefined once they have. */
+export async function firstPasswordLink(home: Home, authAddress: string, api: string): Promise<string | undefined> {
+  await using auth = connectAuth(home, authAddress);
+  const { token } = await auth.createPasswordLink({ email: FIRST_OWNER, onlyIfNone: true });
+  return token === '' ? undefined : passwordPage(api, token);
+}
+
 /** A tenant with its owner and a full key. @throws RpcError CONFLICT when the owner's address is taken */
 export async function createTenant(
   home: Home,
@@ -26,10 +33,7 @@ export async function createTenant(
   name: string,
   email: string,
 ): Promise<{ key: string; tenantId: string }> {
-  await using auth = createRpcClient(
-    { ...AuthServiceService, check: healthDefinition.check },
-    { address: authAddress, self: 'standalone', secret: home.secrets.rpcSecret, defaultDeadlineMs: 10_000 },
-  );
+  await using auth = connectAuth(home, authAddress);
   // Asked first what may be asked twice: on a busy machine the connection to a process that is hardly up may break, and nobody could tell
   // whether a tenant was made meanwhile.
   const deadline = performance.now() + ANSWERS_WITHIN_MS;

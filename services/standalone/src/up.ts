@@ -7,7 +7,9 @@ import { loadSettings, SettingsError } from '@maildoot/runtime/config';
 import { SAME_SIGNAL_MS } from '@maildoot/runtime/main';
 import type { Cluster } from './cluster.ts';
 import { type Config, settings } from './config.ts';
+import { FIRST_OWNER, firstPasswordLink } from './first-tenant.ts';
 import { HomeError } from './home.ts';
+import { running } from './operator-client.ts';
 import { line, reportAndExit, section } from './print.ts';
 import type { Running } from './service.ts';
 
@@ -31,7 +33,8 @@ async function up(): Promise<void> {
   const inbox = `${api}/v1/test/inbox`;
   await platform.home.announce({ api, key: platform.key, inbox, docs: `${api}/docs`, pid: process.pid });
   process.stdout.write(`ready ${api}\n`);
-  describe(api, platform.key, config);
+  const { authAddress } = await running(platform.home);
+  describe(api, platform.key, config, await firstPasswordLink(platform.home, authAddress, api));
   if ('processes' in platform) await describeProcesses(platform);
   const megabytes = await residentMegabytes(platform.pids);
   line('used', `${((performance.now() - startedAt) / 1000).toFixed(1)} s to start${megabytes ? `, ${megabytes} MB of memory` : ''}`);
@@ -82,12 +85,13 @@ async function assertFree({ httpHost, httpPort }: Config): Promise<void> {
   }
 }
 
-function describe(api: string, key: string, config: Config): void {
+function describe(api: string, key: string, config: Config, passwordLink: string | undefined): void {
   section('Maildoot is up');
   line('api', `${api}/v1`);
   line('docs', `${api}/docs`);
   if (config.delivery === 'capture') line('inbox', `${api}/inbox#key=${key}`);
   line('key', key);
+  if (passwordLink !== undefined) line('login', `${FIRST_OWNER}, who chooses a password here, once: ${passwordLink}`);
   line(
     'mail',
     {
