@@ -16,6 +16,9 @@ const mostWanted = 5_000;
 /** That there is no limit, or nothing left, is believed for so long. */
 const believedMs = 1_000;
 const unlimitedBelievedMs = 3_000;
+/** Counting holds a request up for so long at most, and after a failure nobody is asked for a moment. */
+const patienceMs = 1_000;
+const unaskedAfterFailureMs = 1_000;
 const idleMs = 5_000;
 const tidyEveryMs = 2_500;
 
@@ -52,6 +55,7 @@ export class RateLimits implements AsyncDisposable {
   readonly #options: RateLimitsOptions;
   readonly #portions = new Map<string, Portion>();
   readonly #tidying: NodeJS.Timeout;
+  #failedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RateLimitsOptions) {
     this.#options = options;
@@ -146,9 +150,11 @@ export class RateLimits implements AsyncDisposable {
     // What is being asked for may be for others: twice, and then for us.
     for (let round = 0; round < 3; round++) {
       if (this.#isEmpty(portion, count)) return false;
+      if (this.#options.nowMs() - this.#failedAtMs < unaskedAfterFailureMs) return true;
       try {
-        await this.#ask(portion, count);
+        await withinPatience(this.#ask(portion, count));
       } catch (error) {
+        this.#failedAtMs = this.#options.nowMs();
         telemetry.limitsNotAsked(error);
         return true;
       }
@@ -258,5 +264,15 @@ export class RateLimits implements AsyncDisposable {
     this.#portions.clear();
     await Promise.allSettled(portions.map(({ asking }) => asking));
     await this.#giveBack(portions);
+  }
+}
+
+async function withinPatience(asked: Promise<void>): Promise<void> {
+  const { promise: tooLong, reject } = Promise.withResolvers<never>();
+  const timer = setTimeout(() => reject(new Error('auth takes too long to say how much is left')), patienceMs);
+  try {
+    await Promise.race([asked, tooLong]);
+  } finally {
+    clearTimeout(timer);
   }
 }
