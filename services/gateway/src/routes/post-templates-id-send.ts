@@ -1,6 +1,7 @@
 // POST /v1/templates/:id/send: a message made of a template. The same as POST /v1/messages with `template_id`, and answered like it.
 import { acceptedSchema } from '../accepted-json.ts';
 import { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { dryRunSchema, exampleDryRun } from '../dry-run.ts';
 import { ApiError, notFound } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
 import { requestHash } from '../idempotency-key.ts';
@@ -48,6 +49,12 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
   },
   errors: ['NOT_FOUND', ...sendErrors],
   responses: [
+    {
+      status: 200,
+      description: 'A dry run: what would have been sent. Nothing was kept.',
+      schema: dryRunSchema,
+      example: exampleDryRun,
+    },
     {
       status: 202,
       description: 'Accepted and stored.',
