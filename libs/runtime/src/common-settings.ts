@@ -59,7 +59,6 @@ export const peerSettings = {
   messagingAddress: peerAddress('MESSAGING_ADDRESS', { meaning: 'Where the service messaging listens.' }),
   deliveryAddress: peerAddress('DELIVERY_ADDRESS', { meaning: 'Where the service delivery listens.' }),
   templateAddress: peerAddress('TEMPLATE_ADDRESS', { meaning: 'Where the service template listens.' }),
-  templateAddress: peerAddress('TEMPLATE_ADDRESS', { meaning: 'Where the service template listens.' }),
   domainAddress: peerAddress('DOMAIN_ADDRESS', { meaning: 'Where the service domain-provisioning listens.' }),
 };
 

@@ -1,7 +1,7 @@
 // Messages that name a template get their subject and bodies from it, before their MIME is frozen: one question for all messages of a request.
 // What the template service refuses is an error of that message alone.
-import type { TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import type { ErrorDetail, Issue } from '@maildoot/proto/maildoot/rpc/v1/error';
+import type { TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import type { RpcClient } from '@maildoot/rpc/client';
 import { RpcError } from '@maildoot/rpc/errors';
 import { type Draft, failed, openOnes } from './draft.ts';
