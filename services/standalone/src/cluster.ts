@@ -87,7 +87,8 @@ export async function startCluster(config: Config, parts: ClusterParts = {}): Pr
 
   // ── what the roles rest on ──
   const names = ROLES.flatMap((role) => Array.from({ length: OF_EACH }, (_, index) => ({ role, name: `${role}-${index + 1}` })));
-  const [postgresPort, kafkaPort, ...ports] = (await steadyPorts(2 + names.length)) as [number, number, ...number[]];
+  const [postgresPort, kafkaPort, ...ports] = (await steadyPorts(2 + names.length + OF_EACH)) as [number, number, ...number[]];
+  const mxPorts = ports.splice(names.length);
   progress('starting PostgreSQL and Kafka');
   const postgres = postgresOf(config, home, postgresPort, progress);
   const kafka = kafkaOf(config, home, kafkaPort);
@@ -123,13 +124,18 @@ export async function startCluster(config: Config, parts: ClusterParts = {}): Pr
     const addresses = Object.fromEntries(await Promise.all(PEERS.map(async (peer) => [peer, await to(peer)]))) as Record<Peer, string>;
     const { host, port } = splitHostPort(address);
     return {
-      config: role === 'gateway' ? { ...config, httpHost: host, httpPort: port, publicUrl: httpUrl } : config,
+      // What is one place for all processes of a role, one of them has.
+      config:
+        role === 'gateway'
+          ? { ...config, httpHost: host, httpPort: port, publicUrl: httpUrl }
+          : { ...config, mxListen: name === 'mailbox-2' ? undefined : config.mxListen },
       secrets: home.secrets,
       databaseUrl: await throughWire(databaseUrl, (database) => wire({ from: name, to: 'postgres', address: database })),
       kafkaBrokers: await Promise.all(kafka.brokers.map((broker) => wire({ from: name, to: 'kafka', address: broker }))),
       addresses,
       rpcListen: address,
       migrateAtStart: false,
+      mxListen: `127.0.0.1:${mxPorts[name === 'mailbox-2' ? 1 : 0]}`,
     };
   };
   // In the order of their roles, so that stopping begins with the doors: a role ends only after everything that calls it.

@@ -5,7 +5,7 @@
 import { settings as delivery } from '@maildoot/delivery/config';
 import { settings as gateway } from '@maildoot/gateway/config';
 import { eventSettings, observabilitySettings, outsideSettings } from '@maildoot/runtime/common-settings';
-import { type ConfigOf, cidrList, defineSettings, oneOf, string, url } from '@maildoot/runtime/config';
+import { type ConfigOf, cidrList, defineSettings, hostPort, oneOf, string, url } from '@maildoot/runtime/config';
 
 export const settings = defineSettings({
   home: string('MAILDOOT_HOME', { default: '.maildoot', meaning: 'The data directory: database, secrets and `up.json`.' }),
@@ -31,8 +31,20 @@ export const settings = defineSettings({
     default: ['127.0.0.0/8', '::1/128'],
     meaning: 'Private networks that names which customers choose may lead to.',
   }),
+  callbackAllowNetworks: cidrList('CALLBACK_ALLOW_NETWORKS', {
+    default: ['127.0.0.0/8', '::1/128'],
+    meaning: 'Private networks that callbacks may lead to all the same, over plain http too.',
+  }),
   mxPort: delivery.mxPort,
   mailHostname: delivery.mailHostname,
+  returnPathHost: delivery.returnPathHost,
+  simulatorDomain: delivery.simulatorDomain,
+  mxListen: hostPort('MX_LISTEN', {
+    optional: true,
+    unix: true,
+    meaning:
+      'Where bounces and complaints are taken by SMTP; the world’s servers come to port 25. Unset: a socket that only this platform reaches.',
+  }),
   retrySchedule: delivery.retrySchedule,
   logLevel: oneOf('LOG_LEVEL', {
     values: ['debug', 'info', 'warn', 'error', 'silent'],

@@ -3,6 +3,7 @@ import { schema as auth, migrations as authMigrations } from '@maildoot/auth/ser
 import { migrate } from '@maildoot/db/migrate';
 import { schema as delivery, migrations as deliveryMigrations } from '@maildoot/delivery/service';
 import { schema as domains, migrations as domainsMigrations } from '@maildoot/domain-provisioning/service';
+import { schema as mailbox, migrations as mailboxMigrations } from '@maildoot/mailbox/service';
 import { schema as messaging, migrations as messagingMigrations } from '@maildoot/messaging/service';
 import { databaseSettings } from '@maildoot/runtime/common-settings';
 import { loadSettings } from '@maildoot/runtime/config';
@@ -14,6 +15,7 @@ const schemas: [string, string[]][] = [
   [domains, domainsMigrations],
   [template, templateMigrations],
   [messaging, messagingMigrations],
+  [mailbox, mailboxMigrations],
   [delivery, deliveryMigrations],
 ];
 

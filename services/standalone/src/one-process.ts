@@ -7,6 +7,8 @@ import { settings as domainSettings } from '@maildoot/domain-provisioning/config
 import { start as startDomainProvisioning } from '@maildoot/domain-provisioning/service';
 import { settings as gatewaySettings } from '@maildoot/gateway/config';
 import { start as startGateway } from '@maildoot/gateway/service';
+import { settings as mailboxSettings } from '@maildoot/mailbox/config';
+import { start as startMailbox } from '@maildoot/mailbox/service';
 import { settings as messagingSettings } from '@maildoot/messaging/config';
 import { start as startMessaging } from '@maildoot/messaging/service';
 import type { Clock } from '@maildoot/runtime/clock';
@@ -35,7 +37,8 @@ export async function startRolesHere(surroundings: Surroundings, parts: { clock?
   stack.use(await startAuth(configOf('auth', authSettings, surroundings), parts));
   stack.use(await startDomainProvisioning(configOf('domain-provisioning', domainSettings, surroundings), parts));
   stack.use(await startTemplate(configOf('template', templateSettings, surroundings), parts));
-  stack.use(await startMessaging(configOf('messaging', messagingSettings, surroundings), parts));
+  stack.use(await startMessaging({ ...configOf('messaging', messagingSettings, surroundings), role: 'all' }, parts));
+  stack.use(await startMailbox(configOf('mailbox', mailboxSettings, surroundings), parts));
   stack.use(await startDelivery(configOf('delivery', deliverySettings, surroundings), parts));
   const gateway = stack.use(await startGateway(configOf('gateway', gatewaySettings, surroundings)));
   const owned = stack.move();

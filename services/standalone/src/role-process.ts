@@ -5,7 +5,7 @@ import { environmentOf, ownSettings, type Role, type Surroundings } from './role
 
 /** Its output goes where ours goes, or to an open file. It stops when we are gone, however we ended. */
 export function spawnRole(role: Role, surroundings: Surroundings, output: number | 'inherit' = 'inherit'): ChildProcess {
-  const main = fileURLToPath(import.meta.resolve(`@maildoot/${role}/main`));
+  const main = fileURLToPath(import.meta.resolve(`@maildoot/${role === 'callbacks' ? 'messaging' : role}/main`));
   // The channel carries nothing; a role whose parent is gone sees it close, and stops.
   return spawn(process.execPath, [main], {
     env: { ...inherited(), ...environmentOf(role, surroundings) },

@@ -7,20 +7,37 @@ import { loadSettings, type Settings } from '@maildoot/runtime/config';
 import { type Config, settings } from './config.ts';
 import type { Secrets } from './home.ts';
 
-export type Role = 'auth' | 'domain-provisioning' | 'template' | 'messaging' | 'delivery' | 'gateway';
+export type Role = 'auth' | 'domain-provisioning' | 'template' | 'messaging' | 'callbacks' | 'mailbox' | 'delivery' | 'gateway';
 
 /** In the order they start: a role comes after those whose answers it needs to be of use. */
-export const ROLES: readonly Role[] = ['auth', 'domain-provisioning', 'template', 'messaging', 'delivery', 'gateway'];
+export const ROLES: readonly Role[] = [
+  'auth',
+  'domain-provisioning',
+  'template',
+  'messaging',
+  'callbacks',
+  'mailbox',
+  'delivery',
+  'gateway',
+];
 
-/** The roles that others call. */
+/** The roles that others call, and that of messaging which says how it is to whoever asks. */
 export type Peer = Exclude<Role, 'gateway'>;
-export const PEERS: readonly Peer[] = ['auth', 'domain-provisioning', 'template', 'messaging', 'delivery'];
+export const PEERS: readonly Peer[] = ['auth', 'domain-provisioning', 'template', 'messaging', 'callbacks', 'mailbox', 'delivery'];
 
 /**
  * Connections to PostgreSQL, per process: with one of each at most 40, the logs' listeners and the migrations included; a cluster has two
  * of each, and for a moment those of a process that was killed beside those of the one in its place.
  */
-const CONNECTIONS: Record<Peer, number> = { auth: 3, 'domain-provisioning': 3, template: 3, messaging: 12, delivery: 10 };
+const CONNECTIONS: Record<Peer, number> = {
+  auth: 3,
+  'domain-provisioning': 3,
+  template: 3,
+  messaging: 12,
+  callbacks: 5,
+  mailbox: 2,
+  delivery: 10,
+};
 /** What PostgreSQL has to allow. */
 export const MAX_CONNECTIONS = { alone: 60, cluster: 150 };
 
@@ -35,6 +52,8 @@ export interface Surroundings {
   /** Where a process listens that is one of several of its role; otherwise where it is called. */
   rpcListen?: string;
   migrateAtStart: boolean;
+  /** Where the MX door listens where that isn't said by the settings: a port of its own in a cluster. Unset: a socket beside the others. */
+  mxListen?: string;
 }
 
 /** Sockets in a directory that is private to this user: no port to collide, nothing for other users to connect to. */
@@ -58,29 +77,41 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
     RPC_LISTEN: rpcListen ?? addresses[of],
   });
   const events = kafkaBrokers === undefined ? {} : { KAFKA_BROKERS: kafkaBrokers.join(',') };
+  const returnPath = config.returnPathHost === undefined ? {} : { RETURN_PATH_HOST: config.returnPathHost };
   switch (role) {
     case 'auth':
-      return { ...common, ...kept(role), SEAL_KEYS: secrets.sealKeys };
+      return { ...common, ...kept(role), SEAL_KEYS: secrets.sealKeys, MESSAGING_ADDRESS: addresses.messaging };
     case 'domain-provisioning':
       return {
         ...common,
         ...kept(role),
         ...outside,
+        ...returnPath,
         SEAL_KEYS: secrets.sealKeys,
         MESSAGING_ADDRESS: addresses.messaging,
         MAIL_HOSTNAME: config.mailHostname,
       };
+    case 'mailbox':
+      return { ...common, ...kept(role), ...events, MAIL_HOSTNAME: config.mailHostname, MX_LISTEN: mxListen(surroundings) };
     case 'template':
       return { ...common, ...kept(role) };
     case 'messaging':
+    case 'callbacks':
       return {
         ...common,
         ...kept(role),
         ...events,
+        MESSAGING_ROLE: role === 'messaging' ? 'api' : 'callbacks',
+        AUTH_ADDRESS: addresses.auth,
+        MESSAGING_ADDRESS: addresses.messaging,
+        SEAL_KEYS: secrets.sealKeys,
+        DNS_SERVERS: config.dnsServers.join(','),
+        CALLBACK_ALLOW_NETWORKS: config.callbackAllowNetworks.join(','),
         DOMAIN_ADDRESS: addresses['domain-provisioning'],
         DELIVERY_ADDRESS: addresses.delivery,
         TEMPLATE_ADDRESS: addresses.template,
         CAPTURE: String(config.delivery === 'capture'),
+        ...(config.publicUrl === undefined ? {} : { PUBLIC_URL: config.publicUrl }),
       };
     case 'delivery':
       return {
@@ -88,6 +119,9 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         ...kept(role),
         ...events,
         ...outside,
+        ...returnPath,
+        SIMULATOR_DOMAIN: config.simulatorDomain,
+        SIMULATOR_REPORTS_TO: mxReach(surroundings),
         SEAL_KEYS: secrets.sealKeys,
         MESSAGING_ADDRESS: addresses.messaging,
         DOMAIN_ADDRESS: addresses['domain-provisioning'],
@@ -111,6 +145,17 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         ...(config.publicUrl === undefined ? {} : { PUBLIC_URL: config.publicUrl }),
       };
   }
+}
+
+/** Where reports about our mail are taken. */
+export function mxListen({ config, addresses, mxListen: given }: Surroundings): string {
+  if (config.mxListen !== undefined) return config.mxListen;
+  return given ?? addresses.mailbox.replace(/mailbox\.sock$/, 'mx.sock');
+}
+
+/** The same from within: what listens everywhere is reached on the loopback. */
+function mxReach(surroundings: Surroundings): string {
+  return mxListen(surroundings).replace(/^(?:0\.0\.0\.0|\[::\]):/, '127.0.0.1:');
 }
 
 /** The settings that reach a role from outside; everything else of the environment is ours. */

@@ -19,7 +19,10 @@ import { settings } from '../src/config.ts';
 import type { ClusterFile } from '../src/home.ts';
 
 const UP = fileURLToPath(new URL('../src/up.ts', import.meta.url));
-const NAMES = ['auth', 'domain-provisioning', 'template', 'messaging', 'delivery', 'gateway'].flatMap((role) => [`${role}-1`, `${role}-2`]);
+const NAMES = ['auth', 'domain-provisioning', 'template', 'messaging', 'callbacks', 'mailbox', 'delivery', 'gateway'].flatMap((role) => [
+  `${role}-1`,
+  `${role}-2`,
+]);
 const WAIT = { timeoutMs: 40_000 };
 
 describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
