@@ -4,7 +4,7 @@ import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
 import { newId } from '@maildoot/runtime/ids';
 import { FakeServices, type Gateway, type KnownTenant, responseOf, Scope, startGateway } from './harness.ts';
-import { bodyFor, keyOperations, nameOf, pathFor } from './operations.ts';
+import { bodyFor, keyOperations, nameOf, operations, pathFor } from './operations.ts';
 
 let services: FakeServices;
 let gateway: Gateway;
@@ -94,10 +94,21 @@ for (const route of keyOperations) {
         batchId: newId('bat'),
         keyId: newId('key'),
         memberId: newId('usr'),
+        callbackId: newId('cbk'),
+        templateId: newId('tpl'),
         capturedId: newId('cap'),
         domain: 'never.example',
       };
-      const malformed = { messageId: 'msg_x', batchId: newId('bat'), keyId: 'x', memberId: 'usr_', capturedId: '%20', domain: 'a..b' };
+      const malformed = {
+        messageId: 'msg_x',
+        batchId: newId('bat'),
+        keyId: 'x',
+        memberId: 'usr_',
+        callbackId: 'cbk_',
+        templateId: 'tpl_',
+        capturedId: '%20',
+        domain: 'a..b',
+      };
       const without = (text: string): string => text.replace(/req_[0-9a-z]{26}/g, '');
       const body = route.body && { body: bodyFor(route) };
       const foreign = await gateway.call(route.method, pathFor(route, other), { key: tenant.keys.full, ...body });
@@ -108,7 +119,10 @@ for (const route of keyOperations) {
         assert.equal(without(missing.text), without(foreign.text));
         assert.deepEqual(Object.keys(missing.headers), Object.keys(foreign.headers));
       }
-      assert.ok((await gateway.call(route.method, pathFor(route, other), { key: other.keys.full, ...body })).status < 300, 'its owner is answered');
+      assert.ok(
+        (await gateway.call(route.method, pathFor(route, other), { key: other.keys.full, ...body })).status < 300,
+        'its owner is answered',
+      );
     });
   }
 
