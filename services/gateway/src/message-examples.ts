@@ -1,5 +1,6 @@
 // A message and its way, as the reference shows them.
 import type { z } from 'zod';
+import { exampleCallbackAttempt } from './callback-json.ts';
 import { exampleIds, exampleLaterTime, exampleTime } from './examples.ts';
 import type { MessageJson, messageWithEventsSchema, timelineSchema } from './message-json.ts';
 
@@ -82,7 +83,8 @@ export const exampleTimeline: z.input<typeof timelineSchema> = {
   status: 'delivered',
   created_at: exampleTime,
   events: [accepted],
-  recipients: [{ ...recipient, attempts: [exampleAttempt], events: [delivered] }],
+  webhook_attempts: [],
+  recipients: [{ ...recipient, attempts: [exampleAttempt], events: [delivered], webhook_attempts: [exampleCallbackAttempt] }],
 };
 
 export const exampleMime =

@@ -13,6 +13,7 @@ import {
 import { attemptJson, bounceClasses, bounceJson, bounceTypes, outcomes } from '@maildoot/webhooks/attempt-json';
 import { engagementJson } from '@maildoot/webhooks/engagement-json';
 import { z } from 'zod';
+import { callbackAttemptJson, callbackAttemptSchema } from './callback-json.ts';
 import { enumWords, unknownWord } from './enum-words.ts';
 import { timeJson, timeOf } from './time-json.ts';
 
@@ -139,9 +140,18 @@ export const timelineSchema = z
     status: messageStatusWord,
     created_at: time,
     events: z.array(eventSchema).meta({ description: 'What concerns the message as a whole, oldest first.' }),
+    webhook_attempts: z
+      .array(callbackAttemptSchema)
+      .meta({ description: 'What callbacks were told of the message as a whole, oldest first.' }),
     recipients: z.array(
       recipientSchema
-        .extend({ attempts: z.array(attemptSchema).meta({ description: 'Oldest first.' }), events: z.array(eventSchema) })
+        .extend({
+          attempts: z.array(attemptSchema).meta({ description: 'Oldest first.' }),
+          events: z.array(eventSchema),
+          webhook_attempts: z
+            .array(callbackAttemptSchema)
+            .meta({ description: 'What callbacks were told of this recipient, oldest first.' }),
+        })
         .meta({ id: 'RecipientTimeline' }),
     ),
   })
@@ -184,12 +194,14 @@ export function messageWithEventsJson(message: Message, events: readonly Message
 }
 
 export function timelineJson(timeline: GetTimelineResponse): z.input<typeof timelineSchema> {
+  const told = (number: number) => timeline.callbackAttempts.filter((one) => one.recipientNumber === number).map(callbackAttemptJson);
   return {
     id: timeline.id,
     object: 'timeline',
     status: messageStatus.wordOf(timeline.status),
     created_at: timeOf(undefined, timeline.id),
     events: timeline.events.map(eventJson),
+    webhook_attempts: told(-1),
     recipients: timeline.recipients.flatMap(({ recipient, events }: RecipientTimeline) =>
       recipient === undefined
         ? []
@@ -198,6 +210,7 @@ export function timelineJson(timeline: GetTimelineResponse): z.input<typeof time
               ...recipientJson(recipient),
               attempts: events.flatMap(({ attempt }) => (attempt && attempt.attempt > 0 ? [attemptJson(attempt)] : [])),
               events: events.map(eventJson),
+              webhook_attempts: told(recipient.number),
             },
           ],
     ),

@@ -164,7 +164,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           acceptMessages: acceptMessages(acceptor),
           listMessages: listMessages({ messages, clock }),
           getMessage: getMessage({ messages, clock }),
-          getTimeline: getTimeline({ messages, clock }),
+          getTimeline: getTimeline({ database, messages, clock }),
           listEvents: listEvents({ feed: createFeed(database.pool), news }),
           cancelMessage: cancelMessage({ database, messages, delivery, clock, telemetry }),
           cancelBatch: cancelBatch({ database, messages, delivery, clock, telemetry }),

@@ -8,8 +8,8 @@ import { Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { newId } from '@maildoot/runtime/ids';
 import { startDnsServer } from '@maildoot/testkit/dns';
 import { waitFor } from '@maildoot/testkit/wait';
+import { startReceiver } from '@maildoot/testkit/webhook-receiver';
 import { everything } from './feed-load.ts';
-import { startReceiver } from './webhook-receiver.ts';
 import { createWorld, type World } from './world.ts';
 
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
@@ -148,7 +148,7 @@ it('a process that stops in an orderly way gives back what it could not finish, 
 
 it('a name is refused when it leads inside, when saved and again when it leads there by the time of the attempt', async () => {
   await using dns = await startDnsServer({
-    zones: { 'hooks.example': { inside: { A: ['10.0.0.1'] }, moves: { A: ['203.0.113.7'] }, both: { A: ['203.0.113.7', '10.0.0.1'] } } },
+    zones: { 'hooks.example': { inside: { A: ['10.0.0.1'] }, moves: { A: ['8.8.8.8'] }, both: { A: ['8.8.8.8', '10.0.0.1'] } } },
   });
   await using receiver = await startReceiver();
   // Loopback is no exception here: a request that came all the same would be seen.

@@ -12,9 +12,9 @@ import {
 } from '@maildoot/proto/maildoot/messaging/v1/callback';
 import { type IdPrefix, idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
+import { type Receiver, startReceiver } from '@maildoot/testkit/webhook-receiver';
 import { feedEventJson } from '@maildoot/webhooks/event-json';
 import { everything } from './feed-load.ts';
-import { type Receiver, startReceiver } from './webhook-receiver.ts';
 import { createWorld, hashOf, rpcError, type World } from './world.ts';
 
 let world: World;
@@ -257,7 +257,7 @@ it('addresses inside are refused when a callback is saved, however they are writ
     'https://0x0a.0.0.1/',
     'https://167772161/',
     'https://100.64.0.1/',
-    'https://user:secret@203.0.113.7/',
+    'https://user:secret@8.8.8.8/',
     'ftp://127.0.0.1/',
     'no address',
     'http://8.8.8.8/',
@@ -368,5 +368,23 @@ it('what a dead process had claimed is told again under the same id, and the att
     CallbackOutcome.CALLBACK_OUTCOME_SUCCEEDED,
     CallbackOutcome.CALLBACK_OUTCOME_INTERRUPTED,
     CallbackOutcome.CALLBACK_OUTCOME_REFUSED,
+  ]);
+});
+
+it('a message’s timeline tells what callbacks were told', async () => {
+  const tenantId = newTenant();
+  const { id } = await register(tenantId, newPath());
+  const messageId = await deliveredMessage(tenantId);
+  const attempts = await waitFor(
+    async () => {
+      const { callbackAttempts } = await world.timeline(messageId, tenantId);
+      return callbackAttempts.length === 3 && callbackAttempts;
+    },
+    { what: 'three attempts in the timeline' },
+  );
+  assert.deepEqual(attempts.map((attempt) => [attempt.eventType, attempt.recipientNumber, attempt.callbackId]).sort(), [
+    ['message.accepted', -1, id],
+    ['message.delivered', 0, id],
+    ['message.queued', 0, id],
   ]);
 });

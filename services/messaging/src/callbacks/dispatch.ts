@@ -27,25 +27,39 @@ const pageEvents = 200;
 const ofOnePass = 200;
 const atOneTime = 3;
 
-/** One turn for everybody who has something new. Answers how many rows became due; undefined: nobody had anything. */
-export async function dispatch(database: Database, clock: Clock): Promise<number | undefined> {
-  const { pool } = database;
-  const now = clock.now();
-  const [callbacks, replays] = [await callbacksWithNews(pool, now, ofOnePass), await replaysToGoOn(pool, now, ofOnePass)];
-  const work = [...callbacks.map((id) => () => walk(database, id, now)), ...replays.map((id) => () => walkReplay(database, id, now))];
-  if (work.length === 0) return undefined;
-  let due = 0;
-  const worker = async () => {
-    for (let next = work.shift(); next !== undefined; next = work.shift()) due += await next();
-  };
-  await Promise.all(Array.from({ length: atOneTime }, worker));
-  return due;
+/** What a turn came to. */
+export interface Dispatched {
+  /** How many rows became due. */
+  due: number;
+  /** Somebody was moved on: there may be more. */
+  moved: boolean;
 }
 
-async function walk(database: Database, id: string, now: Date): Promise<number> {
+/** One turn for everybody who has something new. `onFailure`: of one of them, which is tried again in the next turn. */
+export async function dispatch(database: Database, clock: Clock, onFailure: (error: unknown) => void): Promise<Dispatched> {
+  const { pool } = database;
+  const now = clock.now();
+  const callbacks = await callbacksWithNews(pool, now, ofOnePass);
+  const replays = await replaysToGoOn(pool, now, ofOnePass);
+  const work = [...callbacks.map((id) => () => walk(database, id, now)), ...replays.map((id) => () => walkReplay(database, id, now))];
+  const done: Dispatched = { due: 0, moved: false };
+  const worker = async () => {
+    for (let next = work.shift(); next !== undefined; next = work.shift()) {
+      const due = await next().catch(onFailure);
+      if (due === undefined) continue;
+      done.due += due;
+      done.moved = true;
+    }
+  };
+  await Promise.all(Array.from({ length: atOneTime }, worker));
+  return done;
+}
+
+/** Undefined: another process has its turn. */
+async function walk(database: Database, id: string, now: Date): Promise<number | undefined> {
   return await database.transaction(async (client) => {
     const callback = await lockCallback(client, id);
-    if (callback === undefined) return 0;
+    if (callback === undefined) return undefined;
     const page = await pageOf(client, callback);
     const due = page.events.map(newDue).filter((event) => chooses(callback.events, event.type));
     await insertDue(client, callback.lane, due, now, false);
@@ -54,10 +68,10 @@ async function walk(database: Database, id: string, now: Date): Promise<number> 
   });
 }
 
-async function walkReplay(database: Database, id: string, now: Date): Promise<number> {
+async function walkReplay(database: Database, id: string, now: Date): Promise<number | undefined> {
   return await database.transaction(async (client) => {
     const replay = await lockReplay(client, id);
-    if (replay === undefined) return 0;
+    if (replay === undefined) return undefined;
     const page = await pageOf(client, replay);
     const chosen = page.events
       .filter(({ seq }) => seq <= replay.until)

@@ -1,6 +1,6 @@
 // What came of attempts, in one transaction for all that ended meanwhile:
-//   1. how their callbacks stand: failing, paused, gone      3. the due rows: over, or due again
-//   2. the attempts, for their owners to read                4. those that are gone are disabled
+//   1. how their callbacks stand: failing, paused       3. the attempts, for their owners to read
+//   2. those that are gone are disabled                 4. the due rows: over, or due again
 import type { Database } from '@maildoot/db/database';
 import { CallbackDisabledReason, CallbackOutcome } from '@maildoot/proto/maildoot/messaging/v1/callback';
 import { insertAttempts, type Standing, settleDue, writeStandings } from '../store/callback-work.ts';
@@ -11,15 +11,15 @@ import { disable } from './disable.ts';
 export async function record(database: Database, workerId: string, ended: readonly Judged[], now: Date): Promise<number> {
   return await database.transaction(async (client) => {
     await writeStandings(client, standingsOf(ended));
+    let disabled = 0;
+    const gone = new Map(ended.filter((one) => one.gone).map(({ attempt }) => [attempt.callbackId, attempt.tenantId]));
+    for (const [id, tenantId] of [...gone].sort())
+      if (await disable(client, { id, tenantId }, CallbackDisabledReason.CALLBACK_DISABLED_REASON_GONE, now)) disabled++;
     await insertAttempts(
       client,
       ended.map((one) => one.attempt),
     );
     await settleDue(client, workerId, ended);
-    let disabled = 0;
-    const gone = new Map(ended.filter((one) => one.gone).map(({ attempt }) => [attempt.callbackId, attempt.tenantId]));
-    for (const [id, tenantId] of [...gone].sort())
-      if (await disable(client, { id, tenantId }, CallbackDisabledReason.CALLBACK_DISABLED_REASON_GONE, now)) disabled++;
     return disabled;
   });
 }

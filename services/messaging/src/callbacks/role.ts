@@ -34,18 +34,19 @@ export interface CallbackRole extends AsyncDisposable {
 export async function startCallbackRole(parts: CallbackRoleParts): Promise<CallbackRole> {
   const { database, clock, telemetry, wakeFeed } = parts;
   await using starting = new AsyncDisposableStack();
+  const failed = (error: unknown) => telemetry.jobFailed('callback-dispatch', error);
   const teller = starting.use(await startTeller({ ...parts, onDisabled: wakeFeed }));
   const dispatching = starting.use(
     repeat({
       everyMs: pollMs,
       async run(stopping) {
         while (!stopping.aborted) {
-          const due = await dispatch(database, clock);
-          if (due === undefined) return;
+          const { due, moved } = await dispatch(database, clock, failed);
           if (due > 0) teller.wake();
+          if (!moved) return;
         }
       },
-      onFailure: (error) => telemetry.jobFailed('callback-dispatch', error),
+      onFailure: failed,
     }),
   );
   starting.use(startKeeping({ ...parts, wakeFeed }));

@@ -5,7 +5,7 @@ import type { Database } from '@maildoot/db/database';
 import type { Clock } from '@maildoot/runtime/clock';
 import { newUuid } from '@maildoot/runtime/ids';
 import type { Sealer } from '@maildoot/runtime/seal';
-import { beat, buryWorkers, type ClaimedDue, claimDue, giveBack, insertWorker } from '../store/callback-work.ts';
+import { beat, buryWorkers, type ClaimedDue, claimDue, giveBack, insertWorker, putOff } from '../store/callback-work.ts';
 import type { Telemetry } from '../telemetry.ts';
 import { attempt, type Judged } from './attempt.ts';
 import type { Outside } from './endpoint.ts';
@@ -17,6 +17,7 @@ const beatMs = 2_000;
 const afterFailureMs = 500;
 /** What is under way when the service stops has this long; then it is another process' to tell again. */
 const stopWithinMs = 5_000;
+const putOffMs = 60_000;
 
 export interface TellerParts extends Outside {
   database: Database;
@@ -66,8 +67,8 @@ export async function startTeller(parts: TellerParts): Promise<Teller> {
         telemetry.callbackAttempted(judged.attempt.outcome, judged.attempt.durationMs);
         await recorded(judged, as);
       } catch (error) {
-        // Given back when we stop, freed when we are dead.
-        if (!stopping) telemetry.jobFailed('callback-attempt', error);
+        // What was aborted because we stop is given back then.
+        if (!aborted.signal.aborted) await puttingOff(due, as, error);
       } finally {
         places.release(due.lane, answered);
         wake();
@@ -75,6 +76,13 @@ export async function startTeller(parts: TellerParts): Promise<Teller> {
     })();
     underWay.add(told);
     void told.finally(() => underWay.delete(told));
+  }
+
+  /** A secret that can't be opened, or a mistake of ours: nothing that is the endpoint's fault. */
+  async function puttingOff(due: ClaimedDue, as: string, cause: unknown): Promise<void> {
+    telemetry.jobFailed('callback-attempt', cause);
+    const until = new Date(clock.now().getTime() + putOffMs);
+    await putOff(database.pool, as, due, until).catch((error: unknown) => telemetry.jobFailed('callback-attempt', error));
   }
 
   function recorded(judged: Judged, as: string): Promise<void> {
@@ -119,8 +127,9 @@ export async function startTeller(parts: TellerParts): Promise<Teller> {
         const most = Math.min(places.free, 100);
         if (most > 0) {
           const now = clock.now();
-          const due = await claimDue(database.pool, { workerId, now, most, ofUnknown: places.ofUnknown, known: places.known() });
-          for (const one of due) begin(one, workerId);
+          const me = workerId;
+          const due = await claimDue(database.pool, { workerId: me, now, most, ofUnknown: places.ofUnknown, known: places.known() });
+          for (const one of due) begin(one, me);
           if (due.length > 0) continue;
         }
         await pause(pollMs);

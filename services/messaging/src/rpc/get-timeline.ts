@@ -1,25 +1,33 @@
 // GetTimeline: one message's way, per recipient.
+import type { Database } from '@maildoot/db/database';
 import type { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { Clock } from '@maildoot/runtime/clock';
+import { viewAttempt } from '../callbacks/attempt-view.ts';
 import { viewMessage } from '../message-view.ts';
+import { attemptsOfMessage } from '../store/callbacks.ts';
 import type { MessageStore } from '../store/messages.ts';
-import { messageEvents, recipientEvents } from '../timeline.ts';
+import { messageEvents, recipientEvents, wholeMessage } from '../timeline.ts';
 import { messageUuid, tenantOf, unary } from './door.ts';
 import { readWhole } from './whole-message.ts';
 
-export function getTimeline({ messages, clock }: { messages: MessageStore; clock: Clock }) {
+export function getTimeline({ database, messages, clock }: { database: Database; messages: MessageStore; clock: Clock }) {
   return unary<typeof MessagingServiceService.getTimeline>(['gateway'], async (request, call) => {
-    const { message, recipients, events } = await readWhole(messages, tenantOf(call), messageUuid(request.id));
+    const [tenantId, id] = [tenantOf(call), messageUuid(request.id)];
+    const [{ message, recipients, events }, attempts] = await Promise.all([
+      readWhole(messages, tenantId, id),
+      attemptsOfMessage(database.pool, tenantId, id),
+    ]);
     const view = viewMessage(message, recipients, clock.now());
     const eventsOf = Map.groupBy(events, (event) => event.recipientNumber);
     return {
       id: view.id,
       status: view.status,
-      events: messageEvents(message),
+      events: [...messageEvents(message), ...recipientEvents(eventsOf.get(wholeMessage) ?? [], () => '')],
       recipients: view.recipients.map((recipient) => ({
         recipient,
         events: recipientEvents(eventsOf.get(recipient.number) ?? [], () => recipient.address?.email ?? ''),
       })),
+      callbackAttempts: attempts.map(viewAttempt),
     };
   });
 }

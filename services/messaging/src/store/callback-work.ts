@@ -44,7 +44,7 @@ export async function callbacksWithNews(on: Queryable, now: Date, most: number):
 export async function replaysToGoOn(on: Queryable, now: Date, most: number): Promise<string[]> {
   const { rows } = await on.query<{ id: string }>({
     name: 'callback-replays',
-    text: `SELECT r.id FROM callback_replay r JOIN callback c ON c.id = r.callback_id WHERE ${hasRoom} ORDER BY random() LIMIT $2`,
+    text: `SELECT r.id FROM callback_replay r JOIN callback c ON c.id = r.callback_id WHERE c.enabled AND ${hasRoom} ORDER BY random() LIMIT $2`,
     values: [now, most],
   });
   return rows.map((row) => row.id);
@@ -168,7 +168,10 @@ export interface ClaimedDue {
   previousUntil: Date | null;
 }
 
-/** Takes what is due: of each callback the first as many as it has places, of all no more than `most`. */
+/**
+ * Takes what is due: of each callback the first as many as it has places, of all no more than `most`. Nothing for a process that was taken
+ * for dead: nobody would free it a second time.
+ */
 export async function claimDue(
   on: Queryable,
   claim: { workerId: string; now: Date; most: number; ofUnknown: number; known: readonly { lane: string; places: number }[] },
@@ -178,7 +181,8 @@ export async function claimDue(
     text: `
       WITH picked AS MATERIALIZED (
         SELECT d.lane, d.event_id, c.id, c.tenant_id, c.url, c.secret, c.previous_secret, c.previous_until
-        FROM (
+        FROM (SELECT FROM callback_worker WHERE id = $1 FOR KEY SHARE) AS alive
+        CROSS JOIN (
           SELECT callback.*, coalesce(known.places, $4) AS places
           FROM callback LEFT JOIN unnest($5::uuid[], $6::int[]) AS known (lane, places) USING (lane)
           WHERE (paused_until IS NULL OR paused_until <= $2) AND coalesce(known.places, $4) > 0
@@ -271,6 +275,21 @@ export async function settleDue(client: Queryable, workerId: string, ended: read
     });
 }
 
+/** An attempt that we could not make, for a reason of our own: later, and not counted. */
+export async function putOff(
+  on: Queryable,
+  workerId: string,
+  { lane, eventId }: Pick<ClaimedDue, 'lane' | 'eventId'>,
+  until: Date,
+): Promise<void> {
+  await on.query('UPDATE callback_due SET claimed_by = NULL, due_at = $4 WHERE lane = $1 AND event_id = $2 AND claimed_by = $3', [
+    lane,
+    eventId,
+    workerId,
+    until,
+  ]);
+}
+
 /** What a batch of attempts says about a callback. */
 export interface Standing {
   callbackId: string;
@@ -291,13 +310,13 @@ export async function writeStandings(client: Queryable, standings: readonly Stan
         SELECT * FROM unnest($1::uuid[], $2::bool[], $3::timestamptz[], $4::timestamptz[]) AS s (id, succeeded, failed_at, pause_until)
       ), changed AS MATERIALIZED (
         SELECT c.id, told.succeeded, told.failed_at, told.pause_until FROM callback c JOIN told USING (id)
-        WHERE CASE WHEN told.succeeded THEN c.failing_since IS NOT NULL OR c.paused_until IS NOT NULL
-                   ELSE c.failing_since IS NULL OR told.pause_until > coalesce(c.paused_until, '-infinity') END
+        WHERE (told.succeeded AND c.failing_since IS NOT NULL) OR (NOT told.succeeded AND c.failing_since IS NULL)
+           OR told.pause_until > coalesce(c.paused_until, '-infinity')
         ORDER BY c.id FOR NO KEY UPDATE OF c
       )
       UPDATE callback c
       SET failing_since = CASE WHEN changed.succeeded THEN NULL ELSE coalesce(c.failing_since, changed.failed_at) END,
-          paused_until = CASE WHEN changed.succeeded AND changed.pause_until IS NULL THEN NULL ELSE greatest(c.paused_until, changed.pause_until) END
+          paused_until = greatest(c.paused_until, changed.pause_until)
       FROM changed WHERE c.id = changed.id`,
     values: [
       uuidArray(sorted.map((one) => one.callbackId)),
