@@ -1,21 +1,23 @@
 // Another time for a message. Delivery owns the time, so it is asked first, and what it answers is recorded here:
 //   1. the message and its open recipients, of this tenant
 //   2. delivery moves those that were never tried; a message that it has not heard of yet is asked about again for a moment
-//   3. the message's time and its recipients' statuses, in one transaction
+//   3. the message's time, its recipients' statuses and the event, in one transaction
 import type { Database } from '@maildoot/db/database';
 import type { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { type Message, RecipientStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { RpcClient } from '@maildoot/rpc/client';
 import type { Clock } from '@maildoot/runtime/clock';
-import { uuidToId } from '@maildoot/runtime/ids';
+import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import { errors, noSuchMessage } from './errors.ts';
+import { keepEvents } from './keep-events.ts';
 import { maxSendAtDays } from './message-rules.ts';
 import { viewMessage } from './message-view.ts';
 import { messageStatus, moveCount } from './status.ts';
 import type { MessageStore } from './store/messages.ts';
 import { lockMessages, readRecipients, updateMessages } from './store/outcomes.ts';
-import { setSendAt } from './store/reschedule.ts';
+import { nextRescheduling, setSendAt } from './store/reschedule.ts';
 import type { Telemetry } from './telemetry.ts';
+import { scheduledType, wholeMessage } from './timeline.ts';
 
 export interface RescheduleParts {
   database: Database;
@@ -23,6 +25,7 @@ export interface RescheduleParts {
   schedule: Pick<RpcClient<typeof ScheduleServiceService>, 'rescheduleRecipients'>;
   clock: Clock;
   telemetry: Telemetry;
+  wakeFeed(): void;
 }
 
 /** On whose behalf; ids are the database's. */
@@ -52,6 +55,7 @@ export async function rescheduleMessage(
   if (moved.length === 0)
     throw errors.MESSAGE_NOT_RESCHEDULABLE({ message: 'Every recipient is being delivered to, was tried already, or is done with.' });
   await record(parts, messageId, moved, sendAt);
+  parts.wakeFeed();
   parts.telemetry.rescheduled(moved.length);
 
   const now = await messages.find(caller.tenantId, messageId);
@@ -110,5 +114,19 @@ async function record({ database, clock }: RescheduleParts, messageId: string, m
       changed.map(({ number }) => number),
     );
     await updateMessages(client, [message]);
+    if (next === queued) return;
+    await keepEvents(client, [
+      {
+        messageId,
+        tenantId: message.tenantId,
+        recipientNumber: wholeMessage,
+        // The first one follows from the message itself and has number 0.
+        attempt: await nextRescheduling(client, messageId),
+        type: scheduledType,
+        id: newUuid(),
+        at: clock.now(),
+        detail: new Uint8Array(),
+      },
+    ]);
   });
 }

@@ -168,7 +168,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           listEvents: listEvents({ feed: createFeed(database.pool), news }),
           cancelMessage: cancelMessage({ database, messages, delivery, clock, telemetry }),
           cancelBatch: cancelBatch({ database, messages, delivery, clock, telemetry }),
-          rescheduleMessage: rescheduleMessage({ database, messages, schedule, clock, telemetry }),
+          rescheduleMessage: rescheduleMessage({ database, messages, schedule, clock, telemetry, wakeFeed }),
           resendMessage: resendMessage({ messages, contents, acceptor }),
           dryRun: dryRun({ acceptor, pool: database.pool }),
           getContent: getContent({ contents, messages }),

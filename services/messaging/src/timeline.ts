@@ -43,6 +43,7 @@ export function engagementType(kind: Exclude<EngagementKind, typeof EngagementKi
 
 const engagementTypes: ReadonlySet<string> = new Set(['message.opened', 'message.clicked', 'message.unsubscribed', 'message.complained']);
 
+export const scheduledType = 'message.scheduled';
 export const queuedType = 'message.queued';
 export const suppressedType = 'message.suppressed';
 
@@ -79,8 +80,7 @@ export function messageEvents(message: TimelineMessage): MessageEvent[] {
     engagement: undefined,
   });
   const events = [about('message.accepted', uuidToId('evt', message.id))];
-  if (message.sendAt !== null && message.sendAt > acceptedAt)
-    events.push(about('message.scheduled', uuidToId('evt', derivedUuid(message.id))));
+  if (message.sendAt !== null && message.sendAt > acceptedAt) events.push(about(scheduledType, uuidToId('evt', derivedUuid(message.id))));
   return events;
 }
 

@@ -50,6 +50,10 @@ describe('rescheduling', () => {
     assert.deepEqual([now?.status, now?.recipients.map(({ status }) => status)], [MESSAGE_STATUS_QUEUED, [queued, queued]]);
     const again = await reschedule(id, three);
     assert.deepEqual([again?.status, again?.recipients.map(({ status }) => status)], [MESSAGE_STATUS_SCHEDULED, [scheduled, scheduled]]);
+    const types = (events: { type: string }[]) => events.map(({ type }) => type);
+    const told = ['message.accepted', 'message.scheduled', 'message.scheduled', 'message.scheduled'];
+    assert.deepEqual(types((await world.get(id)).events), told, 'as it was accepted, and twice since');
+    assert.deepEqual(types((await world.timeline(id)).events), told);
   });
 
   it('is refused when delivery moves nobody, and changes nothing then', async () => {

@@ -291,9 +291,9 @@ describe('statistics', () => {
   it('are forgotten after their retention, batch by batch', async () => {
     const tenantId = idToUuid('ten', tenant());
     const days = async () =>
-      (await world.database.pool.query<{ day: string }>('SELECT day::text FROM stat WHERE tenant_id = $1 ORDER BY day', [tenantId])).rows.map(
-        ({ day }) => day,
-      );
+      (
+        await world.database.pool.query<{ day: string }>('SELECT day::text FROM stat WHERE tenant_id = $1 ORDER BY day', [tenantId])
+      ).rows.map(({ day }) => day);
     await world.database.pool.query(
       "INSERT INTO stat (tenant_id, day, dimension, value) SELECT $1, '2020-01-01'::date + n, 1, '' FROM generate_series(0, 9) AS n",
       [tenantId],

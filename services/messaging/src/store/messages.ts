@@ -176,8 +176,8 @@ export function createMessageStore(database: Database): MessageStore {
     },
     async eventsOf(tenantId, messageId) {
       return await prisma.messageEvent.findMany({
-        // What is about the message as a whole is known from the message; see timeline.ts.
-        where: { messageId, tenantId, recipientNumber: { gte: 0 } },
+        // That it was accepted and scheduled is known from the message; see timeline.ts. That it was rescheduled isn't.
+        where: { messageId, tenantId, OR: [{ recipientNumber: { gte: 0 } }, { attempt: { gt: 0 } }] },
         select: { id: true, recipientNumber: true, attempt: true, type: true, at: true, detail: true },
       });
     },
