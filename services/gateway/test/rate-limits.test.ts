@@ -162,7 +162,9 @@ test('unknown credentials from one address are made to wait, and the good ones f
   await using gateway = await startGateway(services, { TRUSTED_PROXIES: '127.0.0.1' });
   const { keys } = services.addTenant();
   const from = (address: string, key: string) => gateway.call('GET', '/v1/messages', { key, headers: { 'x-forwarded-for': address } });
-  assert.equal((await from('203.0.113.5', keys.full)).status, 200);
+  await waitFor(() => services.watching === 1, { what: 'the gateway to listen' });
+  // The first answer comes behind the frame that makes the gateway forget what it knows; the second is remembered.
+  for (let count = 0; count < 2; count++) assert.equal((await from('203.0.113.5', keys.full)).status, 200);
   const statuses = new Set<number>();
   for (let count = 0; count < 70; count++) statuses.add((await from('203.0.113.5', `mdsk_made_up_${count}`)).status);
   assert.deepEqual([...statuses], [401, 429]);
