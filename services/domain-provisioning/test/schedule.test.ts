@@ -9,6 +9,8 @@ import { openStore } from '../src/store.ts';
 import { createDomain, newName, newTenant, publish, type RunningDomains, startDomains, verifiedDomain } from './running-domains.ts';
 
 const minute = 60_000;
+/** Spare keys, expired answers, looks, events. */
+const jobsOfOne = 4;
 
 async function statusOf(domains: RunningDomains, tenantId: string, domain: string) {
   return (await domains.gateway.getDomain({ domain }, { tenantId })).domain?.status;
@@ -171,8 +173,11 @@ test('two processes share the looks: each domain is looked at once', async () =>
   const names = Array.from({ length: 12 }, () => newName(domains));
   for (const name of names) await createDomain(domains, tenantId, name);
   const looked = async () => (await domains.database.query('SELECT 1 FROM domain WHERE checked_at IS NOT NULL')).rowCount === names.length;
-  // Just past the first time of all of them, and well before any of their second ones.
-  await domains.clock.advance(75_000);
+  // Well before the second time of any of them. Who sleeps later sleeps from the later time, so all jobs of both are waited for.
+  for (let step = 0; step < 7 && !(await looked()); step++) {
+    await waitFor(() => domains.clock.sleeping === 2 * jobsOfOne, { what: 'all jobs to rest', timeoutMs: 20_000 });
+    await domains.clock.advance(15_000);
+  }
   await waitFor(looked, { what: 'all looks', timeoutMs: 20_000 });
   for (const name of names) {
     const asked = domains.dns.queries.filter((query) => query.name === `_maildoot.${name}` && query.type === 'TXT');
