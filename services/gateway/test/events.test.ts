@@ -33,6 +33,7 @@ const feedEvent = (seq: bigint, type = 'message.queued') => ({
   tags: [],
   metadata: {},
   recordedAt: new Date(),
+  dataJson: Buffer.alloc(0),
 });
 
 /** A feed that grows when it is told to; who asks for what isn't there waits as long as it says. */
