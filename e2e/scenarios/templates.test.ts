@@ -93,6 +93,8 @@ describe('a template', () => {
         to: 'b@example.org',
         variables,
       });
+    const alone = await attack();
+    assert.deepEqual([alone.status, alone.body.error.code], [422, 'TEMPLATE_ERROR']);
     const attacks = Promise.all(Array.from({ length: 10 }, attack));
     const message = { from: 'shop@shop.example', to: 'ada@example.org', subject: 'Meanwhile', text: 'Meanwhile.' };
     const ids: string[] = [];
@@ -101,7 +103,8 @@ describe('a template', () => {
       assert.equal(status, 202);
       ids.push(body.id);
     }
-    for (const { status, body } of await attacks) assert.deepEqual([status, body.error.code], [422, 'TEMPLATE_ERROR']);
+    // One at a time is rendered for a tenant; who waits too long behind his own is told to come back.
+    for (const { body } of await attacks) assert.ok(['TEMPLATE_ERROR', 'UNAVAILABLE'].includes(body.error.code), body.error.code);
     for (const id of ids) assert.match(await received(id), /Meanwhile\./);
   });
 });
