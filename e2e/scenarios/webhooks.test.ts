@@ -7,6 +7,7 @@ import { rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { waitFor } from '@maildoot/testkit/wait';
 import { type Receiver, startReceiver } from '@maildoot/testkit/webhook-receiver';
+import pg from 'pg';
 import { client, type Platform, startPlatform, temporaryHome } from '../platform.ts';
 
 interface Callback {
@@ -125,4 +126,33 @@ test('a callback is tested, rotated, changed, replayed and deleted; what is wron
 
   assert.equal((await call('DELETE', path)).status, 204);
   assert.equal((await call('GET', path)).status, 404);
+});
+
+test('whose callback wants nothing any more is written to, as the owner of the account', async () => {
+  const call = client(platform.api, platform.key);
+  const { body } = await call<Callback>('POST', '/v1/user-settings/callbacks', { url: receiver.url('gone'), events: ['message.accepted'] });
+  await receiver.behave('gone', { status: 410 });
+  const mail = { from: 'shop@example.com', to: 'user@example.net', subject: 'x', text: 'x' };
+  assert.equal((await call('POST', '/v1/messages', mail)).status, 202);
+  await waitFor(async () => !(await call<Callback>('GET', `/v1/user-settings/callbacks/${body.id}`)).body.enabled, {
+    what: 'the callback to be disabled',
+  });
+  const database = new pg.Client({ connectionString: await platform.databaseUrl() });
+  await database.connect();
+  try {
+    const notice = await waitFor(
+      async () => {
+        const { rows } = await database.query<{ email: string; tags: string[] }>(
+          `SELECT r.email, m.tags FROM messaging.message m JOIN messaging.recipient r ON r.message_id = m.id
+           WHERE m.subject = 'Your webhook to 127.0.0.1 was disabled'`,
+        );
+        return rows[0];
+      },
+      { what: 'the notice', timeoutMs: 40_000 },
+    );
+    assert.deepEqual([notice.email, notice.tags], ['owner@localhost.localdomain', ['callback_disabled']]);
+    assert.equal((await database.query('SELECT FROM messaging.callback_notice')).rowCount, 0);
+  } finally {
+    await database.end();
+  }
 });

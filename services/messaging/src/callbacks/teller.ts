@@ -5,7 +5,7 @@ import type { Database } from '@maildoot/db/database';
 import type { Clock } from '@maildoot/runtime/clock';
 import { newUuid } from '@maildoot/runtime/ids';
 import type { Sealer } from '@maildoot/runtime/seal';
-import { beat, buryWorkers, type ClaimedDue, claimDue, giveBack, insertWorker, putOff } from '../store/callback-work.ts';
+import { beat, buryWorkers, type ClaimedDue, claimDue, giveBack, insertWorker, isDue, putOff } from '../store/callback-work.ts';
 import type { Telemetry } from '../telemetry.ts';
 import { attempt, type Judged } from './attempt.ts';
 import type { Outside } from './endpoint.ts';
@@ -125,8 +125,8 @@ export async function startTeller(parts: TellerParts): Promise<Teller> {
       woken = false;
       try {
         const most = Math.min(places.free, 100);
-        if (most > 0) {
-          const now = clock.now();
+        const now = clock.now();
+        if (most > 0 && (await isDue(database.pool, now))) {
           const me = workerId;
           const due = await claimDue(database.pool, { workerId: me, now, most, ofUnknown: places.ofUnknown, known: places.known() });
           for (const one of due) begin(one, me);

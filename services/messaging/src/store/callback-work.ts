@@ -168,6 +168,21 @@ export interface ClaimedDue {
   previousUntil: Date | null;
 }
 
+/** Whether something is due that isn't paused. Reads alone: a claim takes a lock even where it finds nothing. */
+export async function isDue(on: Queryable, now: Date): Promise<boolean> {
+  const { rows } = await on.query<{ due: boolean }>({
+    name: 'callback-is-due',
+    text: `
+      SELECT EXISTS (
+        SELECT FROM callback c
+        WHERE (paused_until IS NULL OR paused_until <= $1)
+          AND EXISTS (SELECT FROM callback_due d WHERE d.lane = c.lane AND d.claimed_by IS NULL AND d.due_at <= $1)
+      ) AS due`,
+    values: [now],
+  });
+  return rows[0]!.due;
+}
+
 /**
  * Takes what is due: of each callback the first as many as it has places, of all no more than `most`. Nothing for a process that was taken
  * for dead: nobody would free it a second time.
