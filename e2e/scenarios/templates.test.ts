@@ -59,7 +59,12 @@ describe('a template', () => {
         { ...envelope, template_id: made.body.id, variables: { ...variables, order: 1 } },
         { ...envelope, template_id: 'order-confirmed', variables: { order: 2 } },
         { ...envelope, subject: 'Plain', text: 'No template.' },
-        { ...envelope, template_id: 'order-confirmed', variables: { ...variables, order: 3 }, send_at: new Date(Date.now() + 3_000).toISOString() },
+        {
+          ...envelope,
+          template_id: 'order-confirmed',
+          variables: { ...variables, order: 3 },
+          send_at: new Date(Date.now() + 3_000).toISOString(),
+        },
       ],
     );
     assert.equal(batch.status, 202);
@@ -71,7 +76,9 @@ describe('a template', () => {
     );
     assert.ok(first && 'id' in first && plain && 'id' in plain && scheduled && 'id' in scheduled);
     // Before the scheduled one is due: another version, and then nothing at all.
-    const changed = await platform.call<{ published_version: number }>('PATCH', '/v1/templates/order-confirmed', { html: '<p>Changed</p>' });
+    const changed = await platform.call<{ published_version: number }>('PATCH', '/v1/templates/order-confirmed', {
+      html: '<p>Changed</p>',
+    });
     assert.deepEqual([changed.status, changed.body.published_version], [200, 2]);
     assert.equal((await platform.call('DELETE', '/v1/templates/order-confirmed')).status, 204);
     assert.match(await received(first.id), /^Subject: Order 1 confirmed/m);

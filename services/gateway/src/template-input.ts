@@ -1,8 +1,8 @@
 // A template as the API takes it. Which aliases there may be and what the sources must be is template's to say, with line and column; here
 // stand the types and the limits.
 import { z } from 'zod';
-import { exampleIds } from './examples.ts';
 import { notFound } from './errors.ts';
+import { exampleIds } from './examples.ts';
 import { isTemplateName } from './template-fields.ts';
 
 const maxSourceChars = 512 * 1024;
@@ -18,7 +18,10 @@ export const templateNames = {
 };
 export const templateSource = {
   subject: z.string().max(4096).meta({ description: 'Liquid; what comes of it is one line of at most 998 characters.' }),
-  html: z.string().max(maxSourceChars).meta({ description: 'Liquid; what is filled in is HTML-escaped unless the filter `raw` says otherwise.' }),
+  html: z
+    .string()
+    .max(maxSourceChars)
+    .meta({ description: 'Liquid; what is filled in is HTML-escaped unless the filter `raw` says otherwise.' }),
   text: z
     .string()
     .max(maxSourceChars)

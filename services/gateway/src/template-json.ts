@@ -8,7 +8,9 @@ import { timeOf } from './time-json.ts';
 const variable = z
   .strictObject({
     name: z.string().meta({ description: 'As it is given; `user.name` is a member of `user`.' }),
-    required: z.boolean().meta({ description: 'A message that gives nothing at all lacks it. Others may be needed by the branch that is taken.' }),
+    required: z
+      .boolean()
+      .meta({ description: 'A message that gives nothing at all lacks it. Others may be needed by the branch that is taken.' }),
   })
   .meta({ id: 'TemplateVariable' });
 

@@ -53,11 +53,19 @@ describe('POST /v1/messages with a template', () => {
 
   for (const [what, body, issues] of [
     ['a text beside it', { template_id: 'a', text: 'x', subject: 'y' }, ['subject not_with_template', 'text not_with_template']],
-    ['variables without it', { text: 'x', variables: {}, template_version: 1 }, ['template_version only_with_template', 'variables only_with_template']],
+    [
+      'variables without it',
+      { text: 'x', variables: {}, template_version: 1 },
+      ['template_version only_with_template', 'variables only_with_template'],
+    ],
     ['nothing to send at all', {}, ['html content_required']],
     ['what can be no name', { template_id: '../x' }, ['template_id unknown_template']],
     ['variables that are a list', { template_id: 'a', variables: [] }, ['variables invalid_type']],
-    ['a variable with a bad name', '{"from":"a@b.example","to":"c@d.example","template_id":"a","variables":{"__proto__":1}}', ['variables.__proto__ invalid_name']],
+    [
+      'a variable with a bad name',
+      '{"from":"a@b.example","to":"c@d.example","template_id":"a","variables":{"__proto__":1}}',
+      ['variables.__proto__ invalid_name'],
+    ],
     ['too many variables', { template_id: 'a', variables: { a: 'x'.repeat(300_000) } }, ['variables too_large']],
     ['no version', { template_id: 'a', template_version: 0 }, ['template_version too_small']],
   ] as const) {
@@ -193,6 +201,7 @@ describe('templates', () => {
       [0, 4],
     );
     services.instead('listVersions');
-    for (const cursor of ['x', 'djA', 'djAx', 'dg']) assert.equal((await gateway.call('GET', `${path}?cursor=${cursor}`, { key })).status, 400);
+    for (const cursor of ['x', 'djA', 'djAx', 'dg'])
+      assert.equal((await gateway.call('GET', `${path}?cursor=${cursor}`, { key })).status, 400);
   });
 });

@@ -1,11 +1,7 @@
 // Messages that name a template: one question for all of a request, an error of that message alone, and nothing of it where nobody names one.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
-import {
-  type RenderRequest,
-  type RenderResult,
-  TemplateServiceService,
-} from '@maildoot/proto/maildoot/template/v1/template';
+import { type RenderRequest, type RenderResult, TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import { defineErrors, type RpcError } from '@maildoot/rpc/errors';
 import { implement, type RpcServer, startRpcServer } from '@maildoot/rpc/server';
 import { newId } from '@maildoot/runtime/ids';

@@ -98,6 +98,17 @@ describe('versions', () => {
     assert.deepEqual(versions.map(({ text }) => text).sort(), ['a', 'b', 'c', 'x']);
   });
 
+  test('saves of different parts at the same time end up together: each takes over what is newest when it is kept', async () => {
+    const { id } = await templates.create({ subject: 'old', text: 'old', html: 'old' });
+    await Promise.all([
+      templates.update(id, { subject: 'new' }),
+      templates.update(id, { text: 'new' }),
+      templates.update(id, { html: 'new' }),
+    ]);
+    const { subject, text, html } = await templates.fill(id);
+    assert.deepEqual([subject, text, html], ['new', 'new', 'new']);
+  });
+
   test('a template that is deleted is gone with its versions', async () => {
     const { id } = await templates.create({ text: 'x' });
     await templates.gateway.deleteTemplate({ id }, { tenantId: templates.tenantId });

@@ -1,6 +1,7 @@
 // POST /v1/templates/:id/send: a message made of a template. The same as POST /v1/messages with `template_id`, and answered like it.
-import { acceptedSchema } from '../accepted-json.ts';
+
 import { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { acceptedSchema } from '../accepted-json.ts';
 import { dryRunSchema, exampleDryRun } from '../dry-run.ts';
 import { ApiError, notFound } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
