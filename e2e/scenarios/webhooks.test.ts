@@ -151,7 +151,9 @@ test('whose callback wants nothing any more is written to, as the owner of the a
       { what: 'the notice', timeoutMs: 40_000 },
     );
     assert.deepEqual([notice.email, notice.tags], ['owner@localhost.localdomain', ['callback_disabled']]);
-    assert.equal((await database.query('SELECT FROM messaging.callback_notice')).rowCount, 0);
+    await waitFor(async () => (await database.query('SELECT FROM messaging.callback_notice')).rowCount === 0, {
+      what: 'it to be done with',
+    });
   } finally {
     await database.end();
   }
