@@ -18,6 +18,8 @@ export const errors = defineErrors({
   VALIDATION_ERROR: { status: 'INVALID_ARGUMENT', retryable: false },
   /** The address belongs to somebody already; the last owner can't go. */
   CONFLICT: { status: 'ALREADY_EXISTS', retryable: false },
+  /** Some tenant's SMTP user has this name. */
+  USERNAME_TAKEN: { status: 'ALREADY_EXISTS', retryable: false },
   /** The first request with this idempotency key has not been answered yet. */
   IDEMPOTENCY_IN_PROGRESS: { status: 'ABORTED', retryable: true },
   /** The idempotency key was used with another request. */

@@ -4,7 +4,7 @@ import { test } from 'node:test';
 import { Gate } from './gate.ts';
 
 test('so many are inside, so many wait in their order, the others are told to come back', async () => {
-  const gate = new Gate({ atOnce: 2, mostWaiting: 3 });
+  const gate = new Gate({ atOnce: 2, mostWaiting: 3, longestWaitMs: 60_000 });
   const doors = Array.from({ length: 7 }, () => Promise.withResolvers<void>());
   const begun: number[] = [];
   const outcomes = doors.map(({ promise }, index) =>
@@ -28,4 +28,18 @@ test('so many are inside, so many wait in their order, the others are told to co
   for (const { resolve } of doors) resolve();
   assert.deepEqual(await Promise.all(outcomes.slice(2, 5)), ['done', 'done', 'done']);
   assert.equal(await gate.pass(async () => 'empty again'), 'empty again');
+});
+
+test('who waits too long is told to come back, and the place goes to the next one', async () => {
+  const gate = new Gate({ atOnce: 1, mostWaiting: 3, longestWaitMs: 5 });
+  const inside = Promise.withResolvers<void>();
+  const first = gate.pass(() => inside.promise);
+  await assert.rejects(
+    gate.pass(async () => assert.fail('it came in')),
+    { code: 'RATE_LIMITED' },
+  );
+  const second = gate.pass(async () => 'in');
+  inside.resolve();
+  await first;
+  assert.equal(await second, 'in');
 });

@@ -11,6 +11,7 @@ import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operator';
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
+import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
 import { createRpcClient } from '@maildoot/rpc/client';
@@ -30,11 +31,14 @@ import { createLastUsed } from './last-used.ts';
 import { Revocations, revocationsChannel } from './revocations.ts';
 import { authenticate } from './rpc/authenticate.ts';
 import { authenticateSession } from './rpc/authenticate-session.ts';
+import { authenticateSmtpUser } from './rpc/authenticate-smtp-user.ts';
 import { changePassword } from './rpc/change-password.ts';
 import { completePasswordReset } from './rpc/complete-password-reset.ts';
 import { createApiKey } from './rpc/create-api-key.ts';
 import { createPasswordLink } from './rpc/create-password-link.ts';
+import { createSmtpUser } from './rpc/create-smtp-user.ts';
 import { createTenant } from './rpc/create-tenant.ts';
+import { deleteSmtpUser } from './rpc/delete-smtp-user.ts';
 import { endSessions } from './rpc/end-sessions.ts';
 import { getSigningKeys } from './rpc/get-signing-keys.ts';
 import { inviteMember } from './rpc/invite-member.ts';
@@ -42,6 +46,7 @@ import { listApiKeys } from './rpc/list-api-keys.ts';
 import { listAuditEntries } from './rpc/list-audit-entries.ts';
 import { listMembers } from './rpc/list-members.ts';
 import { listSessions } from './rpc/list-sessions.ts';
+import { listSmtpUsers } from './rpc/list-smtp-users.ts';
 import { listTenants } from './rpc/list-tenants.ts';
 import { login } from './rpc/login.ts';
 import { recordRefusals } from './rpc/record-refusals.ts';
@@ -49,6 +54,7 @@ import { refresh } from './rpc/refresh.ts';
 import { releaseTenant } from './rpc/release-tenant.ts';
 import { removeMember } from './rpc/remove-member.ts';
 import { requestPasswordReset } from './rpc/request-password-reset.ts';
+import { resetSmtpPassword } from './rpc/reset-smtp-password.ts';
 import { revokeApiKey } from './rpc/revoke-api-key.ts';
 import { rotateSigningKey } from './rpc/rotate-signing-key.ts';
 import { setQuotas } from './rpc/set-quotas.ts';
@@ -59,6 +65,7 @@ import { insertEntries } from './store/audit.ts';
 import { openGuesses } from './store/guesses.ts';
 import { openPeople } from './store/people.ts';
 import { openQuotas } from './store/quotas.ts';
+import { openSmtpUsers } from './store/smtp-users.ts';
 import { openTenants } from './store/tenants.ts';
 import { openTokenKeys } from './store/token-keys.ts';
 import { openStore } from './store.ts';
@@ -98,6 +105,15 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
       delayMs: 1000,
     }),
   );
+  const smtpUsers = openSmtpUsers(database);
+  const smtpUserLastUsed = starting.use(
+    createLastUsed({
+      now: () => clock.now(),
+      write: (ids, at) => smtpUsers.setLastUsed(ids, at),
+      failed: (error, count) => telemetry.lastUsedNotWritten(logger, error, count),
+      delayMs: 1000,
+    }),
+  );
   starting.use(startExpiringAnswers({ store, clock, logger }));
   starting.use(
     await keepPartitions({
@@ -117,7 +133,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
   const sealer = createSealer(config.sealKeys);
   const [people, guesses, quotas, tenants] = [openPeople(database), openGuesses(database), openQuotas(database), openTenants(database)];
   const tokenKeys = new TokenKeys({ store: openTokenKeys(database), sealer, clock });
-  const gate = new Gate({ atOnce: 2, mostWaiting: 40 });
+  const gate = new Gate({ atOnce: 2, mostWaiting: 40, longestWaitMs: 2_000 });
   const sessions = { people, guesses, tokenKeys, clock, gate, note };
   starting.use(startTending({ people, guesses, quotas, tokenKeys, clock, logger }));
   const messaging =
@@ -168,6 +184,13 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
           listMembers: { allow: [...gateway, 'messaging'], handle: answering(listMembers({ people })) },
           inviteMember: { allow: gateway, handle: answering(inviteMember({ people, store, clock }, kept)) },
           removeMember: { allow: gateway, handle: answering(removeMember({ people, clock })) },
+        }),
+        implement(SmtpUserServiceService, {
+          createSmtpUser: { allow: gateway, handle: answering(createSmtpUser({ smtpUsers, clock })) },
+          listSmtpUsers: { allow: gateway, handle: answering(listSmtpUsers({ smtpUsers })) },
+          deleteSmtpUser: { allow: gateway, handle: answering(deleteSmtpUser({ smtpUsers })) },
+          resetSmtpPassword: { allow: gateway, handle: answering(resetSmtpPassword({ smtpUsers })) },
+          authenticateSmtpUser: { allow: gateway, handle: answering(authenticateSmtpUser({ smtpUsers, lastUsed: smtpUserLastUsed })) },
         }),
         implement(QuotaServiceService, {
           takeQuota: { allow: gateway, handle: answering(takeQuota({ quotas, clock })) },

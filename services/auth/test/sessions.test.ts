@@ -219,8 +219,11 @@ test('a thousand tries at the same moment get no further than five', async () =>
         ),
     ),
   );
-  const counts = Object.fromEntries([...Map.groupBy(outcomes, (code) => code)].map(([code, all]) => [code, all.length]));
-  assert.deepEqual(counts, { INVALID_CREDENTIALS: 5, RATE_LIMITED: 195 });
+  const count = (code: string) => outcomes.filter((one) => one === code).length;
+  const tried = count('INVALID_CREDENTIALS');
+  // Fewer on a machine so busy that even these are told to come back.
+  assert.ok(tried >= 1 && tried <= 5, `${tried} were tried`);
+  assert.equal(tried + count('RATE_LIMITED'), outcomes.length);
 });
 
 test('guessing is slowed per address, whatever the accounts; of IPv6 per /64', async () => {
