@@ -163,7 +163,7 @@ for (const route of keyOperations) {
           const { status } = await gateway.call(
             route.method,
             route.path.replace(/:[a-z]+/, encodeURIComponent(text.toWellFormed()) || 'x'),
-            { key: tenant.keys.full },
+            { key: tenant.keys.full, ...(route.body ? { body: bodyFor(route) } : {}) },
           );
           assert.ok(status === 404 || status === 405, String(status));
         }),
