@@ -26,6 +26,7 @@ import { type Draft, draftOf, type Frozen, failed, hasFailed, openOnes, refuseAl
 import { errors } from './errors.ts';
 import { isSurelyTooLarge, type MimeFreezer, maxMimeBytes, partsBytes } from './mime.ts';
 import type { Links } from './personal.ts';
+import { completeRawMime, isRaw } from './raw-mime.ts';
 import type { SenderDomains } from './sender-domains.ts';
 import type { Telemetry } from './telemetry.ts';
 import { fillTemplates, type TemplateRenderer } from './templates.ts';
@@ -153,6 +154,7 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
       if (draft.result !== undefined) continue;
       await yieldTurn();
       if (draft.frozen !== undefined) draft.mime = draft.frozen.mime;
+      else if (isRaw(draft.outgoing)) draft.mime = completeRawMime(draft.outgoing, draft.createdAt);
       else if (!isSurelyTooLarge(draft.outgoing)) draft.mime = await mime.freeze(draft.outgoing, draft.createdAt, links);
       draft.sizeBytes = draft.mime?.length ?? Number.POSITIVE_INFINITY;
       if (draft.sizeBytes > maxMimeBytes) {
@@ -204,6 +206,7 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
 export function isSmall({ messages }: AcceptMessagesRequest): boolean {
   const [message, ...more] = messages;
   if (message === undefined || more.length > 0 || message.idempotencyKey !== '' || partsBytes(message) >= smallBytes) return false;
+  if (message.rawMime.length >= smallBytes) return false;
   // Rendering takes the time that the caller's template takes: how long it took says nothing of how much there is to do here.
   return message.templateId === '';
 }

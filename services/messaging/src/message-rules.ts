@@ -5,6 +5,7 @@ import { refusedHeaders } from '@maildoot/mail/headers';
 import type { Address, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { Issue } from '@maildoot/proto/maildoot/rpc/v1/error';
 import { idToUuid, uuidTime } from '@maildoot/runtime/ids';
+import { isRaw, rawIssues } from './raw-mime.ts';
 import { streamName } from './suppression.ts';
 
 export const maxRecipients = 1000;
@@ -53,7 +54,9 @@ export function messageIssues(message: OutgoingMessage, now: Date): Issue[] {
   if (controls.test(message.subject))
     add('subject', 'control_character', 'Line breaks and other control characters are not allowed in a subject.');
   if (Buffer.byteLength(message.subject) > maxSubjectBytes) add('subject', 'too_long', `A subject has at most ${maxSubjectBytes} bytes.`);
-  if (message.templateId === '' && message.html === '' && message.text === '') add('', 'content_required', 'Give html or text, or both.');
+  if (isRaw(message)) issues.push(...rawIssues(message));
+  else if (message.templateId === '' && message.html === '' && message.text === '')
+    add('', 'content_required', 'Give html or text, or both.');
   for (const refused of refusedHeaders(message.headers)) add(`headers[${refused.index}]`, headerCode[refused.problem], refused.message);
   checkAttachments(message, add);
   checkLabels(message, add);
