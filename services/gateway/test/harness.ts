@@ -394,7 +394,7 @@ export class FakeServices implements AsyncDisposable {
     const messaging = implement(MessagingServiceService, {
       acceptMessages: {
         allow,
-        handle: (request, call) => this.#answer('acceptMessages', request, call, () => acceptedAll(request)),
+        handle: (request, call) => this.#answer('acceptMessages', request, call, (tenant) => acceptedIn(tenant, request)),
       },
       listMessages: {
         allow,
@@ -650,6 +650,20 @@ export function acceptedAll(request: AcceptMessagesRequest): AcceptMessagesRespo
       },
     })),
   });
+}
+
+/** The aliases that every tenant here has. */
+const aliases = ['order-confirmed', 'one', 'other'];
+
+function acceptedIn({ templates }: Tenant, request: AcceptMessagesRequest): AcceptMessagesResponse {
+  const response = acceptedAll(request);
+  for (const [index, { templateId }] of request.messages.entries()) {
+    if (templateId === '' || templates.has(templateId) || aliases.includes(templateId)) continue;
+    const issues = [{ path: 'template_id', code: 'unknown_template', message: 'There is no such template.' }];
+    const value = { code: 'VALIDATION_ERROR', message: 'There is no such template.', issues, retryAfterMs: 0 };
+    response.results[index] = { replayed: false, result: { $case: 'error', value } };
+  }
+  return response;
 }
 
 function sampleTemplate(id: string): Template {
