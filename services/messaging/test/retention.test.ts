@@ -22,7 +22,10 @@ function goesHourly(clock: TestClock, what: string, isGone: () => Promise<boolea
 
 it('content is dropped after its days, the message with all that belongs to it after its own', async () => {
   const clock = new TestClock();
-  await using world = await createWorld({ clock, env: { MESSAGE_RETENTION_DAYS: '9', CONTENT_RETENTION_DAYS: '3' } });
+  await using world = await createWorld({
+    clock,
+    env: { MESSAGING_ROLE: 'api', MESSAGE_RETENTION_DAYS: '9', CONTENT_RETENTION_DAYS: '3' },
+  });
   const { id } = await world.acceptOne();
   await deliver(world, id, 1);
   const days = (count: number) => clock.advance(count * 86_400_000);
@@ -50,7 +53,10 @@ it('content is dropped after its days, the message with all that belongs to it a
 
 it('nothing of a day goes while a recipient of it is open: a message that is sent later than its content would have gone', async () => {
   const clock = new TestClock();
-  await using world = await createWorld({ clock, env: { MESSAGE_RETENTION_DAYS: '3', CONTENT_RETENTION_DAYS: '1' } });
+  await using world = await createWorld({
+    clock,
+    env: { MESSAGING_ROLE: 'api', MESSAGE_RETENTION_DAYS: '3', CONTENT_RETENTION_DAYS: '1' },
+  });
   const days = (count: number) => clock.advance(count * 86_400_000);
   const sendAt = new Date(clock.now().getTime() + 20 * 86_400_000);
   const { id } = await world.acceptOne({ sendAt });
@@ -83,8 +89,8 @@ it('nothing of a day goes while a recipient of it is open: a message that is sen
   await goesHourly(clock, 'the content to go', async () => (await world.content(id).catch(codeOf)) === 'NOT_FOUND');
 });
 
-// Partitions and the expiry of idempotency records. Only when both sleep, the partitions' round is over.
-const jobs = 2;
+// Partitions, the expiry of idempotency records and that of statistics. Only when all sleep, the partitions' round is over.
+const jobs = 3;
 const keptBack = 'partitions: rows past their retention are kept, a recipient of that day is still open';
 
 function attemptOf(world: World, messageId: string, attempt: number) {
