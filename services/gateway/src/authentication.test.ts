@@ -26,6 +26,7 @@ const down = (): RpcError => rpcErrors.UNAVAILABLE({ message: 'down' });
 /** Parts that these tests have no use for. */
 const unasked = {
   askSession: async (): Promise<Principal> => assert.fail('asked for a session'),
+  askSmtpUser: async (): Promise<never> => assert.fail('no SMTP user is asked about'),
   tokens: { sessionOf: async () => undefined },
   // Time stands still for it: here nobody is made to wait.
   guesses: { check: () => undefined, failed: () => undefined },

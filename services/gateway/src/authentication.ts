@@ -73,6 +73,8 @@ export interface AuthenticatorOptions {
   readonly ask: (keySha256: Buffer, address: string) => Promise<AuthPrincipal>;
   /** Asks auth whose session it is. Rejects with an RpcError INVALID_TOKEN where it has ended. */
   readonly askSession: (sessionId: string) => Promise<AuthPrincipal>;
+  /** Asks auth who a name and a password of SMTP belong to: the SHA-256 of both. Rejects with an RpcError INVALID_TOKEN where nobody. */
+  readonly askSmtpUser: (credentialSha256: Buffer) => Promise<AuthPrincipal>;
   readonly tokens: Pick<SessionTokens, 'sessionOf'>;
   readonly guesses: Pick<Guesses, 'check' | 'failed'>;
   /** A good credential that was shown at a wrong address: its owner should know. */
@@ -106,11 +108,35 @@ export class Authenticator {
     }
   }
 
+  /**
+   * The holder of what was shown at AUTH: an SMTP user's name and password, or `apikey` and a key.
+   * @throws ApiError INVALID_TOKEN, RATE_LIMITED, UNAVAILABLE
+   */
+  async principalOfSmtp(username: string, password: string, address: string): Promise<Principal> {
+    const { guesses, askSmtpUser } = this.#options;
+    try {
+      if (username.length > maxKeyChars || password.length > maxKeyChars || password === '') throw invalidToken();
+      if (username.toLowerCase() === 'apikey') {
+        if (!password.startsWith('mdsk_')) throw invalidToken();
+        return await this.#holderOfKey(password, address);
+      }
+      const credential = hash('sha256', `${username.toLowerCase()}\0${password}`, 'base64');
+      return await this.#holderOf(credential, () => askSmtpUser(Buffer.from(credential, 'base64')), address);
+    } catch (error) {
+      if (error instanceof ApiError && error.code === 'INVALID_TOKEN') guesses.failed(address);
+      throw error;
+    }
+  }
+
   async #holderOfKey(key: string, address: string): Promise<Principal> {
     const keyHash = hash('sha256', key, 'base64');
+    return this.#holderOf(keyHash, () => this.#options.ask(Buffer.from(keyHash, 'base64'), address), address);
+  }
+
+  async #holderOf(keyHash: string, ask: () => Promise<AuthPrincipal>, address: string): Promise<Principal> {
     // Whoever came with many bad keys lately is asked about only where there is an answer already.
     if (!this.#known.has(keyHash) && this.#fresh(keyHash) === undefined) this.#options.guesses.check(address);
-    const { known } = await this.#entry(keyHash, () => this.#options.ask(Buffer.from(keyHash, 'base64'), address));
+    const { known } = await this.#entry(keyHash, ask);
     if (known === undefined) throw invalidToken();
     // Somebody who found a key learns nothing from trying it at a wrong place.
     if (known.allowedIps && !contains(known.allowedIps, address)) {

@@ -1,7 +1,19 @@
 // The settings of the gateway, each described once; main.ts, the README's table and the tests for bad values read them here.
 import { isIP } from 'node:net';
 import { linkSettings, observabilitySettings, peerSettings, rpcClientSettings } from '@maildoot/runtime/common-settings';
-import { boolean, type ConfigOf, cidrList, defineSettings, integer, SettingsError, string, url } from '@maildoot/runtime/config';
+import {
+  boolean,
+  type ConfigOf,
+  cidrList,
+  defineSettings,
+  hostName,
+  hostPort,
+  integer,
+  oneOf,
+  SettingsError,
+  string,
+  url,
+} from '@maildoot/runtime/config';
 
 const MIB = 1024 * 1024;
 
@@ -44,6 +56,30 @@ export const settings = defineSettings({
     unit: 'bytes',
     meaning: 'Request bodies held at one time; more are answered 503.',
   }),
+  role: oneOf('GATEWAY_ROLE', {
+    values: ['all', 'http', 'smtp'],
+    default: 'all',
+    meaning: 'Which doors this process has: `http` the API, `smtp` submission (and the API’s /healthz and /readyz), `all` both.',
+  }),
+  smtpListen: hostPort('SMTP_LISTEN', {
+    optional: true,
+    portZero: true,
+    meaning: 'Where messages are submitted by SMTP with STARTTLS, the world’s port 587; unset: nowhere.',
+  }),
+  smtpsListen: hostPort('SMTPS_LISTEN', {
+    optional: true,
+    portZero: true,
+    meaning: 'The same with TLS from the start, the world’s port 465; unset: nowhere.',
+  }),
+  smtpHostname: hostName('SMTP_HOSTNAME', {
+    default: 'localhost',
+    meaning: 'The name that the SMTP doors greet with and that their certificate is for.',
+  }),
+  smtpTlsCert: string('SMTP_TLS_CERT', {
+    optional: true,
+    meaning: 'File of the certificate and its chain, PEM; unset: a self-signed one that clients don’t trust by themselves.',
+  }),
+  smtpTlsKey: string('SMTP_TLS_KEY', { optional: true, meaning: 'File of the certificate’s private key, PEM.' }),
   bodyWorkers: integer('BODY_WORKERS', {
     default: 2,
     min: 1,
@@ -56,7 +92,16 @@ export const settings = defineSettings({
 export type Config = ConfigOf<typeof settings>;
 
 /** What no single setting can say for itself. @throws SettingsError naming the variable */
-export function checkConfig(config: Pick<Config, 'allowPlainHttp' | 'httpHost'>): void {
+export function checkConfig(
+  config: Pick<Config, 'allowPlainHttp' | 'httpHost'> & Partial<Pick<Config, 'smtpTlsCert' | 'smtpTlsKey'>>,
+): void {
+  if ((config.smtpTlsCert === undefined) !== (config.smtpTlsKey === undefined))
+    throw new SettingsError([
+      {
+        name: config.smtpTlsCert === undefined ? 'SMTP_TLS_CERT' : 'SMTP_TLS_KEY',
+        message: 'is required: a certificate and its key belong together',
+      },
+    ]);
   if (!config.allowPlainHttp && !isLoopback(config.httpHost)) {
     throw new SettingsError([
       {

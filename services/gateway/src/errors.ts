@@ -85,6 +85,11 @@ export const errorTable = {
     meaning: 'The first request with this idempotency key has not been answered yet.',
     remedy: 'Send the same request again after `Retry-After`.',
   },
+  USERNAME_TAKEN: {
+    status: 409,
+    meaning: 'Somebody on this installation has an SMTP user of this name.',
+    remedy: 'Choose another username.',
+  },
   CONFLICT: { status: 409, meaning: 'The request contradicts the state of things.', remedy: 'Read the object again, then decide.' },
   PAYLOAD_TOO_LARGE: {
     status: 413,

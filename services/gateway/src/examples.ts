@@ -14,6 +14,7 @@ export const exampleIds = {
   user: 'usr_01kg97xw00fscrrszmz39ef7my',
   session: 'ses_01kg97xw00fscrrszmz39ef7mz',
   auditEntry: 'aud_01kg97xw00fscrrszmz39ef7n0',
+  smtpUser: 'smu_01kg97xw00fscrrszmz39ef7n1',
   request: 'req_01kg97xw00fscrrszmz39ef7mx',
 } as const;
 export const exampleCursor = 'bXNnMDE5YzEyN2VmMDAwN2U1OThjNjdmNGY4ZDJlNzllOTY';

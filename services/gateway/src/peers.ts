@@ -3,6 +3,7 @@ import { AuditServiceService } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
+import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
@@ -46,6 +47,7 @@ const authDefinition = {
   ...SessionServiceService,
   ...TeamServiceService,
   ...QuotaServiceService,
+  ...SmtpUserServiceService,
   ...AuditServiceService,
 } as const;
 
@@ -106,7 +108,17 @@ export function connectPeers(config: Config, health: Health): Peers {
   return {
     auth: rereading(
       auth,
-      ['authenticate', 'authenticateSession', 'listApiKeys', 'listSessions', 'listMembers', 'listAuditEntries', 'getSigningKeys'],
+      [
+        'authenticate',
+        'authenticateSession',
+        'listApiKeys',
+        'listSessions',
+        'listMembers',
+        'listAuditEntries',
+        'getSigningKeys',
+        'listSmtpUsers',
+        'authenticateSmtpUser',
+      ],
       defaultDeadlineMs,
     ),
     messaging: rereading(

@@ -9,6 +9,7 @@ import { deleteTeamMembersId } from './routes/delete-team-members-id.ts';
 import { deleteTemplatesId } from './routes/delete-templates-id.ts';
 import { deleteUserSettingsCallbacksId } from './routes/delete-user-settings-callbacks-id.ts';
 import { deleteUserSettingsDomainsDomain } from './routes/delete-user-settings-domains-domain.ts';
+import { deleteUserSettingsSmtpUsersId } from './routes/delete-user-settings-smtp-users-id.ts';
 import { deleteUserSettingsSuppressionsEmail } from './routes/delete-user-settings-suppressions-email.ts';
 import { getApiKeys } from './routes/get-api-keys.ts';
 import { getAuditLog } from './routes/get-audit-log.ts';
@@ -41,6 +42,7 @@ import { getUserSettingsCallbacksId } from './routes/get-user-settings-callbacks
 import { getUserSettingsCallbacksIdAttempts } from './routes/get-user-settings-callbacks-id-attempts.ts';
 import { getUserSettingsDomains } from './routes/get-user-settings-domains.ts';
 import { getUserSettingsDomainsDomain } from './routes/get-user-settings-domains-domain.ts';
+import { getUserSettingsSmtpUsers } from './routes/get-user-settings-smtp-users.ts';
 import { getUserSettingsSuppressions } from './routes/get-user-settings-suppressions.ts';
 import { getUserSettingsSuppressionsExport } from './routes/get-user-settings-suppressions-export.ts';
 import { getWellKnownJwksJson } from './routes/get-well-known-jwks-json.ts';
@@ -69,6 +71,8 @@ import { postUserSettingsCallbacksIdTest } from './routes/post-user-settings-cal
 import { postUserSettingsDomains } from './routes/post-user-settings-domains.ts';
 import { postUserSettingsDomainsRotateDkim } from './routes/post-user-settings-domains-rotate-dkim.ts';
 import { postUserSettingsDomainsVerify } from './routes/post-user-settings-domains-verify.ts';
+import { postUserSettingsSmtpUsers } from './routes/post-user-settings-smtp-users.ts';
+import { postUserSettingsSmtpUsersIdResetPassword } from './routes/post-user-settings-smtp-users-id-reset-password.ts';
 import { postUserSettingsSuppressions } from './routes/post-user-settings-suppressions.ts';
 import { postUserSettingsSuppressionsImport } from './routes/post-user-settings-suppressions-import.ts';
 
@@ -113,6 +117,10 @@ export const routes: readonly Route[] = [
   deleteUserSettingsDomainsDomain,
   postUserSettingsDomainsVerify,
   postUserSettingsDomainsRotateDkim,
+  getUserSettingsSmtpUsers,
+  postUserSettingsSmtpUsers,
+  deleteUserSettingsSmtpUsersId,
+  postUserSettingsSmtpUsersIdResetPassword,
   getApiKeys,
   postApiKeys,
   deleteApiKeysId,

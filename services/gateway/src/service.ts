@@ -1,6 +1,8 @@
 // The gateway: builds everything it is made of and says where it listens. main.ts, standalone and the tests call the same function.
+import { readFile } from 'node:fs/promises';
 import { linkKeys } from '@maildoot/mail/tracking-token';
 import type { Principal } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { createCertificate } from '@maildoot/runtime/certificate';
 import { createHealth } from '@maildoot/runtime/health';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
 import { createApp } from './app.ts';
@@ -17,13 +19,19 @@ import { LargeBodies } from './large-bodies.ts';
 import { openapiDocument } from './openapi.ts';
 import { passwordPage } from './password-page.ts';
 import { connectPeers } from './peers.ts';
+import { admit } from './permission.ts';
 import { RateLimits } from './rate-limits.ts';
 import { Refusals } from './refusals.ts';
 import { BodyBudget } from './request-body.ts';
 import { followRevocations, watchDeadlineMs } from './revocations.ts';
 import type { Pages, Surroundings } from './route.ts';
+import { getHealthz } from './routes/get-healthz.ts';
+import { getReadyz } from './routes/get-readyz.ts';
+import { postMessages } from './routes/post-messages.ts';
 import { routes } from './routes.ts';
 import { SessionTokens } from './session-tokens.ts';
+import { startSmtpDoor } from './smtp-door.ts';
+import { submit } from './submit.ts';
 import { telemetry } from './telemetry.ts';
 
 /** A key that can't be checked within this time can't be checked; the answer of a moment ago may still be good enough. */
@@ -32,6 +40,8 @@ const authenticateDeadlineMs = 1500;
 export interface Running extends AsyncDisposable {
   /** Where the API listens: `http://127.0.0.1:8080`. */
   readonly httpUrl: string;
+  /** Where messages are submitted, `host:port`; undefined where they are not. */
+  readonly smtp: { readonly starttls: string | undefined; readonly tls: string | undefined };
 }
 
 export async function start(config: Config, parts: { logger?: Logger; eventStreams?: Partial<EventStreamLimits> } = {}): Promise<Running> {
@@ -56,6 +66,10 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
   const authenticator = new Authenticator({
     ask: async (keySha256, address) => holder(await peers.auth.authenticate({ keySha256, address }, options)),
     askSession: async (sessionId) => holder(await peers.auth.authenticateSession({ sessionId }, options)),
+    askSmtpUser: async (credentialSha256) => {
+      const { principal, smtpUserId } = await peers.auth.authenticateSmtpUser({ credentialSha256 }, options);
+      return { ...holder({ principal }), apiKeyId: smtpUserId };
+    },
     tokens: sessionTokens,
     guesses: new Guesses(nowMs),
     refused: (principal, address) => refusals.note(principal, address),
@@ -103,7 +117,7 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
     eventStreams: new EventStreams(parts.eventStreams),
   };
   handle = createApp({
-    routes,
+    routes: config.role === 'smtp' ? [getHealthz, getReadyz] : routes,
     authenticator,
     rateLimits,
     budget,
@@ -113,14 +127,38 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
     publicUrl,
     stopping: stopping.signal,
   });
+  const smtp = await (config.role === 'http' ? undefined : smtpDoor());
+  if (smtp !== undefined) starting.use(smtp);
   starting.defer(async () => {
     health.state = 'draining';
     stopping.abort();
   });
   health.state = 'ready';
 
+  async function smtpDoor() {
+    const { smtpListen, smtpsListen, smtpHostname: hostname, smtpTlsCert, smtpTlsKey } = config;
+    if (smtpListen === undefined && smtpsListen === undefined) return undefined;
+    const isOwn = smtpTlsCert !== undefined && smtpTlsKey !== undefined;
+    if (!isOwn) telemetry.selfSigned(logger, hostname);
+    return startSmtpDoor({
+      listen: { starttls: smtpListen, tls: smtpsListen },
+      hostname,
+      certificate: isOwn
+        ? { cert: await readFile(smtpTlsCert, 'utf8'), key: await readFile(smtpTlsKey, 'utf8') }
+        : createCertificate({ names: [hostname, '127.0.0.1'] }),
+      budget,
+      authenticate: async (username, password, address) => {
+        const principal = await authenticator.principalOfSmtp(username, password, address);
+        admit(principal, postMessages);
+        return principal;
+      },
+      submit: (message) => submit({ peers, rateLimits, route: postMessages, publicUrl: () => publicUrl }, message),
+      ended: (outcome) => telemetry.submissionEnded(logger, outcome),
+    });
+  }
+
   const running = starting.move();
-  return { httpUrl: server.url, [Symbol.asyncDispose]: () => running.disposeAsync() };
+  return { httpUrl: server.url, smtp: { starttls: smtp?.starttls, tls: smtp?.tls }, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
 function holder({ principal }: { principal: Principal | undefined }): Principal {

@@ -22,6 +22,8 @@ const revocationsMissed = counter('gateway', 'gateway.revocations.missed', {
   description: 'Times that everything remembered of keys was forgotten, because a revocation may not have been heard of.',
 });
 
+const submissions = counter('gateway', 'gateway.smtp.messages', { description: 'Messages that came by SMTP, by the code of the reply.' });
+
 const limitsLost = counter('gateway', 'gateway.limits.not_asked', { description: 'Times that auth could not be asked how much is left.' });
 
 /** One request and how it ended. */
@@ -41,6 +43,19 @@ export interface RequestSummary {
 }
 
 export const telemetry = {
+  submissionEnded(logger: Logger, { tenantId, code, cause }: { tenantId: string | undefined; code: number; cause: unknown }): void {
+    submissions.add(1, { code });
+    if (cause !== undefined) logger.warn({ tenant_id: tenantId, code, err: cause }, 'a submitted message was put off');
+    else logger.info({ tenant_id: tenantId, code }, 'message submitted');
+  },
+
+  selfSigned(logger: Logger, hostname: string): void {
+    logger.warn(
+      { hostname },
+      'the SMTP doors have a self-signed certificate, which clients do not trust: set SMTP_TLS_CERT and SMTP_TLS_KEY',
+    );
+  },
+
   startRequest(method: string, route: string, parent: Context): Span {
     return tracer('gateway').startSpan(
       `${method} ${route}`,

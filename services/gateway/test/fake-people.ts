@@ -4,6 +4,7 @@ import { AuditServiceService, type RecordRefusalsRequest } from '@maildoot/proto
 import { CredentialKind, type Principal, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { QuotaServiceService, type Take, type Taken } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { type LoginResponse, SessionServiceService, type User } from '@maildoot/proto/maildoot/auth/v1/session';
+import { type SmtpUser, SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import type { RpcError } from '@maildoot/rpc/errors';
 import { type ImplementedService, implement, type RpcCall } from '@maildoot/rpc/server';
@@ -32,6 +33,7 @@ export class FakePeople {
   /** By the session's id. */
   readonly sessions = new Map<string, Principal>();
   readonly members = new Map<string, Map<string, User>>();
+  readonly smtpUsers = new Map<string, Map<string, SmtpUser>>();
   readonly refusals: RecordRefusalsRequest['refusals'] = [];
   /** How often each was asked; they are not written down among the other calls. */
   readonly count = { authenticateSession: 0, getSigningKeys: 0, takeQuota: 0 };
@@ -95,11 +97,22 @@ export class FakePeople {
     return members;
   }
 
+  smtpUsersOf(tenantId: string): Map<string, SmtpUser> {
+    const users = this.smtpUsers.get(tenantId) ?? new Map<string, SmtpUser>();
+    this.smtpUsers.set(tenantId, users);
+    return users;
+  }
+
   implementations(
     answer: Answer,
     errors: { INVALID_TOKEN: (options: { message: string }) => RpcError; NOT_FOUND: (options: { message: string }) => RpcError },
   ): ImplementedService[] {
     const allow = ['gateway'];
+    const smtpUserOf = (tenantId: string, id: string): SmtpUser => {
+      const user = this.smtpUsersOf(tenantId).get(id);
+      if (user === undefined) throw errors.NOT_FOUND({ message: 'There is no such SMTP user.' });
+      return user;
+    };
     const began = (): LoginResponse => ({
       tokens: { accessToken: 'eyJ.a.b', expiresInS: 3600, refreshToken: `rt_${'r'.repeat(43)}`, refreshExpiresInS: 604_800 },
       user: sampleUser(newId('usr')),
@@ -173,6 +186,43 @@ export class FakePeople {
             }),
         },
       }),
+      implement(SmtpUserServiceService, {
+        createSmtpUser: {
+          allow,
+          handle: (request, call) =>
+            answer('createSmtpUser', request, call, () => ({
+              smtpUser: { ...sampleSmtpUser(newId('smu')), username: request.username },
+              password: `mdsp_${'p'.repeat(43)}`,
+            })),
+        },
+        listSmtpUsers: {
+          allow,
+          handle: (request, call) =>
+            answer('listSmtpUsers', request, call, () => ({ smtpUsers: [...this.smtpUsersOf(call.tenantId).values()], hasMore: false })),
+        },
+        deleteSmtpUser: {
+          allow,
+          handle: (request, call) =>
+            answer('deleteSmtpUser', request, call, () => {
+              this.smtpUsersOf(call.tenantId).delete(smtpUserOf(call.tenantId, request.id).id);
+              return {};
+            }),
+        },
+        resetSmtpPassword: {
+          allow,
+          handle: (request, call) =>
+            answer('resetSmtpPassword', request, call, () => ({
+              smtpUser: smtpUserOf(call.tenantId, request.id),
+              password: `mdsp_${'p'.repeat(43)}`,
+            })),
+        },
+        authenticateSmtpUser: {
+          allow,
+          handle: () => {
+            throw errors.INVALID_TOKEN({ message: 'no' });
+          },
+        },
+      }),
       implement(QuotaServiceService, {
         takeQuota: {
           allow,
@@ -211,6 +261,10 @@ export class FakePeople {
       }),
     ];
   }
+}
+
+export function sampleSmtpUser(id: string): SmtpUser {
+  return { id, username: 'shop', domain: '', allowedIps: [], dailyLimit: 0, createdAt: new Date(), lastUsedAt: undefined };
 }
 
 export function sampleUser(id: string): User {

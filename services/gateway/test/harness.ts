@@ -54,7 +54,7 @@ import { routes } from '../src/routes.ts';
 import { start } from '../src/service.ts';
 import { FakeCallbacks } from './fake-callbacks.ts';
 import { FakeMail } from './fake-mail.ts';
-import { FakePeople, sampleUser } from './fake-people.ts';
+import { FakePeople, sampleSmtpUser, sampleUser } from './fake-people.ts';
 
 const secret = 'a secret that all services of this test share';
 const quiet = createLogger({ service: 'test', level: 'silent' });
@@ -96,6 +96,7 @@ export interface KnownTenant {
   batchId: string;
   keyId: string;
   memberId: string;
+  smtpUserId: string;
   callbackId: string;
   capturedId: string;
   templateId: string;
@@ -247,9 +248,11 @@ export class FakeServices implements AsyncDisposable {
     tenant.keyIds.add(keyId);
     const memberId = newId('usr');
     this.people.membersOf(id).set(memberId, sampleUser(memberId));
+    const smtpUserId = newId('smu');
+    this.people.smtpUsersOf(id).set(smtpUserId, sampleSmtpUser(smtpUserId));
     const callbackId = this.callbacks.add(id);
     const { batchId } = tenant;
-    return { id, keys, messageId, batchId, keyId, memberId, callbackId, capturedId, templateId, domain };
+    return { id, keys, messageId, batchId, keyId, memberId, smtpUserId, callbackId, capturedId, templateId, domain };
   }
 
   #tenant(id: string): Tenant {

@@ -10,7 +10,10 @@ export const operations: readonly Operation[] = routes.filter((route) => route.k
 /** Those that an API key may call: the others are about a person's own session. */
 export const keyOperations: readonly Operation[] = operations.filter(({ credentials }) => credentials?.includes('key') ?? true);
 
-type Ids = Pick<KnownTenant, 'messageId' | 'batchId' | 'keyId' | 'memberId' | 'callbackId' | 'capturedId' | 'templateId' | 'domain'> & {
+type Ids = Pick<
+  KnownTenant,
+  'messageId' | 'batchId' | 'keyId' | 'memberId' | 'smtpUserId' | 'callbackId' | 'capturedId' | 'templateId' | 'domain'
+> & {
   sessionId?: string;
 };
 
@@ -19,6 +22,7 @@ const idNames: Readonly<Record<string, Exclude<keyof Ids, 'domain' | 'batchId'>>
   messages: 'messageId',
   'api-keys': 'keyId',
   members: 'memberId',
+  'smtp-users': 'smtpUserId',
   callbacks: 'callbackId',
   inbox: 'capturedId',
   templates: 'templateId',

@@ -16,9 +16,11 @@ import type { Config } from './config.ts';
 import { startDatabase } from './database.ts';
 import { firstTenant } from './first-tenant.ts';
 import { type ClusterFile, Home, HomeError } from './home.ts';
+import type { SmtpDoors } from './one-process.ts';
 import { steadyPorts } from './ports.ts';
 import { inherited, spawnRole } from './role-process.ts';
 import { MAX_CONNECTIONS, PEERS, type Peer, ROLES, type Role, type Surroundings } from './roles.ts';
+import { withCertificate } from './smtp-certificate.ts';
 import { type Life, type Supervised, supervise } from './supervise.ts';
 
 /** One process that calls another: `messaging-2` calls `delivery-1`, `postgres` or `kafka` at an address; `balancer` calls `gateway-1`. */
@@ -52,6 +54,8 @@ export interface Cluster extends AsyncDisposable {
   httpUrl: string;
   /** A full key of the first tenant. */
   key: string;
+  /** Where messages are submitted by SMTP, at the first gateway. */
+  smtp: SmtpDoors;
   home: Home;
   /** The doors behind it. */
   gateways: readonly string[];
@@ -69,13 +73,14 @@ const READY_WITHIN_MS = 60_000;
 const GRACE_MS = 30_000;
 const EXIT_CONFIG = 78;
 
-export async function startCluster(config: Config, parts: ClusterParts = {}): Promise<Cluster> {
-  checkConfig(config);
+export async function startCluster(given: Config, parts: ClusterParts = {}): Promise<Cluster> {
+  checkConfig(given);
   const progress = parts.progress ?? (() => {});
   const wire = parts.wire ?? (({ address }: Edge) => address);
   await using stack = new AsyncDisposableStack();
-  const home = await Home.open(config.home);
+  const home = await Home.open(given.home);
   stack.use(await home.lock());
+  const config = await withCertificate(given, home, progress);
 
   const supervised: { role: ClusterProcess['role']; keeper: Supervised }[] = [];
   let announce: (() => void) | undefined;
@@ -87,8 +92,8 @@ export async function startCluster(config: Config, parts: ClusterParts = {}): Pr
 
   // ── what the roles rest on ──
   const names = ROLES.flatMap((role) => Array.from({ length: OF_EACH }, (_, index) => ({ role, name: `${role}-${index + 1}` })));
-  const [postgresPort, kafkaPort, ...ports] = (await steadyPorts(2 + names.length + OF_EACH)) as [number, number, ...number[]];
-  const mxPorts = ports.splice(names.length);
+  const [postgresPort, kafkaPort, ...ports] = (await steadyPorts(2 + names.length + 3 * OF_EACH)) as [number, number, ...number[]];
+  const [mxPorts, smtpPorts] = [ports.splice(names.length, OF_EACH), ports.splice(names.length)];
   progress('starting PostgreSQL and Kafka');
   const postgres = postgresOf(config, home, postgresPort, progress);
   const kafka = kafkaOf(config, home, kafkaPort);
@@ -116,6 +121,15 @@ export async function startCluster(config: Config, parts: ClusterParts = {}): Pr
   const balancer = stack.use(await startBalancer({ host: config.httpHost, port: config.httpPort, backends, say: progress }));
   const httpUrl = config.publicUrl ?? `http://${config.httpHost}:${balancer.port}`;
 
+  // What is said by the settings the first gateway has, where it says a port.
+  const smtpOf = (name: string) => {
+    const first = name === 'gateway-1' ? 0 : 1;
+    const place = (said: string, port: number | undefined) => (first === 0 && splitHostPort(said).port !== 0 ? said : `127.0.0.1:${port}`);
+    return {
+      smtpListen: place(config.smtpListen, smtpPorts[first * 2]),
+      smtpsListen: place(config.smtpsListen, smtpPorts[first * 2 + 1]),
+    };
+  };
   const surroundingsOf = async ({ role, name, address }: (typeof members)[number]): Promise<Surroundings> => {
     const to = async (peer: Peer) => {
       const of = members.filter((member) => member.role === peer);
@@ -127,7 +141,7 @@ export async function startCluster(config: Config, parts: ClusterParts = {}): Pr
       // What is one place for all processes of a role, one of them has.
       config:
         role === 'gateway'
-          ? { ...config, httpHost: host, httpPort: port, publicUrl: httpUrl }
+          ? { ...config, httpHost: host, httpPort: port, publicUrl: httpUrl, ...smtpOf(name) }
           : { ...config, mxListen: name === 'mailbox-2' ? undefined : config.mxListen },
       secrets: home.secrets,
       databaseUrl: await throughWire(databaseUrl, (database) => wire({ from: name, to: 'postgres', address: database })),
@@ -177,6 +191,7 @@ export async function startCluster(config: Config, parts: ClusterParts = {}): Pr
       .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   const facts = {
     httpUrl,
+    smtp: { starttls: smtpOf('gateway-1').smtpListen, tls: smtpOf('gateway-1').smtpsListen },
     key,
     home,
     gateways: gateways.map(({ address }) => `http://${address}`),

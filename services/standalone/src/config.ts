@@ -45,6 +45,23 @@ export const settings = defineSettings({
     meaning:
       'Where bounces and complaints are taken by SMTP; the world’s servers come to port 25. Unset: a socket that only this platform reaches.',
   }),
+  smtpListen: hostPort('SMTP_LISTEN', {
+    default: '127.0.0.1:0',
+    portZero: true,
+    meaning: 'Where messages are submitted by SMTP with STARTTLS, the world’s port 587; port 0 takes a free one.',
+  }),
+  smtpsListen: hostPort('SMTPS_LISTEN', {
+    default: '127.0.0.1:0',
+    portZero: true,
+    meaning: 'The same with TLS from the start, the world’s port 465; port 0 takes a free one.',
+  }),
+  smtpHostname: gateway.smtpHostname,
+  smtpTlsCert: string('SMTP_TLS_CERT', {
+    optional: true,
+    meaning:
+      'File of the certificate and its chain for SMTP submission, PEM; unset: a self-signed one that is made at the first start, `smtp.crt` in the data directory.',
+  }),
+  smtpTlsKey: gateway.smtpTlsKey,
   retrySchedule: delivery.retrySchedule,
   logLevel: oneOf('LOG_LEVEL', {
     values: ['debug', 'info', 'warn', 'error', 'silent'],

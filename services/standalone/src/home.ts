@@ -3,9 +3,10 @@
  * `secrets.json` (mode 0600); `up.json` says where the running platform can be reached, `cluster.json` of which processes it is made.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, mkdir, open, readFile, rename, rm } from 'node:fs/promises';
+import { access, chmod, mkdir, open, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 import { lockDirectory } from '@maildoot/db/embedded/lock';
+import { createCertificate } from '@maildoot/runtime/certificate';
 
 export interface Secrets {
   /** Signs the tokens that services show each other. */
@@ -21,6 +22,8 @@ export interface Secrets {
 export interface Up {
   api: string;
   key: string;
+  /** Where messages are submitted by SMTP, `host:port`: with STARTTLS, and with TLS from the start. */
+  smtp: { starttls: string; tls: string };
   inbox: string;
   docs: string;
   pid: number;
@@ -84,6 +87,20 @@ export class Home {
 
   get databaseDirectory(): string {
     return join(this.directory, 'postgres');
+  }
+
+  /** Files of the certificate for SMTP submission, made by ourselves at the first start. */
+  async smtpCertificate(hostname: string): Promise<{ cert: string; key: string; isNew: boolean }> {
+    const [cert, key] = [join(this.directory, 'smtp.crt'), join(this.directory, 'smtp.key')];
+    try {
+      await Promise.all([access(cert), access(key)]);
+      return { cert, key, isNew: false };
+    } catch {
+      const made = createCertificate({ names: [...new Set([hostname, 'localhost', '127.0.0.1'])] });
+      await writeFile(key, made.key, { mode: 0o600 });
+      await writeFile(cert, made.cert);
+      return { cert, key, isNew: true };
+    }
   }
 
   get kafkaDirectory(): string {

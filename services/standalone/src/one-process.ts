@@ -17,8 +17,16 @@ import { settings as templateSettings } from '@maildoot/template/config';
 import { start as startTemplate } from '@maildoot/template/service';
 import { configOf, type Surroundings } from './roles.ts';
 
+/** Where messages are submitted: with STARTTLS, and with TLS from the start. */
+export interface SmtpDoors {
+  starttls: string;
+  tls: string;
+}
+
 export interface StartedRoles extends AsyncDisposable {
   httpUrl: string;
+  /** Where messages are submitted, `host:port`. */
+  smtp: SmtpDoors;
   /** Processes beside this one. */
   pids: number[];
   broken: Promise<Error>;
@@ -42,5 +50,6 @@ export async function startRolesHere(surroundings: Surroundings, parts: { clock?
   stack.use(await startDelivery(configOf('delivery', deliverySettings, surroundings), parts));
   const gateway = stack.use(await startGateway(configOf('gateway', gatewaySettings, surroundings)));
   const owned = stack.move();
-  return { httpUrl: gateway.httpUrl, pids: [], broken: new Promise(() => {}), [Symbol.asyncDispose]: () => owned.disposeAsync() };
+  const smtp = { starttls: gateway.smtp.starttls ?? '', tls: gateway.smtp.tls ?? '' };
+  return { httpUrl: gateway.httpUrl, smtp, pids: [], broken: new Promise(() => {}), [Symbol.asyncDispose]: () => owned.disposeAsync() };
 }

@@ -11,8 +11,9 @@ import type { Config } from './config.ts';
 import { startDatabase } from './database.ts';
 import { firstTenant } from './first-tenant.ts';
 import { Home } from './home.ts';
-import { startRolesHere } from './one-process.ts';
+import { type SmtpDoors, startRolesHere } from './one-process.ts';
 import { MAX_CONNECTIONS, type Surroundings, socketsIn } from './roles.ts';
+import { withCertificate } from './smtp-certificate.ts';
 import { startRoleProcesses } from './split.ts';
 
 export interface Parts {
@@ -27,6 +28,8 @@ export interface Parts {
 export interface Running extends AsyncDisposable {
   /** Where the API answers: `http://127.0.0.1:8080`. */
   httpUrl: string;
+  /** Where messages are submitted by SMTP. */
+  smtp: SmtpDoors;
   /** A full key of the first tenant. */
   key: string;
   home: Home;
@@ -36,13 +39,14 @@ export interface Running extends AsyncDisposable {
   broken: Promise<Error>;
 }
 
-export async function start(config: Config, parts: Parts = {}): Promise<Running> {
+export async function start(given: Config, parts: Parts = {}): Promise<Running> {
   const progress = parts.progress ?? (() => {});
-  const logger = createLogger({ service: 'standalone', level: config.logLevel });
+  const logger = createLogger({ service: 'standalone', level: given.logLevel });
   await using stack = new AsyncDisposableStack();
 
-  const home = await Home.open(config.home);
+  const home = await Home.open(given.home);
   stack.use(await home.lock());
+  const config = await withCertificate(given, home, progress);
   progress('starting the database');
   const database = stack.use(await startDatabase({ config, home, progress, logger, maxConnections: MAX_CONNECTIONS.alone }));
   const { url: databaseUrl, pid } = database;
@@ -66,6 +70,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
   const owned = stack.move();
   return {
     httpUrl: roles.httpUrl,
+    smtp: roles.smtp,
     key,
     home,
     pids: [process.pid, ...(pid === undefined ? [] : [pid]), ...roles.pids],

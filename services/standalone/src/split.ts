@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { access } from 'node:fs/promises';
 import type { AddressInfo } from 'node:net';
 import { createServer } from 'node:net';
+import { splitHostPort } from '@maildoot/runtime/config';
 import type { StartedRoles } from './one-process.ts';
 import { spawnRole } from './role-process.ts';
 import { ROLES, type Role, type Surroundings } from './roles.ts';
@@ -12,7 +13,12 @@ const READY_WITHIN_MS = 30_000;
 
 export async function startRoleProcesses(surroundings: Surroundings): Promise<StartedRoles> {
   const httpPort = surroundings.config.httpPort === 0 ? await freePort(surroundings.config.httpHost) : surroundings.config.httpPort;
-  const placed = { ...surroundings, config: { ...surroundings.config, httpPort } };
+  const smtp = {
+    starttls: await placedAt(surroundings.config.smtpListen),
+    tls: await placedAt(surroundings.config.smtpsListen),
+  };
+  const config = { ...surroundings.config, httpPort, smtpListen: smtp.starttls, smtpsListen: smtp.tls };
+  const placed = { ...surroundings, config };
   const children = new Map<Role, ChildProcess>();
   let stopping = false;
 
@@ -45,6 +51,7 @@ export async function startRoleProcesses(surroundings: Surroundings): Promise<St
     await Promise.race([Promise.all(ROLES.map((role) => isUp(role, placed, httpUrl))), died]);
     return {
       httpUrl: placed.config.publicUrl ?? httpUrl,
+      smtp,
       pids: [...children.values()].map((child) => child.pid as number),
       broken,
       [Symbol.asyncDispose]: stop,
@@ -65,6 +72,11 @@ async function isUp(role: Role, surroundings: Surroundings, httpUrl: string): Pr
     if (performance.now() > deadline) throw new Error(`${role} was not up within ${READY_WITHIN_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));
   }
+}
+
+async function placedAt(listen: string): Promise<string> {
+  const { host, port } = splitHostPort(listen);
+  return port === 0 ? `${host}:${await freePort(host)}` : listen;
 }
 
 async function freePort(host: string): Promise<number> {

@@ -31,10 +31,10 @@ async function up(): Promise<void> {
   state.ready = true;
   const api = platform.httpUrl;
   const inbox = `${api}/v1/test/inbox`;
-  await platform.home.announce({ api, key: platform.key, inbox, docs: `${api}/docs`, pid: process.pid });
+  await platform.home.announce({ api, key: platform.key, smtp: platform.smtp, inbox, docs: `${api}/docs`, pid: process.pid });
   process.stdout.write(`ready ${api}\n`);
   const { authAddress } = await running(platform.home);
-  describe(api, platform.key, config, await firstPasswordLink(platform.home, authAddress, api));
+  describe(api, platform, config, await firstPasswordLink(platform.home, authAddress, api));
   if ('processes' in platform) await describeProcesses(platform);
   const megabytes = await residentMegabytes(platform.pids);
   line('used', `${((performance.now() - startedAt) / 1000).toFixed(1)} s to start${megabytes ? `, ${megabytes} MB of memory` : ''}`);
@@ -85,9 +85,10 @@ async function assertFree({ httpHost, httpPort }: Config): Promise<void> {
   }
 }
 
-function describe(api: string, key: string, config: Config, passwordLink: string | undefined): void {
+function describe(api: string, { key, smtp }: Pick<Running, 'key' | 'smtp'>, config: Config, passwordLink: string | undefined): void {
   section('Maildoot is up');
   line('api', `${api}/v1`);
+  line('smtp', `${smtp.starttls} (STARTTLS), ${smtp.tls} (TLS); username apikey, the key as the password`);
   line('docs', `${api}/docs`);
   if (config.delivery === 'capture') line('inbox', `${api}/inbox#key=${key}`);
   line('key', key);

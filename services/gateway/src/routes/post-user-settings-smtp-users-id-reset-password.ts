@@ -1,0 +1,33 @@
+// POST /v1/user-settings/smtp-users/:id/reset-password: a new password, shown once; the old one ends at once.
+import { internalError } from '../errors.ts';
+import { pathId } from '../path-id.ts';
+import { defineRoute, json } from '../route.ts';
+import { exampleSmtpPassword, exampleSmtpUser, newSmtpUserSchema, smtpUserJson, smtpUserParams } from '../smtp-user-json.ts';
+
+export const postUserSettingsSmtpUsersIdResetPassword = defineRoute({
+  method: 'POST',
+  path: '/v1/user-settings/smtp-users/:id/reset-password',
+  operationId: 'resetSmtpPassword',
+  tag: 'SMTP',
+  summary: 'Replace an SMTP user’s password',
+  description: 'The old one stops working at once, in open sessions too.',
+  scopes: ['full'],
+  params: smtpUserParams,
+  errors: ['NOT_FOUND'],
+  responses: [
+    {
+      status: 200,
+      description: 'The user with its new password.',
+      schema: newSmtpUserSchema,
+      example: { ...exampleSmtpUser, password: exampleSmtpPassword },
+    },
+  ],
+  handle: async ({ params }, { peers, principal, requestId }) => {
+    const { smtpUser, password } = await peers.auth.resetSmtpPassword(
+      { id: pathId('smu', params), callerLimits: principal.limits, actorId: principal.credentialId },
+      { tenantId: principal.tenantId, requestId },
+    );
+    if (smtpUser === undefined) throw internalError(new Error('auth replaced a password and did not describe the user'));
+    return json(200, { ...smtpUserJson(smtpUser), password });
+  },
+});
