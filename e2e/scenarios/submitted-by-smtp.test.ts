@@ -153,7 +153,7 @@ test('wrong passwords, foreign domains, bad recipients, bare line ends and too m
 
 test('a new password and a deletion end open sessions', async () => {
   const { id, auth } = await newUser('short-lived');
-  const pooled = transport(auth, false, { pool: true, maxConnections: 1 });
+  const pooled = transport(auth, false, { pool: true, maxConnections: 1, maxMessages: Number.POSITIVE_INFINITY });
   const message = { from: 'a@yourdomain.example', to: 'ada@example.com', subject: 'x', text: 'x' };
   idOf(await pooled.sendMail(message));
   const reset = await platform.call<{ password: string }>('POST', `/v1/user-settings/smtp-users/${id}/reset-password`);
