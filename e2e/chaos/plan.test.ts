@@ -47,6 +47,14 @@ test('of no role two are away at once, nor is one struck that has just come back
   }
 });
 
+test('after a strike on PostgreSQL nobody is struck for nine seconds', () => {
+  for (let seed = 1; seed <= 20; seed++) {
+    const plan = planStrikes({ seed, victims, forMs: 600_000 });
+    for (const [index, strike] of plan.entries())
+      if (plan[index - 1]?.victim === 'postgres') assert.ok(strike.atMs - (plan[index - 1]?.atMs ?? 0) >= 9_000);
+  }
+});
+
 test('a single victim is struck all the same', () => {
   assert.ok(planStrikes({ seed: 1, victims: ['messaging-1'], forMs: 60_000 }).length >= 5);
 });

@@ -32,6 +32,8 @@ const POSTGRES_STOPPED_MS = { least: 2_000, most: 4_000 };
 const CUT_MS = { least: 200, most: 2000 };
 /** After a strike its role is left alone for so long: a process that starts on busy cores needs some seconds to serve again. */
 const RECOVERY_MS = 12_000;
+/** There is one PostgreSQL, and everybody waits for it: its strikes stand apart, or a client that tries twice meets two of them. */
+const AFTER_POSTGRES_MS = GAP_MS.most;
 
 export interface PlanOptions {
   seed: number;
@@ -44,7 +46,8 @@ export function planStrikes({ seed, victims, forMs, deeds = DEEDS }: PlanOptions
   const random = seeded(seed);
   const strikes: Strike[] = [];
   const wholeAgainAtMs = new Map<string, number>();
-  for (let atMs = FIRST_AFTER_MS; atMs < forMs; atMs += Math.round(random.between(GAP_MS.least, GAP_MS.most))) {
+  let gapMs = 0;
+  for (let atMs = FIRST_AFTER_MS; atMs < forMs; atMs += gapMs) {
     const whole = victims.filter((name) => (wholeAgainAtMs.get(roleOf(name)) ?? 0) <= atMs);
     // Of few victims none may be left; a strike must come all the same.
     const victim = random.pick(whole.length > 0 ? whole : victims);
@@ -53,6 +56,8 @@ export function planStrikes({ seed, victims, forMs, deeds = DEEDS }: PlanOptions
     const lasts = { kill: 0, stop: random.between(stopped.least, stopped.most), cut: random.between(CUT_MS.least, CUT_MS.most) }[deed];
     strikes.push({ number: strikes.length + 1, atMs, victim, deed, forMs: Math.round(lasts) });
     wholeAgainAtMs.set(roleOf(victim), atMs + lasts + RECOVERY_MS);
+    const drawnMs = Math.round(random.between(GAP_MS.least, GAP_MS.most));
+    gapMs = victim === 'postgres' ? AFTER_POSTGRES_MS : drawnMs;
   }
   return strikes;
 }
