@@ -161,6 +161,3 @@ export const exampleCallbackAttempt: z.input<typeof callbackAttemptSchema> = {
 };
 
 export const callbackIdParam = { id: { description: 'The id of the callback.', example: exampleCallbackId } };
-export const replayedHeader = {
-  'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.',
-};

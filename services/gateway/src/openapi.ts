@@ -1,8 +1,10 @@
 // The route table → an OpenAPI 3.1 document. Its schemas are the ones that check requests, printed by zod as JSON Schema 2020-12.
 import { STATUS_CODES } from 'node:http';
 import { z } from 'zod';
+import { deprecationText, isDeprecated } from './deprecation.ts';
 import { errorSchema, exampleError } from './error-json.ts';
 import { type ErrorCode, errorTable, retried } from './errors.ts';
+import { limitHeaderNames, type NamedHeader, namedHeaders, type OpenapiHeader, type OpenapiHeaders, referred } from './openapi-headers.ts';
 import { rolesOf } from './roles.ts';
 import { errorsOf, type OpenOperation, type Operation, type ResponseSpec, type Route } from './route.ts';
 
@@ -26,7 +28,7 @@ export interface OpenapiContent {
 
 export interface OpenapiResponse {
   description: string;
-  headers?: Record<string, { description: string; schema: JsonSchema }>;
+  headers?: OpenapiHeaders;
   content?: Record<string, OpenapiContent>;
 }
 
@@ -35,6 +37,10 @@ export interface OpenapiOperation {
   tags: string[];
   summary: string;
   description?: string;
+  deprecated?: true;
+  /** Of a deprecated operation: the days. */
+  'x-deprecated-since'?: string;
+  'x-sunset'?: string;
   security: Record<string, string[]>[];
   parameters: OpenapiParameter[];
   requestBody?: { required: true; content: Record<string, OpenapiContent> };
@@ -47,7 +53,7 @@ export interface OpenapiDocument {
   servers: { url: string }[];
   tags: { name: string }[];
   paths: Record<string, Record<string, OpenapiOperation>>;
-  components: { schemas: Record<string, JsonSchema>; securitySchemes: Record<string, unknown> };
+  components: { schemas: Record<string, JsonSchema>; headers: Record<string, OpenapiHeader>; securitySchemes: Record<string, unknown> };
 }
 
 export function openapiDocument(routes: readonly Route[], publicUrl: string): OpenapiDocument {
@@ -56,7 +62,7 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
   for (const route of routes) {
     const path = route.path.replace(/:([A-Za-z]+)/g, '{$1}');
     paths[path] ??= {};
-    paths[path][route.method.toLowerCase()] = operation(route, schemas, publicUrl);
+    paths[path][route.method.toLowerCase()] = operation(route, routes, schemas, publicUrl);
   }
   return {
     openapi: '3.1.0',
@@ -71,6 +77,7 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
     paths,
     components: {
       schemas: schemas.named,
+      headers: namedHeaders,
       securitySchemes: {
         apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, `mdsk_…`.' },
         session: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of `POST /v1/auth/login`.' },
@@ -79,13 +86,17 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
   };
 }
 
-function operation(route: Route, schemas: Schemas, publicUrl: string): OpenapiOperation {
-  const description = [route.description, route.kind === 'operation' ? needs(route) : ''].filter((text) => text).join('\n\n');
+function operation(route: Route, routes: readonly Route[], schemas: Schemas, publicUrl: string): OpenapiOperation {
+  const deprecation = isDeprecated(route) ? deprecationText(route, routes) : '';
+  const description = [deprecation, route.description, route.kind === 'operation' ? needs(route) : ''].filter((text) => text).join('\n\n');
   return {
     operationId: route.operationId,
     tags: [route.tag],
     summary: route.summary,
     ...(description === '' ? {} : { description }),
+    ...(isDeprecated(route)
+      ? { deprecated: true as const, 'x-deprecated-since': route.deprecated.since, 'x-sunset': route.deprecated.sunset }
+      : {}),
     security: route.kind === 'operation' ? (route.credentials ?? ['key', 'session']).map((kind) => ({ [securitySchemeOf[kind]]: [] })) : [],
     parameters: route.kind === 'public' ? [] : parameters(route, schemas),
     ...(route.kind !== 'public' && route.body ? { requestBody: requestBody(route.body, schemas) } : {}),
@@ -150,26 +161,19 @@ function responses(route: Route, schemas: Schemas, publicUrl: string): Record<st
     all[status] = failure(status, codes, schemas, publicUrl);
   for (const [status, response] of Object.entries(all)) {
     // Who can't be told apart has no limits.
-    const limits = route.kind === 'operation' && status !== '401' ? limitHeaders : {};
-    response.headers = {
-      'X-Request-Id': { description: 'Names this request.', schema: { type: 'string' } },
-      ...limits,
-      ...response.headers,
-    };
+    const limits = route.kind === 'operation' && status !== '401' && status !== '303' ? limitHeaderNames : [];
+    const replayed: NamedHeader[] = route.kind !== 'public' && route.idempotent && status.startsWith('2') ? ['Idempotent-Replayed'] : [];
+    const deprecation: NamedHeader[] = isDeprecated(route) ? ['Deprecation', 'Sunset', 'Link'] : [];
+    response.headers = { ...referred(['X-Request-Id', ...limits, ...replayed, ...deprecation]), ...response.headers };
   }
   return all;
 }
 
-const limitHeaders: NonNullable<OpenapiResponse['headers']> = {
-  'RateLimit-Policy': { description: 'The limits that concern this request: `"requests";q=120000;w=60`.', schema: { type: 'string' } },
-  RateLimit: { description: 'What is left of them, and for how many seconds: `"requests";r=119999;t=42`.', schema: { type: 'string' } },
-  'RateLimit-Limit': { description: 'The limit that is nearest.', schema: { type: 'string' } },
-  'RateLimit-Remaining': { description: 'What is left of it.', schema: { type: 'string' } },
-  'RateLimit-Reset': { description: 'Seconds until it begins anew.', schema: { type: 'string' } },
-};
-
 function success(spec: ResponseSpec, schemas: Schemas): OpenapiResponse {
-  const headers = Object.entries(spec.headers ?? {}).map(([name, description]) => [name, { description, schema: { type: 'string' } }]);
+  const headers = Object.entries(spec.headers ?? {}).map(([name, description]) => [
+    name,
+    { description, required: true, schema: { type: 'string' } },
+  ]);
   const example = spec.example === undefined ? {} : { examples: { example: { value: spec.example } } };
   return {
     description: spec.description,
@@ -185,11 +189,12 @@ function otherForm({ otherForm: form }: ResponseSpec): Record<string, OpenapiCon
 
 function failure(status: number, codes: readonly ErrorCode[], schemas: Schemas, publicUrl: string): OpenapiResponse {
   const examples = Object.fromEntries(codes.map((code) => [code, { value: exampleError(code, publicUrl) }]));
-  const retry = codes.some((code) => retried.has(code));
+  const headers: NamedHeader[] = status === 401 ? ['WWW-Authenticate'] : [];
+  if (codes.every((code) => retried.has(code))) headers.push('Retry-After');
+  else if (codes.some((code) => retried.has(code))) headers.push('Retry-After-Sometimes');
   return {
     description: `${STATUS_CODES[status]}: ${codes.map((code) => `\`${code}\``).join(', ')}.`,
-    ...(retry ? { headers: { 'Retry-After': { description: 'Seconds to wait before the next try.', schema: { type: 'string' } } } } : {}),
-    ...(status === 401 ? { headers: { 'WWW-Authenticate': { description: 'How to authenticate.', schema: { type: 'string' } } } } : {}),
+    ...(headers.length > 0 ? { headers: referred(headers) } : {}),
     content: { 'application/json': { schema: schemas.output(errorSchema), examples } },
   };
 }

@@ -5,6 +5,7 @@ import type { Health } from '@maildoot/runtime/health';
 import type { Logger } from '@maildoot/runtime/logger';
 import type { z } from 'zod';
 import type { Principal } from './authentication.ts';
+import type { Deprecation } from './deprecation.ts';
 import type { ErrorCode } from './errors.ts';
 import type { EventStreams } from './event-streams.ts';
 import type { Issue } from './issues.ts';
@@ -144,6 +145,8 @@ interface Described {
   readonly tag: string;
   readonly summary: string;
   readonly description?: string;
+  /** That it will go: headers, document, changelog and notices follow from this. */
+  readonly deprecated?: Deprecation;
   readonly responses: readonly [ResponseSpec, ...ResponseSpec[]];
 }
 
@@ -158,6 +161,8 @@ interface Asked<Q extends z.ZodType, B> extends Described {
   readonly idempotent?: boolean;
   /** What it can answer beyond what every operation can. */
   readonly errors: readonly ErrorCode[];
+  /** How it fails when a service does; by default in every way. For what asks nobody, or makes one answer of every failure. */
+  readonly failures?: readonly ErrorCode[];
 }
 
 export interface RouteSpec<Q extends z.ZodType, B> extends Asked<Q, B> {
@@ -224,6 +229,8 @@ export function mayWhileSuspended({ method, whileSuspended }: Pick<Operation, 'm
   return whileSuspended ?? method === 'GET';
 }
 
+const allFailures: readonly ErrorCode[] = ['INTERNAL_ERROR', 'UNAVAILABLE', 'TIMEOUT'];
+
 /** Every code that an operation can answer with, in the order of the checks. */
 export function errorsOf(route: Route): ErrorCode[] {
   if (route.kind === 'public') return [];
@@ -236,6 +243,6 @@ export function errorsOf(route: Route): ErrorCode[] {
   }
   if (route.body) codes.push('UNSUPPORTED_MEDIA_TYPE', 'PAYLOAD_TOO_LARGE', 'INVALID_JSON');
   if (route.idempotent) codes.push('IDEMPOTENCY_IN_PROGRESS', 'IDEMPOTENCY_MISMATCH');
-  codes.push('VALIDATION_ERROR', ...route.errors, 'INTERNAL_ERROR', 'UNAVAILABLE', 'TIMEOUT');
+  codes.push('VALIDATION_ERROR', ...route.errors, ...(route.failures ?? allFailures));
   return [...new Set(codes)];
 }

@@ -7,6 +7,6 @@ export const getDocsErrors = definePublicRoute({
   operationId: 'getDocsErrors',
   tag: 'Platform',
   summary: 'The errors in the reference',
-  responses: [{ status: 308, description: 'To the reference.' }],
+  responses: [{ status: 308, description: 'To the reference.', headers: { Location: 'The reference.' } }],
   handle: () => ({ status: 308, headers: { Location: '/docs' } }),
 });

@@ -16,6 +16,7 @@ export const getTCToken = defineOpenRoute({
   description: 'Leads on to where the sender’s link did.',
   params: { token: { description: 'Names recipient and target; both signed.', example: 'AZLwoBwterycje8BI0VniasAAGV4YW1wbGVzaWc' } },
   errors: ['NOT_FOUND'],
+  failures: [],
   responses: [{ status: 302, description: 'Where the link leads.', headers: { Location: 'The target.' } }],
   handle: async ({ params }, call) => {
     const click = readClickToken(call.linkKeys, params.token ?? '');

@@ -18,6 +18,7 @@ export const getTOToken = defineOpenRoute({
   description: 'Asked for by mail programs. Always answers with a picture of one dot.',
   params: { token: { description: 'Names the recipient; signed.', example: 'AZLwoBwterycje8BI0VniasAAGV4YW1wbGVzaWc' } },
   errors: [],
+  failures: [],
   responses: [{ status: 200, description: 'A picture of one dot.', contentType: 'image/gif' }],
   handle: async ({ params }, call) => {
     const holder = readLinkToken(call.linkKeys, 'open', params.token ?? '');

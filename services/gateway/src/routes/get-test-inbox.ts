@@ -34,7 +34,7 @@ export const getTestInbox = defineRoute({
       schema: listSchema('CapturedMailList', capturedMailSchema),
       example: { data: [exampleCapturedMail], next_cursor: null },
     },
-    { status: 303, description: 'To the inbox page, where `Accept` asks for HTML.' },
+    { status: 303, description: 'To the inbox page, where `Accept` asks for HTML.', headers: { Location: 'The page.' } },
   ],
   handle: async ({ query }, { peers, principal, requestId, signal }) => {
     const waitMs = query.wait * 1000;

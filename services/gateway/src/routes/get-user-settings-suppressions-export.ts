@@ -22,6 +22,7 @@ export const getUserSettingsSuppressionsExport = defineRoute({
       status: 200,
       description: 'A line of names, then a line per entry.',
       contentType: 'text/csv',
+      headers: { 'Content-Disposition': 'A file name for browsers.' },
       example: 'email,stream,reason,created_at\r\nuser@example.com,broadcast,unsubscribe,2026-01-31T08:00:00.000Z\r\n',
     },
   ],

@@ -25,6 +25,7 @@ export const getWellKnownJwksJson = defineOpenRoute({
   summary: 'The public keys of access tokens',
   description: 'A new key may appear at any time; a replaced one stays for as long as tokens of it may be about.',
   errors: [],
+  failures: ['UNAVAILABLE'],
   responses: [
     {
       status: 200,

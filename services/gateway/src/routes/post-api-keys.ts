@@ -81,7 +81,6 @@ export const postApiKeys = defineRoute({
       status: 201,
       description: 'The key.',
       schema: newApiKeySchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: { ...exampleApiKey, last_used_at: null, key: 'mdsk_4fGhJ2kLmN0pQrStUvWxYz123456789abcdefghijkl' },
     },
   ],

@@ -27,7 +27,6 @@ export const postMessagesIdResend = defineRoute({
       status: 202,
       description: 'The new message, accepted and stored.',
       schema: acceptedSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: {
         id: exampleIds.otherMessage,
         object: 'message',

@@ -125,7 +125,6 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
       status: 202,
       description: 'Accepted and stored. A batch answers with one result per item.',
       schema: z.union([acceptedSchema, batchSchema]),
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: { id: exampleIds.message, object: 'message', status: 'queued', created_at: exampleTime, estimated_send_at: exampleTime },
     },
   ],

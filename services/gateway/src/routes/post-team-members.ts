@@ -39,7 +39,6 @@ export const postTeamMembers = defineRoute({
       status: 201,
       description: 'Invited.',
       schema: memberSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: { ...exampleMember, email: 'bob@example.com', role: 'viewer', status: 'invited', last_login_at: null },
     },
   ],

@@ -32,7 +32,6 @@ export const postTemplatesIdPublish = defineRoute({
       status: 200,
       description: 'The template with the version that is published now.',
       schema: templateSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: exampleTemplate,
     },
   ],

@@ -60,7 +60,6 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
       status: 202,
       description: 'Accepted and stored.',
       schema: acceptedSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: { id: exampleIds.message, object: 'message', status: 'queued', created_at: exampleTime, estimated_send_at: exampleTime },
     },
   ],

@@ -49,7 +49,6 @@ export const postTemplates = defineRoute({
       status: 201,
       description: 'The template with its first version.',
       schema: templateSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: exampleTemplate,
     },
   ],

@@ -1,6 +1,6 @@
 // POST /v1/user-settings/callbacks/:id/replay: sends a stretch of the feed again.
 import { z } from 'zod';
-import { callbackIdParam, callbackJson, callbackSchema, exampleCallback, replayedHeader } from '../callback-json.ts';
+import { callbackIdParam, callbackJson, callbackSchema, exampleCallback } from '../callback-json.ts';
 import { internalError } from '../errors.ts';
 import { exampleLaterTime, exampleTime } from '../examples.ts';
 import { requestHash } from '../idempotency-key.ts';
@@ -50,7 +50,6 @@ export const postUserSettingsCallbacksIdReplay = defineRoute({
       status: 200,
       description: 'The events are on their way.',
       schema: replaySchema,
-      headers: replayedHeader,
       example: {
         id: 'cbr_01kg97xw00fscrrszmz39ef7n4',
         object: 'callback_replay',

@@ -1,12 +1,5 @@
 // POST /v1/user-settings/callbacks/:id/rotate-secret: a new secret, shown once; the old one signs along for a day.
-import {
-  callbackIdParam,
-  callbackJson,
-  callbackWithSecretSchema,
-  exampleCallback,
-  exampleSecret,
-  replayedHeader,
-} from '../callback-json.ts';
+import { callbackIdParam, callbackJson, callbackWithSecretSchema, exampleCallback, exampleSecret } from '../callback-json.ts';
 import { internalError } from '../errors.ts';
 import { requestHash } from '../idempotency-key.ts';
 import { pathId } from '../path-id.ts';
@@ -28,7 +21,6 @@ export const postUserSettingsCallbacksIdRotateSecret = defineRoute({
       status: 200,
       description: 'The callback with its new secret.',
       schema: callbackWithSecretSchema,
-      headers: replayedHeader,
       example: { ...exampleCallback, previous_secret_until: '2026-02-01T08:00:00.000Z', secret: exampleSecret },
     },
   ],

@@ -1,6 +1,6 @@
 // POST /v1/user-settings/callbacks/:id/test: sends a test event, once.
 import type { z } from 'zod';
-import { callbackIdParam, exampleCallbackId, replayedHeader } from '../callback-json.ts';
+import { callbackIdParam, exampleCallbackId } from '../callback-json.ts';
 import { eventSchema } from '../event-json.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
 import { requestHash } from '../idempotency-key.ts';
@@ -24,7 +24,6 @@ export const postUserSettingsCallbacksIdTest = defineRoute({
       status: 200,
       description: 'The event, on its way.',
       schema: eventSchema,
-      headers: replayedHeader,
       example: {
         id: exampleIds.event,
         object: 'event',

@@ -8,7 +8,6 @@ import {
   callbackWithSecretSchema,
   exampleCallback,
   exampleSecret,
-  replayedHeader,
 } from '../callback-json.ts';
 import { internalError } from '../errors.ts';
 import { requestHash } from '../idempotency-key.ts';
@@ -46,7 +45,6 @@ export const postUserSettingsCallbacks = defineRoute({
       status: 201,
       description: 'The callback with its secret.',
       schema: callbackWithSecretSchema,
-      headers: replayedHeader,
       example: { ...exampleCallback, secret: exampleSecret },
     },
   ],

@@ -27,7 +27,6 @@ export const postUserSettingsDomainsRotateDkim = defineRoute({
       status: 200,
       description: 'The domain, with what to publish.',
       schema: domainSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: exampleRotatingDomain,
     },
   ],

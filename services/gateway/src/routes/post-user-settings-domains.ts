@@ -38,7 +38,6 @@ export const postUserSettingsDomains = defineRoute({
       status: 201,
       description: 'The domain with the records to publish.',
       schema: domainSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: exampleDomain,
     },
   ],

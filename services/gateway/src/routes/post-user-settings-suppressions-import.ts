@@ -41,7 +41,6 @@ export const postUserSettingsSuppressionsImport = defineRoute({
       status: 200,
       description: 'They are on the list.',
       schema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: { object: 'suppression_import', added: 2, known: 0 },
     },
   ],

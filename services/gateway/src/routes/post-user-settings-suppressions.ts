@@ -24,7 +24,6 @@ export const postUserSettingsSuppressions = defineRoute({
       status: 201,
       description: 'The entry.',
       schema: suppressionSchema,
-      headers: { 'Idempotent-Replayed': '`true` when this is the answer of an earlier request with the same idempotency key.' },
       example: { ...exampleSuppression, reason: 'manual', message_id: null },
     },
   ],
