@@ -5,6 +5,7 @@ import { deprecationText, isDeprecated } from './deprecation.ts';
 import { errorSchema, exampleError } from './error-json.ts';
 import { type ErrorCode, errorTable, retried } from './errors.ts';
 import { limitHeaderNames, type NamedHeader, namedHeaders, type OpenapiHeader, type OpenapiHeaders, referred } from './openapi-headers.ts';
+import { linksOf, type OpenapiLink } from './openapi-links.ts';
 import { rolesOf } from './roles.ts';
 import { errorsOf, type OpenOperation, type Operation, type ResponseSpec, type Route } from './route.ts';
 
@@ -30,6 +31,7 @@ export interface OpenapiResponse {
   description: string;
   headers?: OpenapiHeaders;
   content?: Record<string, OpenapiContent>;
+  links?: Record<string, OpenapiLink>;
 }
 
 export interface OpenapiOperation {
@@ -165,6 +167,8 @@ function responses(route: Route, schemas: Schemas, publicUrl: string): Record<st
     const replayed: NamedHeader[] = route.kind !== 'public' && route.idempotent && status.startsWith('2') ? ['Idempotent-Replayed'] : [];
     const deprecation: NamedHeader[] = isDeprecated(route) ? ['Deprecation', 'Sunset', 'Link'] : [];
     response.headers = { ...referred(['X-Request-Id', ...limits, ...replayed, ...deprecation]), ...response.headers };
+    const links = linksOf(route.operationId, Number(status));
+    if (links) response.links = links;
   }
   return all;
 }
