@@ -1,5 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { setFlagsFromString } from 'node:v8';
+import { runInNewContext } from 'node:vm';
 import { Lanes } from './lanes.ts';
 
 describe('Lanes', () => {
@@ -74,6 +76,24 @@ describe('Lanes', () => {
     await stopped;
     assert.equal(house.lanes.rows, 0);
     assert.equal(house.lanes.room('x'), 0);
+  });
+
+  it('keeps nothing of a message that is through', async () => {
+    setFlagsFromString('--expose-gc');
+    const collect = runInNewContext('gc') as () => void;
+    const house = make({ maxSessions: 10, maxSessionsPerDestination: 10 });
+    const bytes = Array.from({ length: 20 }, (_, number) => {
+      const content = Buffer.alloc(10_000);
+      house.add('x', `x${number}`, Promise.resolve(content));
+      return new WeakRef(content);
+    });
+    for (let number = 0; number < 20; number++) {
+      await house.settle();
+      house.finish(`x${number}`);
+    }
+    await house.settle();
+    collect();
+    assert.equal(bytes.filter((one) => one.deref() !== undefined).length, 0);
   });
 });
 

@@ -40,7 +40,8 @@ export class Lanes {
   readonly #others = new Set<string>();
   #active = 0;
   #stopped = false;
-  readonly #stopping = Promise.withResolvers<void>();
+  // What is done with each job whose bytes aren't there yet. At a stop nobody waits for bytes that will not be sent.
+  readonly #awaited = new Set<() => void>();
   #idle: (() => void)[] = [];
 
   constructor(options: LanesOptions) {
@@ -90,18 +91,20 @@ export class Lanes {
   add(destination: string, job: Job, ready: Promise<unknown>): void {
     const lane = this.#lane(destination);
     lane.rows += job.rows;
+    // Not by Promise.race with a promise for the stop: each race would stay attached to that, and keep the message's bytes until then.
     const queue = (): void => {
+      if (!this.#awaited.delete(queue)) return;
       lane.queue.push(job);
       this.#pump();
     };
-    // At a stop nobody waits for bytes that will not be sent.
-    Promise.race([ready, this.#stopping.promise]).then(queue, queue);
+    this.#awaited.add(queue);
+    ready.then(queue, queue);
   }
 
   /** Starts nothing more; jobs that wait are run at once with the knowledge that nothing may be started (they give their rows back). */
   async stop(): Promise<void> {
     this.#stopped = true;
-    this.#stopping.resolve();
+    for (const queue of this.#awaited) queue();
     clearInterval(this.#rates);
     this.#pump();
     if (this.#lanes.size > 0 && this.rows > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
