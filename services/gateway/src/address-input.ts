@@ -9,14 +9,16 @@ export const maxRecipients = 1000;
 const addressText = z
   .string()
   .transform((text, context) => addressFrom(parseAddress(text), text, context, []))
-  .meta({ description: '`name@example.com` or `Name <name@example.com>`', examples: ['Ada <ada@example.com>'] });
+  .meta({ description: '`name@example.com` or `Name <name@example.com>`', examples: ['Ada <ada@example.com>'], format: 'mailbox' });
 
-const addressObject = z.strictObject({ email: z.string(), name: z.string().nullish() }).transform((value, context) => {
-  // A control character is the only problem that either part may have; the message should be at the part that has it.
-  const inName = controls.test(value.name ?? '');
-  const result = mailboxOf(value.email, value.name ?? undefined);
-  return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
-});
+const addressObject = z
+  .strictObject({ email: z.string().meta({ format: 'idn-email' }), name: z.string().nullish() })
+  .transform((value, context) => {
+    // A control character is the only problem that either part may have; the message should be at the part that has it.
+    const inName = controls.test(value.name ?? '');
+    const result = mailboxOf(value.email, value.name ?? undefined);
+    return addressFrom(result, value, context, [inName || isNameProblem(result) ? 'name' : 'email']);
+  });
 
 export const address = z.union([addressText, addressObject]).meta({ id: 'AddressInput' });
 export const addresses = z.union([address.transform((one) => [one]), listOf(address, 1, maxRecipients)]);

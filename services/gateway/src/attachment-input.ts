@@ -19,7 +19,13 @@ export const attachment = z
     filename: z
       .string()
       .transform(filenameFrom)
-      .meta({ examples: ['invoice.pdf'], description: 'At most 255 characters, without a path.' }),
+      .meta({
+        examples: ['invoice.pdf'],
+        description: 'At most 255 characters, without a path.',
+        minLength: 1,
+        maxLength: maxFilenameChars,
+        pattern: '^[^/\\\\\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$',
+      }),
     content: z
       .string()
       .transform(bytesFrom)
@@ -40,6 +46,7 @@ export const attachment = z
           ? text
           : refuse(context, text, 'invalid_content_id', 'A content id consists of up to 255 visible ASCII characters without < and >.'),
       )
+      .meta({ pattern: '^[!-;=?-~]{1,255}$' })
       .nullish()
       .meta({ description: 'For `cid:` links in the HTML.' }),
     disposition: z

@@ -6,7 +6,17 @@ import { z } from 'zod';
 import { address, addresses, maxRecipients } from './address-input.ts';
 import { attachment } from './attachment-input.ts';
 import { maxKeyChars } from './idempotency-key.ts';
-import { besideOthers, besideOthersThan, type Context, controls, listOf, refuse, textEntries, textsByName } from './schema-parts.ts';
+import {
+  besideOthers,
+  besideOthersThan,
+  type Context,
+  controls,
+  listOf,
+  noControls,
+  refuse,
+  textEntries,
+  textsByName,
+} from './schema-parts.ts';
 import { templateId, templateVersion, variables } from './template-fields.ts';
 
 export const maxTags = 10;
@@ -58,7 +68,8 @@ const subject = z
     controls.test(text)
       ? refuse(context, text, 'control_character', 'Line breaks and other control characters are not allowed in a subject.')
       : text,
-  );
+  )
+  .meta({ pattern: noControls });
 
 // Mail has no NUL (RFC 5321 section 4.5.2), and half a surrogate pair has no UTF-8.
 const body = z
@@ -74,7 +85,8 @@ const tags = listOf(
       tag === '' || tag.length > maxTagChars || controls.test(tag)
         ? refuse(context, tag, 'invalid_tag', `A tag has 1 to ${maxTagChars} characters and no control characters.`)
         : tag,
-    ),
+    )
+    .meta({ minLength: 1, maxLength: maxTagChars, pattern: noControls }),
   0,
   maxTags,
 );
@@ -120,7 +132,8 @@ const name = z
     /^[a-z0-9][a-z0-9._-]{0,63}$/.test(text)
       ? text
       : refuse(context, text, 'invalid_name', 'A name has up to 64 lower-case letters, digits, dots, hyphens and underscores.'),
-  );
+  )
+  .meta({ pattern: '^[a-z0-9][a-z0-9._-]{0,63}$' });
 
 const trackingInput = z
   .strictObject({
@@ -142,6 +155,7 @@ const unsubscribeInput = z
           ? text
           : refuse(context, text, 'invalid_url', 'This must be an https URL of ASCII characters.'),
       )
+      .meta({ pattern: '^https://[!-;=?-~]+$' })
       .nullish()
       .meta({
         description: 'A page of your own that takes the one-click POST of RFC 8058; by default ours.',
@@ -167,7 +181,8 @@ const itemKey = z
     /^[\x20-\x7e]+$/.test(text)
       ? text
       : refuse(context, text, 'invalid_idempotency_key', 'The key consists of printable ASCII characters.'),
-  );
+  )
+  .meta({ pattern: '^[ -~]+$' });
 
 const messageFields = z.strictObject({
   from: address.meta({ description: 'Its domain must be verified for you.' }),

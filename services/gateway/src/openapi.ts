@@ -183,7 +183,9 @@ function success(spec: ResponseSpec, schemas: Schemas): OpenapiResponse {
     description: spec.description,
     ...(headers.length > 0 ? { headers: Object.fromEntries(headers) } : {}),
     ...(spec.schema ? { content: { 'application/json': { schema: schemas.output(spec.schema), ...example }, ...otherForm(spec) } } : {}),
-    ...(spec.contentType ? { content: { [spec.contentType]: { schema: { type: 'string' }, ...example } } } : {}),
+    ...(spec.contentType
+      ? { content: { [spec.contentType]: { schema: { type: spec.contentType === 'application/json' ? 'object' : 'string' }, ...example } } }
+      : {}),
   };
 }
 

@@ -1,7 +1,8 @@
 // What a query means, also where somebody plays with it.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { parseQuery } from './query.ts';
+import { idToUuid, newId } from '@maildoot/runtime/ids';
+import { idPattern, parseQuery } from './query.ts';
 
 for (const [text, expected, because] of [
   ['', {}, 'nothing'],
@@ -22,4 +23,18 @@ test('no name reaches a prototype', () => {
   assert.equal(({} as Record<string, unknown>).admin, undefined);
   assert.equal(Object.getPrototypeOf(query), Object.prototype);
   assert.deepEqual(Object.keys(query), ['__proto__', 'constructor', 'metadata']);
+});
+
+test('the pattern of an id in the document takes what is an id, and nothing else', () => {
+  const pattern = new RegExp(idPattern('msg'), 'u');
+  const alphabet = '0123456789abcdefghjkmnpqrstvwxyzilou';
+  for (let count = 0; count < 500; count++) {
+    const id = newId('msg');
+    assert.match(id, pattern);
+    const at = 4 + (count % 26);
+    for (const character of alphabet) {
+      const other = id.slice(0, at) + character + id.slice(at + 1);
+      assert.equal(pattern.test(other), idToUuid('msg', other) !== undefined, other);
+    }
+  }
 });

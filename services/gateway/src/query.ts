@@ -52,7 +52,7 @@ export function positionField(code: string, description: string): z.ZodType<numb
       return Number.isSafeInteger(position) ? position : refuse(context, text, code, 'This is no `seq` of an event.');
     })
     .optional()
-    .meta({ description, examples: ['1812322713612289'] });
+    .meta({ description, pattern: '^\\d{1,16}$', examples: ['1812322713612289'] });
 }
 
 export function limitField(): z.ZodType<number> {
@@ -85,7 +85,7 @@ export function emailField(description: string): z.ZodType<string | undefined> {
       (text, context) => normaliseEmail(text) ?? refuse(context, text, 'invalid_email', 'This must be an address like name@example.com.'),
     )
     .optional()
-    .meta({ description, examples: ['user@example.com'] });
+    .meta({ description, format: 'idn-email', examples: ['user@example.com'] });
 }
 
 export function domainField(description: string): z.ZodType<string | undefined> {
@@ -95,7 +95,7 @@ export function domainField(description: string): z.ZodType<string | undefined> 
       (text, context) => normaliseDomain(text) ?? refuse(context, text, 'invalid_domain', 'This must be a domain name like example.com.'),
     )
     .optional()
-    .meta({ description, examples: ['example.com'] });
+    .meta({ description, format: 'idn-hostname', examples: ['example.com'] });
 }
 
 export function idField(prefix: IdPrefix, description: string): z.ZodType<string | undefined> {
@@ -105,7 +105,13 @@ export function idField(prefix: IdPrefix, description: string): z.ZodType<string
       idToUuid(prefix, text) === undefined ? refuse(context, text, 'invalid_id', `This must be an id like ${prefix}_….`) : text,
     )
     .optional()
-    .meta({ description });
+    .meta({ description, pattern: idPattern(prefix) });
+}
+
+/** UUIDv7 in base32: its version and variant show in two of the characters. */
+export function idPattern(prefix: IdPrefix): string {
+  const any = '[0-9a-hjkmnp-tv-z]';
+  return `^${prefix}_[0-7]${any}{9}[ef]${any}{2}[89abrstv]${any}{12}$`;
 }
 
 /** The same where nothing can be done without it. */
@@ -115,7 +121,7 @@ export function requiredIdField(prefix: IdPrefix, description: string): z.ZodTyp
     .transform((text, context) =>
       idToUuid(prefix, text) === undefined ? refuse(context, text, 'invalid_id', `This must be an id like ${prefix}_….`) : text,
     )
-    .meta({ description });
+    .meta({ description, pattern: idPattern(prefix) });
 }
 
 /** Text to look for. NUL is no text to a database. */

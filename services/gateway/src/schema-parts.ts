@@ -4,6 +4,9 @@ import { z } from 'zod';
 // Line breaks and other controls, the two Unicode line breaks, halves of surrogate pairs: nothing of these gets into a header.
 export const controls = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
 
+/** The same for readers of the document: text without any. */
+export const noControls = '^[^\\x00-\\x1f\\x7f-\\x9f\\u2028\\u2029]*$';
+
 export type Context = z.core.$RefinementCtx;
 
 export function refuse(context: Context, input: unknown, code: string, message: string, path: PropertyKey[] = []): never {

@@ -121,5 +121,5 @@ export const emailText = z
   .string()
   .min(1)
   .max(320)
-  .meta({ examples: ['ada@example.com'] });
+  .meta({ format: 'idn-email', examples: ['ada@example.com'] });
 export const passwordText = z.string().min(1).max(1024);

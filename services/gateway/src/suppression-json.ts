@@ -47,7 +47,7 @@ export const suppressionInput = z
     email: z
       .string()
       .max(512)
-      .meta({ examples: ['user@example.com'] }),
+      .meta({ format: 'idn-email', examples: ['user@example.com'] }),
     stream: z
       .string()
       .regex(/^[a-z0-9][a-z0-9._-]{0,63}$/, { error: 'A stream is a lower-case word of up to 64 characters.' })

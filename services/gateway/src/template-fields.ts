@@ -17,7 +17,11 @@ export const templateId = z
   .transform((text, context) =>
     isTemplateName(text) ? text : refuse(context, text, 'unknown_template', 'This must be the id of a template, tpl_…, or its alias.'),
   )
-  .meta({ description: 'A template of yours, by id or alias, in place of `subject`, `html` and `text`.', examples: ['order-confirmed'] });
+  .meta({
+    description: 'A template of yours, by id or alias, in place of `subject`, `html` and `text`.',
+    pattern: name.source,
+    examples: ['order-confirmed'],
+  });
 
 export const templateVersion = z.int().min(1).max(maxVersion).meta({ description: 'One of its versions; by default the published one.' });
 

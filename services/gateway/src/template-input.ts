@@ -14,7 +14,11 @@ export const templateNames = {
   alias: z
     .string()
     .max(100)
-    .meta({ description: 'Letters, digits, dots, hyphens and underscores; stands for the id everywhere.', examples: ['order-confirmed'] }),
+    .meta({
+      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
+      description: 'Letters, digits, dots, hyphens and underscores; stands for the id everywhere.',
+      examples: ['order-confirmed'],
+    }),
 };
 export const templateSource = {
   subject: z.string().max(4096).meta({ description: 'Liquid; what comes of it is one line of at most 998 characters.' }),

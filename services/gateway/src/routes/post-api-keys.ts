@@ -15,10 +15,13 @@ const network = z.string().refine((text) => parseCidr(text.trim()) !== undefined
   params: { code: 'invalid_cidr' },
   error: 'Write an IPv4 or IPv6 address or block: 198.51.100.7, 198.51.100.0/24, 2001:db8::/32.',
 });
-const domain = z.string().refine((text) => normaliseDomain(text.trim().replace(/\.$/, '')) !== undefined, {
-  params: { code: 'invalid_domain' },
-  error: 'Write a domain name: example.com.',
-});
+const domain = z
+  .string()
+  .refine((text) => normaliseDomain(text.trim().replace(/\.$/, '')) !== undefined, {
+    params: { code: 'invalid_domain' },
+    error: 'Write a domain name: example.com.',
+  })
+  .meta({ format: 'idn-hostname' });
 
 const newKey = z
   .strictObject({

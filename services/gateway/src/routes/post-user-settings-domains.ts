@@ -16,7 +16,8 @@ const domainName = z
   .refine((text) => normaliseDomain(text.trim().replace(/\.$/, '')) !== undefined, {
     params: { code: 'invalid_domain' },
     error: 'Write a domain name: example.com.',
-  });
+  })
+  .meta({ format: 'idn-hostname' });
 
 export const postUserSettingsDomains = defineRoute({
   method: 'POST',

@@ -14,13 +14,18 @@ const newUser = z
         params: { code: 'invalid_username' },
         error: 'Up to 64 letters, digits and . _ @ + - that begin with a letter or digit, and not apikey.',
       })
-      .meta({ description: 'Nobody else on this installation has it; upper and lower case are the same.', examples: ['shop-wordpress'] }),
+      .meta({
+        pattern: '^[A-Za-z0-9][A-Za-z0-9._@+-]{0,63}$',
+        description: 'Nobody else on this installation has it; upper and lower case are the same.',
+        examples: ['shop-wordpress'],
+      }),
     domain: z
       .string()
       .refine((text) => normaliseDomain(text.trim().replace(/\.$/, '')) !== undefined, {
         params: { code: 'invalid_domain' },
         error: 'Write a domain name: example.com.',
       })
+      .meta({ format: 'idn-hostname' })
       .nullish()
       .meta({ description: 'The one domain it may send from.', examples: ['yourdomain.com'] }),
     allowed_ips: z
