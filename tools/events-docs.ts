@@ -13,6 +13,7 @@ import { FRAMING_BYTES } from '../libs/events/src/kafka-topics.ts';
 import { RECORD_LIMIT_BYTES } from '../libs/events/src/log.ts';
 import { partitionOf } from '../libs/events/src/partition.ts';
 import {
+  addressSuppressed,
   attemptRecorded,
   messageAccepted,
   PARTITIONS,
@@ -88,6 +89,7 @@ export const samples: readonly Sample[] = [
     suppressed: [{ number: 2, address: 'eve@example.com' }],
     personal: true,
   }),
+  sampleOf(addressSuppressed, at('20.007'), { tenantId, address: 'bob@example.net', stream: 'broadcast' }),
   sampleOf(attemptRecorded, at('31.500'), {
     messageId,
     tenantId,

@@ -4,7 +4,7 @@
  */
 import { AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { ReportKind, ReportReceivedEvent } from '@maildoot/proto/maildoot/mailbox/v1/events';
-import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
+import { AddressSuppressedEvent, MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 
 export interface Topic<E> {
   /** `<owner>.<what happened>.v<version>`; also the name in Kafka. */
@@ -49,6 +49,21 @@ export const messageAccepted: Topic<MessageAcceptedEvent> = {
 const outcomes: ReadonlySet<number> = new Set(Object.values(Outcome).filter((value) => value !== Outcome.OUTCOME_UNSPECIFIED));
 
 export const attemptRecorded: Topic<AttemptRecordedEvent> = {
+export const addressSuppressed: Topic<AddressSuppressedEvent> = {
+  name: 'messaging.address-suppressed.v1',
+  owner: 'messaging',
+  codec: AddressSuppressedEvent,
+  key: (event) => event.tenantId,
+  partitions: PARTITIONS,
+  retentionDays: 7,
+  meaning: 'An address came onto a tenant’s list of those who are not written to. Carries the address.',
+  unreadable(event) {
+    if (event.tenantId === '') return 'tenant_id is missing';
+    if (event.address === '') return 'address is missing';
+    return undefined;
+  },
+};
+
   name: 'delivery.attempt-recorded.v1',
   owner: 'delivery',
   codec: AttemptRecordedEvent,
@@ -84,7 +99,7 @@ export const reportReceived: Topic<ReportReceivedEvent> = {
 /** What can be said of a topic without its events. */
 export type TopicFacts = Omit<Topic<unknown>, 'codec' | 'key' | 'unreadable'>;
 
-export const topics: readonly TopicFacts[] = [messageAccepted, attemptRecorded, reportReceived];
+export const topics: readonly TopicFacts[] = [messageAccepted, addressSuppressed, attemptRecorded, reportReceived];
 
 /** The PostgreSQL schema of a topic's owner. */
 export function schemaOf({ owner }: Pick<TopicFacts, 'owner'>): string {

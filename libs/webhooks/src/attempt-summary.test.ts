@@ -56,6 +56,7 @@ for (const [event, sentence] of [
     'The attempt was interrupted; whether mx1.example.net took the message is not known.',
   ],
   [{ outcome: Outcome.OUTCOME_CANCELLED }, 'Cancelled before it was handed over.'],
+  [{ outcome: Outcome.OUTCOME_SUPPRESSED }, 'Not sent: the address came onto the suppression list after the message was accepted.'],
 ] as const) {
   test(sentence, () => assert.equal(describeAttempt(AttemptRecordedEvent.fromPartial(event)), sentence));
 }

@@ -22,6 +22,8 @@ export function describeAttempt(attempt: AttemptRecordedEvent): string {
       return `The attempt was interrupted; whether ${serverOf(session)} took the message is not known.${next}`;
     case Outcome.OUTCOME_CANCELLED:
       return 'Cancelled before it was handed over.';
+    case Outcome.OUTCOME_SUPPRESSED:
+      return 'Not sent: the address came onto the suppression list after the message was accepted.';
     default:
       return 'An outcome that this version does not know.';
   }

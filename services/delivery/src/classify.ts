@@ -28,6 +28,8 @@ export type Trouble =
   /** The address needs SMTPUTF8 (RFC 6531) and the server has none. */
   | { kind: 'no_smtputf8'; detail: string }
   | { kind: 'content_unavailable'; detail: string }
+  /** The address came onto a list, and whether for this message can't be asked. */
+  | { kind: 'list_unavailable'; detail: string }
   | { kind: 'content_missing'; detail: string }
   | { kind: 'no_signing_key'; detail: string };
 
@@ -87,6 +89,7 @@ export function classify(trouble: Trouble): Verdict {
     case 'no_smtputf8':
       return said(trouble.detail, { class: BounceClass.BOUNCE_CLASS_PROTOCOL, permanent: true });
     case 'content_unavailable':
+    case 'list_unavailable':
     case 'no_signing_key':
       return said(trouble.detail, { class: BounceClass.BOUNCE_CLASS_INFRASTRUCTURE, ours: true });
     case 'content_missing':

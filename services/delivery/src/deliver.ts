@@ -1,4 +1,5 @@
 // One attempt: a message to some of its recipients that share a destination, made in one transaction on the wire.
+//   0. whether the recipient is still written to, where its address came onto a list of its tenant lately
 //   1. the message's bytes, with the recipient's own links in them where it has some
 //   2. its DKIM signature
 //   3. the hosts that take mail for them (MX)
@@ -22,7 +23,7 @@ import type { Config } from './config.ts';
 import type { PinnedContent } from './contents.ts';
 import { type DkimKeys, NoSigningKey } from './dkim-keys.ts';
 import { inOrder } from './mx.ts';
-import { type Answer, endOf, type HostFailure } from './outcome.ts';
+import { type Answer, endOf, type HostFailure, suppressedEnd } from './outcome.ts';
 import type { ReturnPaths } from './return-paths.ts';
 import { captureDestination, destinationNow, fixedDestination, smarthostDestination } from './route.ts';
 import type { Routes } from './routes.ts';
@@ -61,6 +62,8 @@ export interface DeliverParts {
   reserve(count: number): Promise<boolean>;
   releaseReserved(count: number): void;
   record(end: AttemptEnd, reserved: boolean): void;
+  /** Messaging's answer of this moment for a recipient whose address came onto a list. */
+  isSuppressed(row: DueRow): Promise<boolean>;
   /** The attempt was not made. */
   giveBack(rows: readonly DueRow[]): void;
   /** No host of the destination could be reached. */
@@ -87,8 +90,13 @@ export async function deliver(delivery: Delivery, parts: DeliverParts): Promise<
     return;
   }
   const startedAt = parts.clock.now();
+  const wanted = await stillWanted(rows[0], parts);
+  if (wanted === false) {
+    parts.record(suppressedEnd(rows[0], parts.clock.now()), false);
+    return;
+  }
   const spans = rows.map(attemptSpan);
-  const made = await attempt(delivery, spans, parts);
+  const made = wanted === true ? await attempt(delivery, spans, parts) : forAll(rows, wanted, undefined, [], false);
   if (made === 'withheld') {
     for (const span of spans) span.end();
     parts.giveBack(rows);
@@ -115,6 +123,18 @@ export async function deliver(delivery: Delivery, parts: DeliverParts): Promise<
     );
     endAttemptSpan(span, end.event.outcome);
     parts.record(end, reserved);
+  }
+}
+
+// 0 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+async function stillWanted(row: DueRow, parts: DeliverParts): Promise<boolean | Trouble> {
+  if (!row.listed) return true;
+  try {
+    return !(await parts.isSuppressed(row));
+  } catch (error) {
+    parts.telemetry.failed('suppression', error, { message: row.messageId });
+    return { kind: 'list_unavailable', detail: 'whether the recipient still wants mail could not be asked; it is tried again' };
   }
 }
 

@@ -25,7 +25,7 @@ export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
   const groups = together(
     rows,
     (domain) => hostsKey(domain, parts.routes),
-    (row) => row.personal || parts.returnPaths.goesAlone(row),
+    (row) => row.personal || row.listed || parts.returnPaths.goesAlone(row),
   );
   const contents = parts.contents.load(groups.map(([first]) => first));
   for (const [index, group] of groups.entries()) {
@@ -50,11 +50,11 @@ export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
   }
 }
 
-/** Rows of the same message, destination and hosts, in the order in which they came. Whoever gets bytes or a MAIL FROM of its own goes alone. */
+/** Rows of the same message, destination and hosts, in the order in which they came. Whoever gets bytes or a MAIL FROM of its own, or must be asked about first, goes alone. */
 export function together(
   rows: readonly DueRow[],
   hostsOf: (domain: string) => string,
-  goesAlone: (row: DueRow) => boolean = ({ personal }) => personal,
+  goesAlone: (row: DueRow) => boolean = ({ personal, listed }) => personal || listed,
 ): [DueRow, ...DueRow[]][] {
   const groups = new Map<string, [DueRow, ...DueRow[]]>();
   for (const row of rows) {

@@ -63,6 +63,17 @@ export function endOf(attempted: Attempted, scheduleSeconds: readonly number[]):
   };
 }
 
+/** The end of a recipient that is not written to any more. No attempt was made, so the event has no number of one. */
+export function suppressedEnd(row: DueRow, finishedAt: Date): AttemptEnd {
+  const { messageId, recipientNumber, tenantId, incarnation, claims, traceparent, possibleDuplicate, queuedAt, address } = row;
+  const event = AttemptRecordedEvent.fromPartial({
+    messageId: uuidToId('msg', messageId),
+    tenantId: uuidToId('ten', tenantId),
+    ...{ recipientNumber, recipient: address, outcome: Outcome.OUTCOME_SUPPRESSED, queuedAt, finishedAt, possibleDuplicate },
+  });
+  return { messageId, recipientNumber, tenantId, incarnation, claims, event, traceparent, next: undefined };
+}
+
 function decide(
   { row, answer, finishedAt }: Attempted,
   scheduleSeconds: readonly number[],

@@ -9,18 +9,19 @@ import { createEventLog } from '@maildoot/events/event-log';
 import { outboxMigrations } from '@maildoot/events/migrations';
 import { startSequencer } from '@maildoot/events/sequencer';
 import { together } from '@maildoot/events/together';
-import { messageAccepted, PARTITIONS } from '@maildoot/events/topics';
+import { addressSuppressed, messageAccepted, PARTITIONS } from '@maildoot/events/topics';
 import { linkKeys } from '@maildoot/mail/tracking-token';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { SuppressionCheckServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { createRpcClient } from '@maildoot/rpc/client';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { type Clock, systemClock } from '@maildoot/runtime/clock';
 import { SettingsError } from '@maildoot/runtime/config';
 import { createHealth } from '@maildoot/runtime/health';
-import { newUuid } from '@maildoot/runtime/ids';
+import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
 import { createResolver } from '@maildoot/runtime/resolver';
 import { createSealer } from '@maildoot/runtime/seal';
@@ -29,6 +30,7 @@ import { PrismaClient } from '../gen/prisma/client.ts';
 import { readMail, verifyDkim } from './captured-mail.ts';
 import { ClaimLoop, rowsPerClaim, share } from './claim.ts';
 import type { Config } from './config.ts';
+import { handleAddressSuppressed } from './consumers/address-suppressed.ts';
 import { group, handleMessageAccepted } from './consumers/message-accepted.ts';
 import { Contents } from './contents.ts';
 import { deliver } from './deliver.ts';
@@ -59,7 +61,7 @@ import { startSimulator } from './simulator.ts';
 import { type AttemptEnd, recordEnds } from './store/attempt.ts';
 import { type CapturedMailRow, insertCapturedMails, type NewCapturedMail } from './store/captured-mail.ts';
 import { backOff, endBackOff } from './store/destination.ts';
-import { claim, earliestDue, giveBack } from './store/due.ts';
+import { claim, type DueRow, earliestDue, giveBack, Rotation } from './store/due.ts';
 import { heartbeat, registerIncarnation, retire } from './store/incarnation.ts';
 import { saveRoutes } from './store/route.ts';
 import { createTelemetry } from './telemetry.ts';
@@ -140,6 +142,9 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const peer = { self: name, secret: config.rpcSecret };
   const messaging = starting.use(
     createRpcClient(MessagingServiceService, { ...peer, address: config.messagingAddress, defaultDeadlineMs: 60_000 }),
+  );
+  const lists = starting.use(
+    createRpcClient(SuppressionCheckServiceService, { ...peer, address: config.messagingAddress, defaultDeadlineMs: 5_000 }),
   );
   const domains = starting.use(createRpcClient(DomainServiceService, { ...peer, address: config.domainAddress, defaultDeadlineMs: 5_000 }));
   const resolver = createResolver(config.dnsServers);
@@ -269,6 +274,10 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     reserve: (count: number) => recorder.reserve(count, reserveTimeoutMs),
     releaseReserved: (count: number) => recorder.release(count),
     record: (end: AttemptEnd, reserved: boolean) => recorder.submit(end, reserved),
+    async isSuppressed({ messageId, recipientNumber, tenantId }: DueRow) {
+      const asked = { messageId: uuidToId('msg', messageId), recipientNumbers: [recipientNumber] };
+      return (await lists.findSuppressed(asked, { tenantId: uuidToId('ten', tenantId) })).recipientNumbers.length > 0;
+    },
     giveBack: (rows: Parameters<Holding['giveBack']>[0]) => holding.giveBack(rows),
     unreachable(destination: string) {
       if (reachability.failed(destination)) void backOff(database, destination, clock.now()).catch(failing('back-off'));
@@ -380,6 +389,12 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
       drainTimeoutMs: drainMs,
       implementations: [
         implement(DeliveryServiceService, {
+  log.subscribe(addressSuppressed, {
+    group,
+    handle: together(handleAddressSuppressed({ database }), 200),
+    maxBatch: 200,
+    concurrency: PARTITIONS,
+  });
           cancelRecipients: {
             allow: ['messaging'],
             handle: answering(cancelRecipients({ database, clock, telemetry, published: () => sequencer.wake() })),

@@ -13,13 +13,14 @@ import { outboxMigrations } from '@maildoot/events/migrations';
 import { appendOutbox } from '@maildoot/events/outbox';
 import { createPostgresLog } from '@maildoot/events/postgres-log';
 import { startSequencer } from '@maildoot/events/sequencer';
-import { attemptRecorded, messageAccepted } from '@maildoot/events/topics';
+import { addressSuppressed, attemptRecorded, messageAccepted } from '@maildoot/events/topics';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { type AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { SuppressionCheckServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
 import { rpcErrors } from '@maildoot/rpc/errors';
 import { implement, type RpcCall, startRpcServer } from '@maildoot/rpc/server';
@@ -68,12 +69,14 @@ export interface House extends AsyncDisposable {
   readonly delivered: number;
   /** Messaging answers UNAVAILABLE while true. */
   contentsDown: boolean;
+  /** Messages whose recipients are on their tenant's list, as messaging says when it is asked; undefined: it can't be asked. */
+  suppressed: Set<string> | undefined;
   /** Domains with a key; others answer DOMAIN_NOT_VERIFIED like domain-provisioning. */
   signingKeys: Map<string, { selector: string; privateKey: KeyObject }>;
   /** Return-path hosts of domains that have one. */
   returnPathHosts: Map<string, string>;
   /** How often keys and contents were asked for. */
-  calls: { getSigningKey: number; readContents: number };
+  calls: { getSigningKey: number; readContents: number; findSuppressed: number };
   /** Everything that came out of delivery's topic. */
   events: AttemptRecordedEvent[];
   databaseUrl: string;
@@ -85,6 +88,8 @@ export interface House extends AsyncDisposable {
   accept(options: AcceptOptions): Promise<string>;
   /** Many in one transaction. */
   acceptAll(options: readonly AcceptOptions[]): Promise<string[]>;
+  /** Tells that an address came onto the tenant's list, and waits until delivery knows. */
+  suppress(address: string): Promise<void>;
   /** The same event once more. */
   acceptAgain(messageId: string): Promise<void>;
   makeKey(domain: string, selector?: string): void;
@@ -128,12 +133,15 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
   const contents = new Map<string, Buffer>();
   const signingKeys: House['signingKeys'] = new Map();
   const returnPathHosts: House['returnPathHosts'] = new Map();
-  const calls = { getSigningKey: 0, readContents: 0 };
+  const calls = { getSigningKey: 0, readContents: 0, findSuppressed: 0 };
   const sent = new Map<string, MessageAcceptedEvent>();
   const events: AttemptRecordedEvent[] = [];
-  const state: { contentsDown: boolean; delivered: number; contentOf: ((id: string) => Buffer) | undefined } = {
-    ...{ contentsDown: false, delivered: 0, contentOf: undefined },
-  };
+  const state: {
+    contentsDown: boolean;
+    delivered: number;
+    contentOf: ((id: string) => Buffer) | undefined;
+    suppressed: Set<string> | undefined;
+  } = { contentsDown: false, delivered: 0, contentOf: undefined, suppressed: new Set() };
   const refuse = () => {
     throw rpcErrors.UNIMPLEMENTED({ message: 'not played here' });
   };
@@ -172,6 +180,16 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
                   yield { id, data: content.subarray(half), last: true, missing: false };
                 }
               }
+            },
+          },
+        }),
+        implement(SuppressionCheckServiceService, {
+          findSuppressed: {
+            allow: ['delivery'],
+            handle({ messageId, recipientNumbers }: { messageId: string; recipientNumbers: number[] }) {
+              calls.findSuppressed++;
+              if (state.suppressed === undefined) throw rpcErrors.UNAVAILABLE({ message: 'down' });
+              return { recipientNumbers: state.suppressed.has(messageId) ? recipientNumbers : [] };
             },
           },
         }),
@@ -294,6 +312,12 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
     set contentOf(contentOf) {
       state.contentOf = contentOf;
     },
+    get suppressed() {
+      return state.suppressed;
+    },
+    set suppressed(suppressed) {
+      state.suppressed = suppressed;
+    },
     get delivered() {
       return state.delivered;
     },
@@ -351,6 +375,14 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
       const all = list.map((accepted) => ({ event: made(accepted), traceparent: accepted.traceparent }));
       await publish(all);
       return all.map(({ event }) => event.messageId);
+    },
+    async suppress(address) {
+      const event = { tenantId, address, stream: 'transactional' };
+      await messagingDatabase.transaction((client) => appendOutbox(client, [{ topic: addressSuppressed, event }]));
+      sequencer.wake();
+      await waitFor(async () => (await database.pool.query('SELECT 1 FROM suppressed WHERE address = $1', [address])).rowCount === 1, {
+        what: `delivery knows of ${address}`,
+      });
     },
     async acceptAgain(messageId) {
       const event = sent.get(messageId);

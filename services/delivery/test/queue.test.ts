@@ -304,6 +304,7 @@ describe('the queue', () => {
       captured: false,
       personal: false,
       sizeBytes: 1,
+      listed: false,
       attempt,
       claims: attempt,
       incarnation,

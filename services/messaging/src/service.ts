@@ -16,7 +16,7 @@ import { EngagementServiceService } from '@maildoot/proto/maildoot/messaging/v1/
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
 import { StatsServiceService } from '@maildoot/proto/maildoot/messaging/v1/stats';
-import { SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
+import { SuppressionCheckServiceService, SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { TenantEventServiceService } from '@maildoot/proto/maildoot/messaging/v1/tenant_event';
 import { TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
 import { createRpcClient } from '@maildoot/rpc/client';
@@ -50,6 +50,7 @@ import { deleteSuppression } from './rpc/delete-suppression.ts';
 import { dryRun } from './rpc/dry-run.ts';
 import { createEngagementDoor } from './rpc/engagement.ts';
 import { getCallback } from './rpc/get-callback.ts';
+import { findSuppressed } from './rpc/find-suppressed.ts';
 import { getContent } from './rpc/get-content.ts';
 import { getMessage } from './rpc/get-message.ts';
 import { getStats } from './rpc/get-stats.ts';
@@ -198,6 +199,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
         }),
       ],
     }),
+        implement(SuppressionCheckServiceService, { findSuppressed: findSuppressed(database) }),
   );
   if (config.role === 'all')
     callbacks = starting.use(await startCallbacks(config, { database, sealer, clock, telemetry, noticeAddress: server.address, wakeFeed }));

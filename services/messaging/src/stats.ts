@@ -83,6 +83,9 @@ export function metricOf(status: RecipientStatus): Metric | undefined {
       return 'bounced';
     case RecipientStatus.RECIPIENT_STATUS_FAILED:
       return 'failed';
+    // Late; those who were on the list at the accept are counted with it.
+    case RecipientStatus.RECIPIENT_STATUS_SUPPRESSED:
+      return 'suppressed';
     default:
       return undefined;
   }

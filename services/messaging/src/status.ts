@@ -37,6 +37,8 @@ export function statusOfOutcome(outcome: KnownOutcome): RecipientStatus {
       return RecipientStatus.RECIPIENT_STATUS_SENDING;
     case Outcome.OUTCOME_CANCELLED:
       return RecipientStatus.RECIPIENT_STATUS_CANCELLED;
+    case Outcome.OUTCOME_SUPPRESSED:
+      return RecipientStatus.RECIPIENT_STATUS_SUPPRESSED;
     default:
       return outcome satisfies never;
   }

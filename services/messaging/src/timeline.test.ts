@@ -63,7 +63,16 @@ it('every outcome has its event type', () => {
       Outcome.OUTCOME_FAILED,
       Outcome.OUTCOME_INTERRUPTED,
       Outcome.OUTCOME_CANCELLED,
+      Outcome.OUTCOME_SUPPRESSED,
     ].map(eventType),
-    ['message.delivered', 'message.deferred', 'message.bounced', 'message.failed', 'message.sent_attempt', 'message.cancelled'],
+    [
+      'message.delivered',
+      'message.deferred',
+      'message.bounced',
+      'message.failed',
+      'message.sent_attempt',
+      'message.cancelled',
+      'message.suppressed',
+    ],
   );
 });

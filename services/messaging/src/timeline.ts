@@ -20,6 +20,8 @@ export function eventType(outcome: Exclude<Outcome, typeof Outcome.OUTCOME_UNSPE
       return 'message.sent_attempt';
     case Outcome.OUTCOME_CANCELLED:
       return 'message.cancelled';
+    case Outcome.OUTCOME_SUPPRESSED:
+      return 'message.suppressed';
     default:
       return outcome satisfies never;
   }

@@ -1,7 +1,9 @@
 // The list of those who are not written to: who is on it gets nothing, per stream; what puts people on it, and what never does.
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { addressSuppressed } from '@maildoot/events/topics';
 import { BounceClass, BounceType, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { AddressSuppressedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import { MessageStatus, RecipientStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import {
   AddSuppressionsRequest,
@@ -111,6 +113,65 @@ describe('a recipient on the list', () => {
     assert.deepEqual(
       together.flat(),
       Array.from({ length: 20 }, (_, index) => expected[index % 2]),
+    );
+  });
+});
+
+describe('a recipient who comes onto the list later', () => {
+  const told = async (tenantId: string) => {
+    const { rows } = await world.database.pool.query<{ payload: Buffer }>(
+      'SELECT payload FROM outbox WHERE topic = $1 AND key = $2 ORDER BY position',
+      [addressSuppressed.name, tenantId],
+    );
+    return rows.map(({ payload }) => AddressSuppressedEvent.decode(payload));
+  };
+  const found = async (messageId: string, numbers: number[], tenantId: string) =>
+    (await world.suppressionCheck.findSuppressed({ messageId, recipientNumbers: numbers }, { tenantId })).recipientNumbers;
+
+  it('is told once, however often it is added, in lower case', async () => {
+    const own = tenant();
+    await add([{ email: 'Late@Rcpt.example', stream: 'broadcast' }], own);
+    await add([{ email: 'late@rcpt.example', stream: 'broadcast' }], own);
+    assert.deepEqual(await told(own), [{ tenantId: own, address: 'late@rcpt.example', stream: 'broadcast' }]);
+  });
+
+  it('is found for the stream and the group of its message, as the list is now, by its tenant alone', async () => {
+    const own = tenant();
+    const { id } = await world.acceptOne(
+      { to: to('a@rcpt.example', 'B@rcpt.example'), stream: 'broadcast', unsubscribe: { url: 'https://shop.example/u', group: 'weekly' } },
+      {},
+      own,
+    );
+    assert.deepEqual(await found(id, [0, 1], own), []);
+    await add([{ email: 'a@rcpt.example' }], own);
+    assert.deepEqual(await found(id, [0, 1], own), [], 'another stream');
+    await add([{ email: 'a@rcpt.example', stream: 'broadcast' }], own);
+    await add([{ email: 'b@rcpt.example', stream: 'weekly' }], own);
+    assert.deepEqual(await found(id, [0, 1], own), [0, 1]);
+    assert.deepEqual(await found(id, [1], own), [1]);
+    assert.deepEqual(await found(id, [0, 1], tenant()), []);
+    await world.suppressions.deleteSuppression({ email: 'b@rcpt.example', stream: '' }, { tenantId: own });
+    assert.deepEqual(await found(id, [0, 1], own), [0]);
+  });
+
+  it('ends as suppressed when delivery says so, and counts as that', async () => {
+    const own = tenant();
+    const { id } = await world.acceptOne({ to: to('user@rcpt.example') }, {}, own);
+    await world.tellAttempts({
+      messageId: id,
+      tenantId: own,
+      recipientNumber: 0,
+      recipient: 'user@rcpt.example',
+      outcome: Outcome.OUTCOME_SUPPRESSED,
+      queuedAt: new Date(),
+      finishedAt: new Date(),
+    });
+    await waitFor(async () => (await world.get(id, own)).message?.status === MESSAGE_STATUS_SUPPRESSED, { what: 'the outcome' });
+    const { message, events } = await world.get(id, own);
+    assert.deepEqual([message?.recipients[0]?.status, message?.recipients[0]?.attempts], [RECIPIENT_STATUS_SUPPRESSED, 0]);
+    assert.deepEqual(
+      events.map(({ type }) => type),
+      ['message.accepted', 'message.queued', 'message.suppressed'],
     );
   });
 });

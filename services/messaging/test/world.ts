@@ -25,7 +25,7 @@ import {
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
 import { StatsServiceService } from '@maildoot/proto/maildoot/messaging/v1/stats';
-import { SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
+import { SuppressionCheckServiceService, SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { TenantEventServiceService } from '@maildoot/proto/maildoot/messaging/v1/tenant_event';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
 import { RpcError, rpcErrors } from '@maildoot/rpc/errors';
@@ -47,6 +47,8 @@ export interface World extends AsyncDisposable {
   gateway: Messaging;
   delivery: Messaging;
   suppressions: RpcClient<typeof SuppressionServiceService>;
+  /** As delivery. */
+  suppressionCheck: RpcClient<typeof SuppressionCheckServiceService>;
   engagement: RpcClient<typeof EngagementServiceService>;
   stats: RpcClient<typeof StatsServiceService>;
   notices: RpcClient<typeof NoticeServiceService>;
@@ -203,6 +205,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const gateway = client('gateway');
   const door = { address: service.rpcAddress, self: 'gateway', secret, defaultDeadlineMs: 20_000 };
   const suppressions = making.use(createRpcClient(SuppressionServiceService, door));
+  const suppressionCheck = making.use(createRpcClient(SuppressionCheckServiceService, { ...door, self: 'delivery' }));
   const engagement = making.use(createRpcClient(EngagementServiceService, door));
   const stats = making.use(createRpcClient(StatsServiceService, door));
   const notices = making.use(createRpcClient(NoticeServiceService, { ...door, self: 'auth' }));
@@ -223,6 +226,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     gateway,
     delivery,
     suppressions,
+    suppressionCheck,
     engagement,
     stats,
     notices,

@@ -6,6 +6,7 @@ import { dropOldestMails } from '../store/captured-mail.ts';
 import { forgetOldBackOffs } from '../store/destination.ts';
 import { forgetIdlePairs } from '../store/due.ts';
 import { forgetOldRoutes } from '../store/route.ts';
+import { forgetOldSuppressed } from '../store/suppressed.ts';
 import type { Telemetry } from '../telemetry.ts';
 
 export function startTidying(parts: {
@@ -20,6 +21,7 @@ export function startTidying(parts: {
       await forgetIdlePairs(parts.database);
       await forgetOldBackOffs(parts.database, parts.clock.now());
       await forgetOldRoutes(parts.database, parts.clock.now());
+      await forgetOldSuppressed(parts.database);
       while ((await dropOldestMails(parts.database, parts.capturedMailLimit)) === 1_000);
     },
     onFailure: (error) => parts.telemetry.failed('tidy', error),

@@ -30,6 +30,8 @@ export interface DueRow {
   /** Since when it could have been claimed. */
   dueAt: Date;
   claimedAt: Date;
+  /** The address came onto a list of its tenant lately: messaging is to be asked before anything is sent. */
+  listed: boolean;
   traceparent: string | undefined;
 }
 
@@ -174,7 +176,9 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
        )
        UPDATE due SET incarnation = $5, claimed_at = now(), attempt = attempt + 1, claims = claims + 1
        FROM pick WHERE due.message_id = pick.message_id AND due.recipient_number = pick.recipient_number
-       RETURNING due.*`,
+       RETURNING due.*, EXISTS (
+         SELECT 1 FROM suppressed s WHERE s.tenant_id = due.tenant_id AND s.address = lower(due.address COLLATE "C")
+       ) AS listed`,
       values: [
         taken.map((share) => share.destination),
         taken.map((share) => share.tenantId),
@@ -387,3 +391,6 @@ function byMessage(left: DueRow, right: DueRow): number {
   if (left.messageId !== right.messageId) return left.messageId < right.messageId ? -1 : 1;
   return left.recipientNumber - right.recipientNumber;
 }
+  /** Of a claim's own rows only. */
+  listed?: boolean;
+    listed: raw.listed ?? false,

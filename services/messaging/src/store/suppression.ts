@@ -1,7 +1,10 @@
 // The table of suppressions. Every statement has the tenant in its condition.
 import { integerArray, smallintArray, textArray, uuidArray } from '@maildoot/db/parameters';
+import { appendOutbox } from '@maildoot/events/outbox';
+import { addressSuppressed } from '@maildoot/events/topics';
+import { AddressSuppressedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import type { SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppression';
-import { newUuid } from '@maildoot/runtime/ids';
+import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import type pg from 'pg';
 import { foldedAddress, type SuppressionHit } from '../suppression.ts';
 
@@ -47,17 +50,20 @@ export async function findHits(
   return hits;
 }
 
-/** Adds what is not there yet. Answers the ids of those that were new. In the caller's transaction: the rows are locked in one order. */
-export async function insertSuppressions(client: Queryable, entries: readonly NewSuppressionRow[]): Promise<Set<string>> {
+/**
+ * Adds what is not there yet, and tells it: mail that was accepted before waits in delivery's queue. Answers the ids of those that were new.
+ * In the caller's transaction: the rows are locked in one order.
+ */
+export async function insertSuppressions(client: pg.ClientBase, entries: readonly NewSuppressionRow[]): Promise<Set<string>> {
   if (entries.length === 0) return new Set();
   const keyOf = (entry: NewSuppressionRow) => `${entry.tenantId} ${foldedAddress(entry.email)} ${entry.stream}`;
   const sorted = [...new Map(entries.toReversed().map((entry) => [keyOf(entry), entry])).entries()]
     .sort(([a], [b]) => (a < b ? -1 : 1))
     .map(([, entry]) => entry);
-  const { rows } = await client.query<{ id: string }>(
+  const { rows } = await client.query<{ id: string; tenant_id: string; address: string; stream: string }>(
     `INSERT INTO suppression (tenant_id, address, stream, id, email, reason, message_id)
      SELECT * FROM unnest($1::uuid[], $2::text[], $3::text[], $4::uuid[], $5::text[], $6::smallint[], $7::uuid[])
-     ON CONFLICT (tenant_id, address, stream) DO NOTHING RETURNING id`,
+     ON CONFLICT (tenant_id, address, stream) DO NOTHING RETURNING id, tenant_id, address, stream`,
     [
       uuidArray(sorted.map((one) => one.tenantId)),
       textArray(sorted.map((one) => foldedAddress(one.email))),
@@ -68,7 +74,25 @@ export async function insertSuppressions(client: Queryable, entries: readonly Ne
       uuidArray(sorted.map((one) => one.messageId)),
     ],
   );
+  await appendOutbox(
+    client,
+    rows.map(({ tenant_id: tenantId, address, stream }) => ({
+      topic: addressSuppressed,
+      event: AddressSuppressedEvent.fromPartial({ tenantId: uuidToId('ten', tenantId), address, stream }),
+    })),
+  );
   return new Set(rows.map((row) => row.id));
+}
+
+/** Which recipients of a message are on the tenant's list now, for its stream or its group. */
+export async function suppressedOf(on: Queryable, tenantId: string, messageId: string, numbers: readonly number[]): Promise<number[]> {
+  const { rows } = await on.query<{ number: number }>(
+    `SELECT DISTINCT r.number FROM message m JOIN recipient r ON r.message_id = m.id
+     JOIN suppression s ON s.tenant_id = m.tenant_id AND s.address = lower(r.email) AND s.stream IN (m.stream, m.unsubscribe_group)
+     WHERE m.id = $1 AND m.tenant_id = $2 AND r.number = ANY ($3::int[]) ORDER BY r.number`,
+    [messageId, tenantId, integerArray(numbers)],
+  );
+  return rows.map((row) => row.number);
 }
 
 /** These entries as they stand, in order; undefined = not there. */
