@@ -12,6 +12,8 @@ echo '· tables of settings in the READMEs'
 node tools/settings-table.ts --check
 echo '· docs of events'
 node tools/events-docs.ts --check
+echo '· docs of errors'
+node tools/errors-docs.ts --check
 echo '· migrations fit the schemas'
 node tools/migration.ts --check
 echo '· proto'
