@@ -1,6 +1,9 @@
 // The reference for people: one page without scripts, made at the start from the same description as the OpenAPI document.
 import { STATUS_CODES } from 'node:http';
 import { escapeHtml, pageWithPolicy } from './content-security-policy.ts';
+import { docsStyle } from './docs-style.ts';
+import { documentLinks } from './document-page.ts';
+import { readDocuments } from './documents.ts';
 import { type ErrorCode, errorTable } from './errors.ts';
 import type { JsonSchema, OpenapiContent, OpenapiDocument, OpenapiOperation, OpenapiParameter } from './openapi.ts';
 import { errorsOf, type Page, type Route } from './route.ts';
@@ -14,12 +17,13 @@ export function docsPage(routes: readonly Route[], document: OpenapiDocument, pu
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <title>Maildoot API</title>
-<style>${style}</style>
+<style>${docsStyle}</style>
 </head>
 <body>
 <nav>
-<a class="brand" href="#top">Maildoot API</a>
-<a href="#start">Start</a>
+${documentLinks(readDocuments())}
+<strong>Reference</strong>
+<a href="#start">Conventions</a>
 ${tags
   .map(
     (tag) =>
@@ -56,6 +60,7 @@ ${errorSection()}
 function introduction(publicUrl: string): string {
   const host = escapeHtml(publicUrl);
   return `<section id="start">
+<p>New here? Begin with the <a href="/docs/quickstart">quickstart</a>.</p>
 <p>JSON in, JSON out, in UTF-8, below <code>${host}/v1</code>. Every request needs an API key:</p>
 <pre>curl ${host}/v1/messages \\
   -H 'Authorization: Bearer mdsk_…' \\
@@ -85,8 +90,8 @@ ${bodyTable(operation, document)}
 <h4>Request</h4>
 <pre>${escapeHtml(curl(route, publicUrl))}</pre>
 ${otherRequests(operation)}
-${successes(operation)}
-${failures(route)}
+${successes(operation, document)}
+${failures(route, operation)}
 </section>`;
 }
 
@@ -112,22 +117,35 @@ function otherRequests(operation: OpenapiOperation): string {
     .join('\n');
 }
 
-function successes(operation: OpenapiOperation): string {
+function successes(operation: OpenapiOperation, document: OpenapiDocument): string {
   return Object.entries(operation.responses)
     .filter(([status]) => Number(status) < 400)
     .map(([status, { description, content }]) => {
       const example = Object.values(content ?? {}).flatMap((one: OpenapiContent) => Object.values(one.examples ?? {}))[0];
       const shown =
         example === undefined ? '' : `<pre>${escapeHtml(typeof example.value === 'string' ? example.value : pretty(example.value))}</pre>`;
-      return `<h4>${status} ${escapeHtml(STATUS_CODES[status] ?? '')}</h4><p>${prose(description)}</p>${shown}`;
+      return `<h4>${status} ${escapeHtml(STATUS_CODES[status] ?? '')}</h4><p>${prose(description)}</p>${shown}${answerFields(content, document)}`;
     })
     .join('\n');
 }
 
-function failures(route: Route): string {
-  const codes = errorsOf(route);
-  if (codes.length === 0) return '';
-  return `<p class="errors">Can fail with ${codes.map((code) => `<a href="#${code}">${errorTable[code].status} <code>${code}</code></a>`).join(', ')}.</p>`;
+function answerFields(content: Record<string, OpenapiContent> | undefined, document: OpenapiDocument): string {
+  const schema = content?.['application/json']?.schema;
+  if (schema === undefined) return '';
+  const rows = fieldRows(plainOf(schema, document), document, '', false);
+  if (rows === '') return '';
+  return `<details><summary>Fields of the answer</summary><table><thead><tr><th>Field</th><th>Type</th><th>Meaning</th></tr></thead><tbody>${rows}</tbody></table></details>`;
+}
+
+/** The codes by their status, each status with its example. */
+function failures(route: Route, { responses }: OpenapiOperation): string {
+  const byStatus = Map.groupBy(errorsOf(route), (code) => errorTable[code].status);
+  const shown = [...byStatus].map(([status, codes]) => {
+    const [example] = Object.values(responses[status]?.content?.['application/json']?.examples ?? {});
+    const names = codes.map((code) => `<a href="#${code}"><code>${code}</code></a>`).join(', ');
+    return `<details><summary>${status} ${escapeHtml(STATUS_CODES[status] ?? '')}</summary><p>${names}</p>${example === undefined ? '' : `<pre>${escapeHtml(pretty(example.value))}</pre>`}</details>`;
+  });
+  return shown.length === 0 ? '' : `<div class="errors">${shown.join('\n')}</div>`;
 }
 
 function parameterTable(parameters: readonly OpenapiParameter[]): string {
@@ -141,21 +159,36 @@ function parameterTable(parameters: readonly OpenapiParameter[]): string {
 function bodyTable(operation: OpenapiOperation, document: OpenapiDocument): string {
   const schema = operation.requestBody?.content['application/json']?.schema;
   if (schema === undefined) return '';
-  // Where several forms are taken, the first is the plain one; the examples show the others.
-  const plain = resolved((schema.anyOf as JsonSchema[] | undefined)?.[0] ?? schema, document);
-  return `<table><thead><tr><th>Field</th><th>Type</th><th>Meaning</th></tr></thead><tbody>${fieldRows(plain, document, '')}</tbody></table>`;
+  return `<table><thead><tr><th>Field</th><th>Type</th><th>Meaning</th></tr></thead><tbody>${fieldRows(plainOf(schema, document), document, '', true)}</tbody></table>`;
 }
 
-function fieldRows(schema: JsonSchema, document: OpenapiDocument, under: string): string {
+/** Where there are several forms, the first is the plain one; the examples show the others. */
+function plainOf(schema: JsonSchema, document: OpenapiDocument): JsonSchema {
+  return resolved((schema.anyOf as JsonSchema[] | undefined)?.[0] ?? schema, document);
+}
+
+/** `saysRequired`: in a request; what an answer has is always there unless it says otherwise. */
+function fieldRows(schema: JsonSchema, document: OpenapiDocument, under: string, saysRequired: boolean): string {
   const required = (schema.required as string[] | undefined) ?? [];
   return Object.entries((schema.properties as Record<string, JsonSchema> | undefined) ?? {})
     .map(([name, property]) => {
       const whole = resolved(property, document);
-      const items = whole.type === 'array' ? resolved((whole.items as JsonSchema | undefined) ?? {}, document) : {};
-      const inner = items.type === 'object' ? fieldRows(items, document, `${under}${name}[].`) : '';
-      return row(`${under}${name}`, typeText(whole), required.includes(name), whole.description as string | undefined) + inner;
+      const within = objectIn(whole, document);
+      const inner = within === undefined ? '' : fieldRows(within.object, document, `${under}${name}${within.mark}`, saysRequired);
+      return (
+        row(`${under}${name}`, typeText(whole), saysRequired && required.includes(name), whole.description as string | undefined) + inner
+      );
     })
     .join('');
+}
+
+/** The object that a field is, or that its items are, and what stands between its name and theirs. */
+function objectIn(schema: JsonSchema, document: OpenapiDocument): { object: JsonSchema; mark: string } | undefined {
+  const forms = (schema.anyOf as JsonSchema[] | undefined)?.filter(({ type }) => type !== 'null');
+  const only = resolved(forms?.length === 1 ? (forms[0] ?? {}) : schema, document);
+  if (only.properties !== undefined) return { object: only, mark: '.' };
+  const items = only.type === 'array' ? resolved((only.items as JsonSchema | undefined) ?? {}, document) : {};
+  return items.properties === undefined ? undefined : { object: items, mark: '[].' };
 }
 
 function row(name: string, type: string, required: boolean, description: string | undefined): string {
@@ -207,24 +240,3 @@ function prose(text: string): string {
     .replace(/\*\*([^*]+)\*\*/g, '<b>$1</b>')
     .replaceAll('\n\n', '</p><p>');
 }
-
-const style = `
-:root { color-scheme: light dark; --text: light-dark(#1c2430, #dfe5ee); --soft: light-dark(#5b6675, #97a3b4); --line: light-dark(#dfe4ea, #2c3542); --back: light-dark(#fff, #12161c); --panel: light-dark(#f5f7f9, #1a2029); --accent: light-dark(#0b63ce, #6cb0ff); }
-* { box-sizing: border-box; }
-body { margin: 0; display: grid; grid-template-columns: 17rem minmax(0, 1fr); font: 15px/1.55 system-ui, sans-serif; color: var(--text); background: var(--back); }
-nav { position: sticky; top: 0; height: 100vh; overflow: auto; padding: 1.2rem; border-right: 1px solid var(--line); display: flex; flex-direction: column; font-size: 14px; }
-nav a { color: var(--soft); text-decoration: none; padding: .12rem 0; } nav a:hover { color: var(--accent); }
-nav strong { margin-top: 1rem; } nav .brand { font-weight: 700; color: var(--text); font-size: 16px; }
-main { padding: 1.5rem 2.5rem 6rem; max-width: 60rem; }
-h1 { margin-top: 0; } h2 { margin-top: 3rem; border-bottom: 1px solid var(--line); padding-bottom: .3rem; }
-.operation { margin: 2rem 0 3rem; } h3 { margin-bottom: .3rem; } h4 { margin: 1.2rem 0 .3rem; }
-:target { scroll-margin-top: 1rem; } dt:target { background: var(--panel); outline: 2px solid var(--accent); }
-code, pre { font: 13px/1.5 ui-monospace, Menlo, Consolas, monospace; } code { background: var(--panel); padding: .1em .3em; border-radius: 4px; }
-pre { background: var(--panel); border: 1px solid var(--line); border-radius: 8px; padding: .8rem 1rem; overflow: auto; white-space: pre-wrap; overflow-wrap: anywhere; }
-table { border-collapse: collapse; width: 100%; margin: 1rem 0; } th, td { text-align: left; vertical-align: top; padding: .35rem .6rem; border-bottom: 1px solid var(--line); } th { color: var(--soft); font-weight: 600; }
-.method { font: 700 12px/1 ui-monospace, monospace; padding: .3em .5em; border-radius: 5px; color: #fff; background: #556; } .GET { background: #1a7f4b; } .POST { background: #0b63ce; } .DELETE { background: #b3352b; }
-.scope { font-size: 12px; color: var(--soft); border: 1px solid var(--line); border-radius: 99px; padding: .1em .6em; } .required { font-size: 11px; color: #c0392b; }
-.errors { color: var(--soft); font-size: 13px; } a { color: var(--accent); } dd { margin: 0 0 .8rem 0; color: var(--text); } dt { font-weight: 600; padding: .1rem .3rem; border-radius: 4px; }
-summary { cursor: pointer; color: var(--soft); }
-@media (max-width: 800px) { body { display: block; } nav { position: static; height: auto; border: 0; } main { padding: 1rem; } }
-`;

@@ -10,6 +10,7 @@ import { Authenticator } from './authentication.ts';
 import { networkList } from './caller-address.ts';
 import { type Config, checkConfig } from './config.ts';
 import { docsPage } from './docs-page.ts';
+import { documentRoutes } from './documents.ts';
 import { internalError } from './errors.ts';
 import { type EventStreamLimits, EventStreams } from './event-streams.ts';
 import { Guesses } from './guesses.ts';
@@ -117,7 +118,7 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
     eventStreams: new EventStreams(parts.eventStreams),
   };
   handle = createApp({
-    routes: config.role === 'smtp' ? [getHealthz, getReadyz] : routes,
+    routes: config.role === 'smtp' ? [getHealthz, getReadyz] : [...routes, ...documentRoutes(routes, publicUrl)],
     authenticator,
     rateLimits,
     budget,
