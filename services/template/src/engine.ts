@@ -20,6 +20,7 @@ import {
   type Template,
   toValueSync,
 } from 'liquidjs';
+import { Place } from './place.ts';
 import {
   type Checked,
   type Filled,
@@ -63,6 +64,13 @@ class Stopped extends Error {
     super(message);
     this.limit = limit;
   }
+}
+
+let place = new Place();
+
+/** Tells from now on where this thread is. */
+export function notePlaceIn(shared: SharedArrayBuffer): void {
+  place = new Place(shared);
 }
 
 // ── rendering ────────────────────────────────────────────────────────────────────────────────────────────────────────────
@@ -164,8 +172,9 @@ class Renderer {
     const emitter = given ?? new Output(run);
     run.step();
     for (const template of templates) {
-      run.step();
       try {
+        place.node(template.token);
+        run.step();
         const text = yield template.render(context, emitter);
         if (text) emitter.write(text);
       } catch (error) {
@@ -194,6 +203,7 @@ export function fill(compiled: Compiled, variables: unknown, limits: Limits): Fi
   const run = new Run(limits);
   const filled: Source = { subject: '', html: '', text: '' };
   for (const part of parts) {
+    place.part(part);
     const engine = compiled.engines[formOf[part]];
     // A scope for each part: `increment` writes into it.
     const context = new Surroundings(withoutPrototype(variables), engine, run);
@@ -232,6 +242,7 @@ export function compile(program: Program): Compiled | Refused {
   const templates: Record<Part, Template[]> = { subject: [], html: [], text: [] };
   const problems: Problem[] = [];
   for (const part of parts) {
+    place.part(part);
     const engine = engines[formOf[part]];
     try {
       templates[part] = engine.parse(program[part]);

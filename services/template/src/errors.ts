@@ -51,6 +51,11 @@ export function aliasTaken(): RpcError {
   return errors.CONFLICT({ message, issues: [{ path: 'alias', code: 'alias_taken', message }] });
 }
 
+export function tooManyTemplates(): RpcError {
+  const message = 'You have as many templates as an account can have. Delete those that you no longer send.';
+  return errors.CONFLICT({ message, issues: [{ path: '', code: 'too_many', message }] });
+}
+
 export function templateError(problems: readonly Problem[]): RpcError {
   const [first] = problems;
   const issues = problems.map(({ part, code, message, line, column }): Issue => ({ path: part, code, message, line, column }));

@@ -7,6 +7,7 @@
 import { Worker } from 'node:worker_threads';
 import type { Limits } from './engine.ts';
 import { errors } from './errors.ts';
+import { Place } from './place.ts';
 import type { Reply, Result, Task, ThreadOptions } from './render-thread.ts';
 import type { Refused } from './source.ts';
 
@@ -46,6 +47,7 @@ interface Job {
 
 interface Thread {
   worker: Worker;
+  place: Place;
   job: Job | undefined;
   /** When its last task ended. */
   cpuUs: number;
@@ -63,7 +65,8 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
   let closed = false;
 
   function startThread(): Thread {
-    const workerData: ThreadOptions = { limits };
+    const place = new Place();
+    const workerData: ThreadOptions = { limits, place: place.shared };
     const worker = new Worker(new URL('./render-thread.ts', import.meta.url), {
       workerData,
       name: 'template',
@@ -73,7 +76,7 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
       stderr: true,
       resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 8 },
     });
-    const thread: Thread = { worker, job: undefined, cpuUs: 0, timer: undefined };
+    const thread: Thread = { worker, place, job: undefined, cpuUs: 0, timer: undefined };
     threads.add(thread);
     worker.on('message', ({ result, cpuUs }: Reply) => {
       if (!threads.has(thread)) return;
@@ -115,8 +118,11 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
     const job = finish(thread);
     strike(job);
     onEnded?.(limit);
-    const message = limit === 'time_limit' ? 'The template takes too long.' : 'The template takes too much memory.';
-    job?.settle({ kind: 'refused', problems: [{ part: 'html', code: limit, message }] } satisfies Refused);
+    if (job !== undefined) {
+      const { why, ...place } = thread.place.in(job.task.program);
+      const message = `The template takes too ${limit === 'time_limit' ? 'long' : 'much memory'}${why}.`;
+      job.settle({ kind: 'refused', problems: [{ code: limit, message, ...place }] } satisfies Refused);
+    }
     end(thread);
   }
 
@@ -164,6 +170,8 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
       const thread = [...threads].find((one) => one.job === undefined) ?? startThread();
       clearTimeout(thread.timer);
       thread.job = job;
+      // As long as it has said nothing itself.
+      thread.place.part('html');
       inWork.add(job.tenantId);
       thread.worker.postMessage(job.task);
       watch(thread);

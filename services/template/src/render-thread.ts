@@ -6,6 +6,8 @@ import type { Checked, Filled, NoObject, Program, Refused } from './source.ts';
 
 export interface ThreadOptions {
   limits: Limits;
+  /** Where it is at every moment (place.ts), for whoever ends it. */
+  place: SharedArrayBuffer;
 }
 
 /** `check`: whether the source can be kept. `fill`: what comes of it with these variables. */
@@ -29,8 +31,9 @@ const keptChars = 500_000;
 const NICE = 10;
 if (process.platform === 'linux') setPriority(0, NICE);
 
-const { check, compile, fill } = await import('./engine.ts');
-const { limits } = workerData as ThreadOptions;
+const { check, compile, fill, notePlaceIn } = await import('./engine.ts');
+const { limits, place } = workerData as ThreadOptions;
+notePlaceIn(place);
 const kept = new Map<string, { compiled: Compiled; chars: number }>();
 let chars = 0;
 

@@ -1,6 +1,6 @@
 // Requests that may arrive twice: under an idempotency key the second one gets the first one's answer.
 import type { IdempotencyRequest } from '@maildoot/db/idempotency';
-import { aliasTaken, errors } from './errors.ts';
+import { aliasTaken, errors, tooManyTemplates } from './errors.ts';
 import type { Once, Store } from './store.ts';
 
 /** What came of it, or its refusal. @throws RpcError */
@@ -12,6 +12,8 @@ export function outcomeOf<T>(once: Once<T>, absent: () => Error): { value: T } |
       return { stored: once.response };
     case 'alias_taken':
       throw aliasTaken();
+    case 'too_many':
+      throw tooManyTemplates();
     case 'absent':
       throw absent();
     case 'mismatch':

@@ -1,7 +1,7 @@
 // Saving a source: what may be wrong with it is found before it is kept, and then it never changes.
 import type { Clock } from '@maildoot/runtime/clock';
 import { newUuid } from '@maildoot/runtime/ids';
-import { aliasTaken, errors, noSuchTemplate, templateError } from './errors.ts';
+import { aliasTaken, errors, noSuchTemplate, templateError, tooManyTemplates } from './errors.ts';
 import { namesIn, type Programs } from './programs.ts';
 import type { RenderPool } from './render-pool.ts';
 import type { Source } from './source.ts';
@@ -93,6 +93,8 @@ export async function updateTemplate(
         throw noSuchTemplate();
       case 'changed_meanwhile':
         continue;
+      case 'too_many':
+        throw tooManyTemplates();
       default:
         changed satisfies never;
     }

@@ -55,6 +55,7 @@ export interface Head {
 export type Changed<T> =
   | { outcome: 'done'; value: T }
   | { outcome: 'alias_taken' }
+  | { outcome: 'too_many' }
   | { outcome: 'absent' }
   | { outcome: 'changed_meanwhile' };
 export type Once<T> = Changed<T> | { outcome: 'replay'; response: Buffer } | { outcome: 'mismatch' } | { outcome: 'in_progress' };
@@ -95,6 +96,9 @@ export interface Store extends AsyncDisposable {
   findAnswer(request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding>;
   expireAnswers(now: Date): Promise<number>;
 }
+
+/** Of one tenant: nobody writes so many by hand, and each may have three parts of half a million characters in any number of versions. */
+const maxTemplates = 5_000;
 
 const templateColumns = {
   id: true,
@@ -178,6 +182,12 @@ export function openStore(database: Database): Store {
     insert: (tenantId, created, repeatable, now) =>
       once(repeatable, now, async (client) => {
         const { template, version } = created;
+        // One after another for a tenant, so that two at the same moment don't both find room.
+        await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('templates ' || $1, 0))`, [tenantId]);
+        const { rows } = await client.query<{ count: number }>('SELECT count(*)::int AS count FROM template WHERE tenant_id = $1', [
+          tenantId,
+        ]);
+        if ((rows[0]?.count ?? 0) >= maxTemplates) return { outcome: 'too_many' };
         await client.query(
           `INSERT INTO template (id, tenant_id, name, alias, published_version, latest_version, created_at, updated_at)
            VALUES ($1, $2, $3, $4, $5, $6, $7, $7)`,

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, describe, test } from 'node:test';
 import { CreateTemplateRequest } from '@maildoot/proto/maildoot/template/v1/template';
-import { newId } from '@maildoot/runtime/ids';
+import type { RpcError } from '@maildoot/rpc/errors';
+import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { errorOf, present, type RunningTemplates, startTemplates } from './running-templates.ts';
 
 let templates: RunningTemplates;
@@ -431,6 +432,26 @@ describe('a request that comes twice', () => {
     assert.deepEqual(await publish(1, 'back'), { ...first, replayed: true });
     assert.equal((await templates.fill(id)).text, 'two');
   });
+});
+
+test('a tenant has at most 5,000 templates, however many it makes at the same moment; another has room', async () => {
+  const tenantId = newId('ten');
+  const uuid = idToUuid('ten', tenantId);
+  await templates.database.pool.query(
+    `INSERT INTO template (id, tenant_id, name, published_version, latest_version, created_at, updated_at)
+     SELECT gen_random_uuid(), $1, 'One of many', NULL, 1, now(), now() FROM generate_series(1, 4998)`,
+    [uuid],
+  );
+  const made = await Promise.allSettled(Array.from({ length: 5 }, () => templates.create({ text: 'x' }, tenantId)));
+  const refused = made.flatMap((one) => (one.status === 'rejected' ? [one.reason as RpcError] : []));
+  assert.deepEqual(
+    refused.map(({ code, detail }) => [code, detail.issues[0]?.code]),
+    Array.from({ length: 3 }, () => ['CONFLICT', 'too_many']),
+  );
+  const [id = ''] = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value.id] : []));
+  await templates.gateway.deleteTemplate({ id }, { tenantId });
+  await templates.create({ text: 'x' }, tenantId);
+  await templates.create({ text: 'x' });
 });
 
 test('only messaging renders what is sent, and only the gateway changes templates', async () => {
