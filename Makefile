@@ -1,6 +1,6 @@
 # What people type. Every target installs what it needs first; see tools/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: demo up test check dev gen migration tenant operator cluster scenarios kafka chaos help setup bench
+.PHONY: demo up test check dev gen migration tenant operator cluster scenarios kafka chaos help setup bench properties schemathesis fairness
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
 # Not needed where KAFKA_BROKERS names one.
@@ -47,6 +47,9 @@ kafka: setup ## A Kafka for developers on 127.0.0.1:9092, in the background; pri
 
 chaos: setup ## Kill, stop and cut the processes of a cluster under load and reconcile (MINUTES=10 SEED=7; OF=kafka|postgres SECONDS=60: an outage)
 	@$(RUN) tools/kafka.sh install && exec node e2e/chaos/$(if $(OF),outage.ts --of $(OF) $(if $(SECONDS),--seconds $(SECONDS)),main.ts --minutes $(or $(MINUTES),10)) $(if $(RATE),--rate $(RATE)) $(if $(SEED),--seed $(SEED)) $(if $(KEEP),--keep)
+
+properties: setup ## Round trips of addresses, headers and MIME through Python's email package, at length (RUNS=5000 SEED=7)
+	@$(RUN) RUNS=$(or $(RUNS),5000) SEED=$(SEED) exec node tools/test.ts services/messaging/test/round-trips.test.ts
 
 bench: setup ## Measure the platform beside what it compares with (PART=accept…, SHORT=1, PROFILE=1, PLATFORM=cluster); see bench/README.md
 	@$(RUN) PROFILE=$(PROFILE) PLATFORM=$(PLATFORM) exec node bench/main.ts $(PART) $(if $(filter 1 true yes,$(SHORT)),--short)

@@ -65,7 +65,7 @@ const htmlType = 'text/html; charset=utf-8';
 
 /** Up to and without those of the content; undefined where one of them needs encoding or folding. */
 function headersOf({ from, to, cc, replyTo, subject }: PlainMessage, messageId: string, date: Date): string | undefined {
-  if (to.length === 0 || !plainSubject.test(subject)) return undefined;
+  if (to.length === 0 || !plainSubject.test(subject) || subject.includes('=?')) return undefined;
   const lines = [`From: ${addressList([from])}`, `To: ${addressList(to)}`];
   if (cc.length > 0) lines.push(`Cc: ${addressList(cc)}`);
   if (replyTo.length > 0) lines.push(`Reply-To: ${addressList(replyTo)}`);

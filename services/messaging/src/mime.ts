@@ -9,7 +9,7 @@ import { domainOfAddress } from '@maildoot/mail/address';
 import { textFromHtml } from '@maildoot/mail/text-from-html';
 import type { Address, Attachment, Header, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import MailComposer from 'nodemailer/lib/mail-composer';
-import { detectMimeType } from 'nodemailer/lib/mime-funcs';
+import { detectMimeType, encodeWord } from 'nodemailer/lib/mime-funcs';
 import { plainMime } from './mime-plain.ts';
 import { writeMime } from './mime-writer.ts';
 import { type Links, personalClicks, personalHtml, personalOf, personalOpens, unsubscribeHeaders } from './personal.ts';
@@ -80,7 +80,7 @@ export function composed(
     from: mailbox(message.from!),
     ...toAndCc(message),
     ...(message.replyTo.length > 0 && { replyTo: message.replyTo.map(mailbox) }),
-    subject: message.subject,
+    subject: shownSubject(message.subject),
     messageId,
     date,
     ...((text !== '' || html === '') && { text }),
@@ -101,6 +101,11 @@ export function composed(
   });
 }
 
+// What looks like an encoded word would be read as one (RFC 2047 section 7), with whatever is in it: it is encoded once more.
+function shownSubject(subject: string): string {
+  return subject.includes('=?') ? encodeWord(subject, 'B', 52) : subject;
+}
+
 // A message to Bcc alone still says that it has recipients: without To many filters score it as spam (RFC 5322 section 3.6.3).
 function toAndCc(message: Pick<MimeInput, 'to' | 'cc'>) {
   if (message.to.length + message.cc.length === 0) return { to: 'undisclosed-recipients:;' };
@@ -114,7 +119,8 @@ function mailbox(address: Address) {
 function attachmentPart(attachment: Attachment) {
   const declared = attachment.contentType || detectMimeType(attachment.filename);
   return {
-    filename: attachment.filename === '' ? (false as const) : attachment.filename,
+    // Blanks alone are no name, and would be written as a parameter without a value.
+    filename: attachment.filename.trim() === '' ? (false as const) : attachment.filename,
     content: Buffer.from(attachment.content.buffer, attachment.content.byteOffset, attachment.content.byteLength),
     // RFC 2046 section 5.2.1: a message/* part can't be encoded. One that isn't plain 7-bit lines would break the lines of the whole.
     contentType: /^message\//i.test(declared) && !isSevenBit(attachment.content) ? 'application/octet-stream' : declared,
