@@ -135,6 +135,16 @@ const name = z
   )
   .meta({ pattern: '^[a-z0-9][a-z0-9._-]{0,63}$' });
 
+// Said rather than ignored: whoever names a pool counts on the addresses that it sends from.
+const egressPool = z
+  .string()
+  .transform((text, context) =>
+    text === 'default'
+      ? text
+      : refuse(context, text, 'unknown_pool', 'This installation has one egress pool, `default`. Leave the field out.'),
+  )
+  .meta({ enum: ['default'], description: 'The egress pool to send from. There is one, `default`; another name is refused.' });
+
 const trackingInput = z
   .strictObject({
     opens: z.boolean().nullish().meta({ description: 'A picture of one dot in the HTML tells when somebody opens the message.' }),
@@ -208,7 +218,7 @@ const messageFields = z.strictObject({
     description: 'Which list of suppressions counts: `transactional` (by default), `broadcast`, or a name of your own.',
     examples: ['broadcast'],
   }),
-  pool: name.nullish().meta({ description: 'The egress pool to send from; by default the account’s.' }),
+  pool: egressPool.nullish(),
   dry_run: z
     .boolean()
     .nullish()

@@ -134,7 +134,7 @@ test('the fields of a message arrive at messaging; null is the same as leaving a
     tracking: { opens: true, clicks: null },
     unsubscribe: { group: 'weekly', url: null, mailto: 'leave@shop.example' },
     stream: 'broadcast',
-    pool: 'slow',
+    pool: 'default',
   };
   const nothing = Object.fromEntries(
     [
@@ -161,8 +161,10 @@ test('the fields of a message arrive at messaging; null is the same as leaving a
   const [first, second] = services.requestsOf<AcceptMessagesRequest>('acceptMessages');
   const [one, two] = [first?.messages[0], second?.messages[0]];
   assert.equal(first?.linkUrl, gateway.url);
-  assert.deepEqual([one?.trackOpens, one?.trackClicks, one?.stream, one?.pool], [true, false, 'broadcast', 'slow']);
+  assert.deepEqual([one?.trackOpens, one?.trackClicks, one?.stream, one?.pool], [true, false, 'broadcast', 'default']);
   assert.deepEqual(one?.unsubscribe, { group: 'weekly', url: '', mailto: 'leave@shop.example' });
+  const other = await call('POST', '/v1/messages', { ...message, pool: 'slow' });
+  assert.deepEqual([other.status, other.issues], [400, ['pool unknown_pool']]);
   assert.deepEqual([two?.trackOpens, two?.unsubscribe, two?.stream, two?.cc, two?.sendAt], [false, undefined, '', [], undefined]);
 });
 

@@ -62,6 +62,7 @@ export function messageIssues(message: OutgoingMessage, now: Date): Issue[] {
   checkLabels(message, add);
   checkStream(message, add);
   checkUnsubscribe(message, add);
+  if (message.pool !== '' && message.pool !== 'default') add('pool', 'unknown_pool', 'There is one egress pool, default.');
   if (message.sendAt !== undefined && message.sendAt.getTime() > now.getTime() + maxSendAtDays * dayMs) {
     add('send_at', 'too_far_ahead', `send_at is at most ${maxSendAtDays} days ahead.`);
   }
@@ -84,7 +85,6 @@ function checkStream(message: OutgoingMessage, add: Add): void {
   for (const [path, name] of [
     ['stream', message.stream],
     ['unsubscribe.group', message.unsubscribe?.group ?? ''],
-    ['pool', message.pool],
   ] as const) {
     if (name !== '' && !streamName.test(name))
       add(

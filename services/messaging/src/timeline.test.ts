@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { newUuid, uuidTime, uuidToId } from '@maildoot/runtime/ids';
-import { eventType, messageEvents, queuedType, recipientEvents, type StoredEvent } from './timeline.ts';
+import { eventType, messageEvents, queuedType, recipientEvents, type StoredEvent, wholeWay } from './timeline.ts';
 
 const detail = (outcome: Outcome, attempt: number) =>
   AttemptRecordedEvent.encode(AttemptRecordedEvent.fromPartial({ outcome, attempt })).finish();
@@ -31,6 +31,18 @@ it('a message was accepted when its id says so; scheduled only if send_at is lat
   assert.notEqual(scheduled[0]?.id, scheduled[1]?.id);
   assert.deepEqual(messageEvents({ id, sendAt: null })[0]?.id, uuidToId('evt', id), 'the same id at every reading');
   assert.equal(messageEvents({ id, sendAt: acceptedAt }).length, 1);
+});
+
+it('the timeline alone tells that a template was rendered, behind the acceptance', () => {
+  const id = newUuid();
+  const sendAt = new Date(uuidTime(id).getTime() + 1);
+  const events = wholeWay({ id, sendAt, templateId: newUuid() });
+  assert.deepEqual(
+    events.map(({ type }) => type),
+    ['message.accepted', 'message.rendered', 'message.scheduled'],
+  );
+  assert.equal(new Set(events.map((event) => event.id)).size, 3);
+  assert.deepEqual(wholeWay({ id, sendAt, templateId: null }), messageEvents({ id, sendAt }));
 });
 
 it('events of recipients come oldest first, queued before the attempt of the same millisecond, with the attempt but for queued', () => {

@@ -86,6 +86,13 @@ export function messageEvents(message: TimelineMessage): MessageEvent[] {
   return events;
 }
 
+/** The same with what only the timeline tells: that a template was rendered, which is before the acceptance is durable and no event of its own. */
+export function wholeWay(message: TimelineMessage & { templateId: string | null }): MessageEvent[] {
+  const [accepted, ...later] = messageEvents(message);
+  if (message.templateId === null) return [accepted!, ...later];
+  return [accepted!, { ...accepted!, id: uuidToId('evt', derivedUuid(message.id, 2)), type: 'message.rendered' }, ...later];
+}
+
 /** What happened to one recipient or to many, oldest first. */
 export function recipientEvents(stored: readonly StoredEvent[], emailOf: (recipientNumber: number) => string): MessageEvent[] {
   return [...stored].sort(byTime).map((event) => feedEvent({ ...event, email: emailOf(event.recipientNumber) }));
@@ -112,7 +119,7 @@ function place(event: StoredEvent): number {
   return event.attempt === 0 ? Number.MAX_SAFE_INTEGER - 1 : event.attempt;
 }
 
-// The same UUIDv7 with its last bit turned.
-function derivedUuid(uuid: string): string {
-  return uuid.slice(0, -1) + (Number.parseInt(uuid.slice(-1), 16) ^ 1).toString(16);
+// The same UUIDv7 with one of its last bits turned.
+function derivedUuid(uuid: string, bit = 1): string {
+  return uuid.slice(0, -1) + (Number.parseInt(uuid.slice(-1), 16) ^ bit).toString(16);
 }

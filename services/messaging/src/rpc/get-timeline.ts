@@ -6,7 +6,7 @@ import { viewAttempt } from '../callbacks/attempt-view.ts';
 import { viewMessage } from '../message-view.ts';
 import { attemptsOfMessage } from '../store/callbacks.ts';
 import type { MessageStore } from '../store/messages.ts';
-import { messageEvents, recipientEvents, wholeMessage } from '../timeline.ts';
+import { recipientEvents, wholeMessage, wholeWay } from '../timeline.ts';
 import { messageUuid, tenantOf, unary } from './door.ts';
 import { readWhole } from './whole-message.ts';
 
@@ -22,7 +22,7 @@ export function getTimeline({ database, messages, clock }: { database: Database;
     return {
       id: view.id,
       status: view.status,
-      events: [...messageEvents(message), ...recipientEvents(eventsOf.get(wholeMessage) ?? [], () => '')],
+      events: [...wholeWay(message), ...recipientEvents(eventsOf.get(wholeMessage) ?? [], () => '')],
       recipients: view.recipients.map((recipient) => ({
         recipient,
         events: recipientEvents(eventsOf.get(recipient.number) ?? [], () => recipient.address?.email ?? ''),
