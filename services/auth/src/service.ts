@@ -186,10 +186,10 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
           removeMember: { allow: gateway, handle: answering(removeMember({ people, clock })) },
         }),
         implement(SmtpUserServiceService, {
-          createSmtpUser: { allow: gateway, handle: answering(createSmtpUser({ smtpUsers, clock })) },
+          createSmtpUser: { allow: gateway, handle: answering(createSmtpUser({ smtpUsers, store, sealer, clock })) },
           listSmtpUsers: { allow: gateway, handle: answering(listSmtpUsers({ smtpUsers })) },
           deleteSmtpUser: { allow: gateway, handle: answering(deleteSmtpUser({ smtpUsers })) },
-          resetSmtpPassword: { allow: gateway, handle: answering(resetSmtpPassword({ smtpUsers })) },
+          resetSmtpPassword: { allow: gateway, handle: answering(resetSmtpPassword({ smtpUsers, store, sealer, clock })) },
           authenticateSmtpUser: { allow: gateway, handle: answering(authenticateSmtpUser({ smtpUsers, lastUsed: smtpUserLastUsed })) },
         }),
         implement(QuotaServiceService, {

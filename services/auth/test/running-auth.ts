@@ -6,6 +6,7 @@ import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operator';
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
+import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import { NoticeServiceService, type SendNoticeRequest } from '@maildoot/proto/maildoot/messaging/v1/notice';
 import { createRpcClient } from '@maildoot/rpc/client';
@@ -21,6 +22,7 @@ import { schema, start } from '../src/service.ts';
 const definition = {
   ...AuthServiceService,
   ...SessionServiceService,
+  ...SmtpUserServiceService,
   ...TeamServiceService,
   ...QuotaServiceService,
   ...AuditServiceService,

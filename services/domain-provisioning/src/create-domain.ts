@@ -9,7 +9,7 @@ import { dkimKeyContext, selectors } from './dkim-key.ts';
 import { parseDomainName } from './domain-name.ts';
 import { errors } from './errors.ts';
 import { type Hosts, newOwnershipToken, recordsToPublish } from './records.ts';
-import type { Repeatable } from './repeatable.ts';
+import { type Repeatable, storedAnswer } from './repeatable.ts';
 import { shownDomain } from './shown-domain.ts';
 import type { SpareKeys } from './spare-keys.ts';
 import type { ClaimedOnce, DomainToStore, Store, StoredDomain } from './store.ts';
@@ -93,21 +93,8 @@ async function makeDomain(
 }
 
 function answerOf(once: Exclude<ClaimedOnce, { outcome: 'done' }>): CreateDomainResponse {
-  switch (once.outcome) {
-    case 'replay':
-      return { ...CreateDomainResponse.decode(once.response), replayed: true };
-    case 'mismatch':
-      throw errors.IDEMPOTENCY_MISMATCH({
-        message: 'This idempotency key was used with another request. Use a new one for another domain.',
-      });
-    case 'in_progress':
-      throw errors.IDEMPOTENCY_IN_PROGRESS({
-        message: 'The first request with this idempotency key is still running. Try again shortly.',
-        retryAfterMs: 1000,
-      });
-    default:
-      throw exists();
-  }
+  if (once.outcome === 'exists') throw exists();
+  return { ...CreateDomainResponse.decode(storedAnswer(once)), replayed: true };
 }
 
 function exists() {

@@ -24,3 +24,20 @@ export function repeatableOf({
   if (requestSha256.length !== 32) throw new Error('an idempotent request carries the SHA-256 of what is asked');
   return { key: idempotencyKey, requestHash: requestSha256 };
 }
+
+/** The answer that was given before. @throws RpcError IDEMPOTENCY_MISMATCH, IDEMPOTENCY_IN_PROGRESS */
+export function storedAnswer(once: { outcome: 'replay'; response: Buffer } | { outcome: 'mismatch' } | { outcome: 'in_progress' }): Buffer {
+  switch (once.outcome) {
+    case 'replay':
+      return once.response;
+    case 'mismatch':
+      throw errors.IDEMPOTENCY_MISMATCH({
+        message: 'This idempotency key was used with another request. Use a new one for another domain.',
+      });
+    case 'in_progress':
+      throw errors.IDEMPOTENCY_IN_PROGRESS({
+        message: 'The first request with this idempotency key is still running. Try again shortly.',
+        retryAfterMs: 1000,
+      });
+  }
+}

@@ -9,7 +9,7 @@ import type { Sealer } from '@maildoot/runtime/seal';
 import { dkimKeyContext } from './dkim-key.ts';
 import { errors } from './errors.ts';
 import type { Hosts } from './records.ts';
-import type { Repeatable } from './repeatable.ts';
+import { type Repeatable, storedAnswer } from './repeatable.ts';
 import { nextRotation } from './rotation.ts';
 import { shownDomain } from './shown-domain.ts';
 import type { SpareKeys } from './spare-keys.ts';
@@ -90,22 +90,8 @@ function stepOf(domain: StoredDomain, now: Date) {
   });
 }
 
-function repeated(
-  once: { outcome: 'replay'; response: Buffer } | { outcome: 'mismatch' } | { outcome: 'in_progress' },
-): RotateDkimResponse & { begun: boolean } {
-  switch (once.outcome) {
-    case 'replay':
-      return { ...RotateDkimResponse.decode(once.response), replayed: true, begun: false };
-    case 'mismatch':
-      throw errors.IDEMPOTENCY_MISMATCH({
-        message: 'This idempotency key was used with another request. Use a new one for another domain.',
-      });
-    case 'in_progress':
-      throw errors.IDEMPOTENCY_IN_PROGRESS({
-        message: 'The first request with this idempotency key is still running. Try again shortly.',
-        retryAfterMs: 1000,
-      });
-  }
+function repeated(once: Parameters<typeof storedAnswer>[0]): RotateDkimResponse & { begun: boolean } {
+  return { ...RotateDkimResponse.decode(storedAnswer(once)), replayed: true, begun: false };
 }
 
 function changedMeanwhile() {

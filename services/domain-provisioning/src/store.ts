@@ -68,7 +68,8 @@ export interface SpareKey {
 export type Claimed = 'done' | 'exists';
 /** The same for a request that may arrive twice. */
 export type ClaimedOnce =
-  | { outcome: 'done' | 'exists' }
+  | { outcome: 'done' }
+  | { outcome: 'exists' }
   | { outcome: 'replay'; response: Buffer }
   | { outcome: 'mismatch' }
   | { outcome: 'in_progress' };
@@ -93,10 +94,18 @@ export interface Outcome {
   events: readonly DomainEvent[];
 }
 
+/** A look that was asked for by a request that may come twice, with what it is answered. */
+export type AnsweredLook = IdempotencyRequest & { answerOf: (domain: StoredDomain) => Uint8Array };
+
+export type Settled =
+  | { outcome: 'done'; domain: StoredDomain }
+  | { outcome: 'missing' }
+  | Exclude<ClaimedOnce, { outcome: 'done' } | { outcome: 'exists' }>;
+
 export type RotationBegun =
   | { outcome: 'done' | 'unchanged'; domain: StoredDomain }
   | { outcome: 'missing' }
-  | Exclude<ClaimedOnce, { outcome: 'done' | 'exists' }>;
+  | Exclude<ClaimedOnce, { outcome: 'done' } | { outcome: 'exists' }>;
 
 export interface Store extends AsyncDisposable {
   /** Newest first. */
@@ -112,7 +121,7 @@ export interface Store extends AsyncDisposable {
    * Decides over a name and writes what was decided, while nobody else decides over the same name. A look that began before the one that
    * was written last changes nothing. undefined when the tenant has no such domain.
    */
-  settle(tenantId: string, name: string, lookedAt: Date, decide: (contest: Contest) => Outcome): Promise<StoredDomain | undefined>;
+  settle(tenantId: string, name: string, lookedAt: Date, decide: (contest: Contest) => Outcome, request?: AnsweredLook): Promise<Settled>;
   /** False when the tenant has no such domain. */
   deleteDomain(tenantId: string, name: string): Promise<boolean>;
   /**
@@ -224,18 +233,26 @@ export function openStore(database: Database): Store {
 
     findAnswer: (request, now) => findRecord(database.pool, request, now),
 
-    settle(tenantId, name, lookedAt, decide) {
-      return database.transaction(async (client) => {
+    settle(tenantId, name, lookedAt, decide, request) {
+      return database.transaction(async (client): Promise<Settled> => {
+        if (request !== undefined) {
+          const [claimed] = await claim(client, [request], lookedAt);
+          if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
+        }
+        const done = async (domain: StoredDomain): Promise<Settled> => {
+          if (request !== undefined) await storeRecord(client, [{ ...request, response: request.answerOf(domain) }], lookedAt);
+          return { outcome: 'done', domain };
+        };
         // All tenants' claims to the name, in one order everywhere: who decides over a name waits for who is deciding.
         const { rows } = await client.query<{ id: string; tenant_id: string; status: string }>(
           'SELECT id, tenant_id, status FROM domain WHERE name = $1 ORDER BY id FOR UPDATE',
           [name],
         );
         const own = rows.find((row) => row.tenant_id === tenantId);
-        if (own === undefined) return undefined;
+        if (own === undefined) return { outcome: 'missing' };
         const other = rows.find((row) => row.tenant_id !== tenantId && row.status === 'verified');
         const ours = await readDomain(client, own.id);
-        if (ours.checkedAt !== null && ours.checkedAt > lookedAt) return ours;
+        if (ours.checkedAt !== null && ours.checkedAt > lookedAt) return done(ours);
         const rival = other && (await readDomain(client, other.id));
 
         const outcome = decide({ ours, rival });
@@ -249,7 +266,7 @@ export function openStore(database: Database): Store {
         );
         if (outcome.changeOverTo !== undefined) await changeOver(client, ours, outcome.changeOverTo, lookedAt);
         await writeEvents(client, outcome.events);
-        return readDomain(client, own.id);
+        return done(await readDomain(client, own.id));
       });
     },
 

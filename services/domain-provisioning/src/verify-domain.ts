@@ -7,7 +7,7 @@ import type { Lookup } from './lookup.ts';
 import { type ExpectedRecord, type Hosts, recordsToPublish, type SelectorKey, type Slot } from './records.ts';
 import { nextCheckAfterMs, type Schedule } from './schedule.ts';
 import type { Status } from './status.ts';
-import type { Contest, Outcome, Store, StoredDomain } from './store.ts';
+import type { AnsweredLook, Contest, Outcome, Settled, Store, StoredDomain } from './store.ts';
 import { type Answer, afterLoss, decide } from './verification.ts';
 
 export interface Verifier {
@@ -20,7 +20,11 @@ export interface Verifier {
   changed: () => void;
 }
 
+/** The tenant has no such domain, or the request was answered before. */
+export type NotLooked = Exclude<Settled, { outcome: 'done' }>;
+
 export interface Verified {
+  outcome: 'done';
   domain: StoredDomain;
   before: Status;
   lookMs: number;
@@ -35,7 +39,7 @@ export interface Verified {
  * 2. what is there, outside of any transaction: name servers may take seconds
  * 3. decide and write, one at a time for each name: status, change of keys, the next look, what is to be told
  *
- * undefined when the tenant has no such domain.
+ * With a request its answer is kept where what was seen is written.
  */
 export async function verifyDomain(
   verifier: Verifier,
@@ -43,10 +47,11 @@ export async function verifyDomain(
   name: string,
   budgetMs: number,
   signal: AbortSignal,
-): Promise<Verified | undefined> {
+  request?: AnsweredLook,
+): Promise<Verified | NotLooked> {
   const { store, lookup, clock, hosts, schedule } = verifier;
   const domain = await store.findDomain(tenantId, name);
-  if (domain === undefined) return undefined;
+  if (domain === undefined) return { outcome: 'missing' };
   const asked = recordsToPublish(domain, hosts);
   const lookedAt = clock.now();
   const startedAt = performance.now();
@@ -62,15 +67,17 @@ export async function verifyDomain(
   let lostBy: string | undefined;
   let changedOverTo: string | undefined;
   let told = 0;
-  const settled = await store.settle(tenantId, name, lookedAt, (contest) => {
+  const decided = (contest: Contest): Outcome => {
     const outcome = settle(contest, bySlot, { hosts, schedule, lookedAt });
     lostBy = outcome.rival && contest.rival?.tenantId;
     changedOverTo = outcome.changeOverTo;
     told = outcome.events.length;
     return outcome;
-  });
+  };
+  const settled = await store.settle(tenantId, name, lookedAt, decided, request);
   if (told > 0) verifier.changed();
-  return settled && { domain: settled, before: domain.status, lookMs, lostBy, changedOverTo };
+  if (settled.outcome !== 'done') return settled;
+  return { outcome: 'done', domain: settled.domain, before: domain.status, lookMs, lostBy, changedOverTo };
 }
 
 const unasked: Answer = { kind: 'unknown', reason: 'it was not asked for' };

@@ -3,7 +3,7 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
-import { newName, newTenant, type RunningDomains, startDomains } from './running-domains.ts';
+import { createDomain, newName, newTenant, publish, type RunningDomains, startDomains, unrepeated } from './running-domains.ts';
 
 let domains: RunningDomains;
 before(async () => {
@@ -49,4 +49,21 @@ test('an answer is forgotten after a day', async () => {
   await create(tenantId, name, 'day');
   await domains.clock.advance(24 * 60 * 60 * 1000);
   await assert.rejects(create(tenantId, name, 'day'), { code: 'DOMAIN_EXISTS' });
+});
+
+test('a repeated look tells what the first one saw, in the same words; another key looks again', async () => {
+  const tenantId = newTenant();
+  const claim = await createDomain(domains, tenantId, newName(domains));
+  const look = (idempotencyKey: string, domain = claim.domain) =>
+    domains.gateway.verifyDomain({ domain, idempotencyKey, requestSha256: hash(domain) }, { tenantId });
+  const first = await look('look');
+  assert.deepEqual([first.replayed, first.domain?.status === undefined], [false, false]);
+  publish(domains, claim);
+  assert.deepEqual(await look('look'), { ...first, replayed: true });
+  const fresh = await look('another look');
+  assert.equal(fresh.replayed, false);
+  assert.notDeepEqual(fresh.domain?.status, first.domain?.status);
+  const other = await createDomain(domains, tenantId, newName(domains));
+  await assert.rejects(look('look', other.domain), { code: 'IDEMPOTENCY_MISMATCH' });
+  assert.equal((await domains.gateway.verifyDomain({ domain: claim.domain, ...unrepeated }, { tenantId })).replayed, false);
 });

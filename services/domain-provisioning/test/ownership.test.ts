@@ -4,7 +4,17 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Domain, DomainStatus } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { idToUuid } from '@maildoot/runtime/ids';
-import { createDomain, newName, newTenant, publish, type RunningDomains, startDomains, verifiedDomain, verify } from './running-domains.ts';
+import {
+  createDomain,
+  newName,
+  newTenant,
+  publish,
+  type RunningDomains,
+  startDomains,
+  unrepeated,
+  verifiedDomain,
+  verify,
+} from './running-domains.ts';
 
 let domains: RunningDomains;
 before(async () => {
@@ -101,7 +111,7 @@ test("another tenant's domain answers as one that never was", async () => {
   const { domain: name } = await verifiedDomain(domains, theirs);
   const answers = [];
   for (const asked of [name, newName(domains), 'not a name', 'co.uk', '']) {
-    const error = await domains.gateway.verifyDomain({ domain: asked }, { tenantId: ours }).then(
+    const error = await domains.gateway.verifyDomain({ domain: asked, ...unrepeated }, { tenantId: ours }).then(
       () => assert.fail(`${asked} was found`),
       (failure: { code: string; status: string; detail: unknown }) => failure,
     );
@@ -190,12 +200,13 @@ test('the allow-lists: each caller asks only what is its own', async () => {
   const tenantId = newTenant();
   const refused = { code: 'CALLER_NOT_ALLOWED' };
   const { gateway, messaging, delivery } = domains;
-  const claim = { domain: 'x.example', idempotencyKey: '', requestSha256: Buffer.alloc(0) };
+  const claim = { domain: 'x.example', ...unrepeated };
   for (const other of [messaging, delivery]) {
     await assert.rejects(other.createDomain(claim, { tenantId }), refused);
     await assert.rejects(other.listDomains({ limit: 1, afterId: '' }, { tenantId }), refused);
-    for (const rpc of ['verifyDomain', 'getDomain', 'deleteDomain'] as const)
+    for (const rpc of ['getDomain', 'deleteDomain'] as const)
       await assert.rejects(other[rpc]({ domain: 'x.example' }, { tenantId }), refused);
+    await assert.rejects(other.verifyDomain(claim, { tenantId }), refused);
     await assert.rejects(other.rotateDkim(claim, { tenantId }), refused);
   }
   for (const other of [gateway, delivery]) await assert.rejects(other.checkSenderDomains({ domains: [] }, { tenantId }), refused);

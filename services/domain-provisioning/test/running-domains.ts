@@ -128,14 +128,17 @@ export function newTenant(): string {
   return newId('ten');
 }
 
+/** Of a request without an idempotency key. */
+export const unrepeated = { idempotencyKey: '', requestSha256: Buffer.alloc(0) };
+
 export async function createDomain({ gateway }: RunningDomains, tenantId: string, domain: string): Promise<Domain> {
-  const response = await gateway.createDomain({ domain, idempotencyKey: '', requestSha256: Buffer.alloc(0) }, { tenantId });
+  const response = await gateway.createDomain({ domain, ...unrepeated }, { tenantId });
   if (response.domain === undefined) throw new Error('no domain came back');
   return response.domain;
 }
 
 export async function verify({ gateway }: RunningDomains, tenantId: string, domain: string): Promise<Domain> {
-  const response = await gateway.verifyDomain({ domain }, { tenantId });
+  const response = await gateway.verifyDomain({ domain, ...unrepeated }, { tenantId });
   if (response.domain === undefined) throw new Error('no domain came back');
   return response.domain;
 }

@@ -71,7 +71,10 @@ export async function dryRun(
   const [looked, alignment] = await Promise.all([
     peers.messaging.dryRun({ message, allowedDomains, credentialId, linkUrl }, { tenantId, requestId, signal, deadlineMs }),
     peers.domains
-      .verifyDomain({ domain }, { tenantId, requestId, signal, deadlineMs: dnsDeadlineMs })
+      .verifyDomain(
+        { domain, idempotencyKey: '', requestSha256: Buffer.alloc(0) },
+        { tenantId, requestId, signal, deadlineMs: dnsDeadlineMs },
+      )
       .then(({ domain: seen }) => alignmentOf(domain, seen))
       .catch((error: unknown) => unseen(domain, apiErrorFrom(error).code)),
   ]);

@@ -90,7 +90,11 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
 
 function operation(route: Route, routes: readonly Route[], schemas: Schemas, publicUrl: string): OpenapiOperation {
   const deprecation = isDeprecated(route) ? deprecationText(route, routes) : '';
-  const description = [deprecation, route.description, route.kind === 'operation' ? needs(route) : ''].filter((text) => text).join('\n\n');
+  const withoutKey =
+    route.kind === 'public' || !route.withoutIdempotencyKey ? '' : `Takes no \`Idempotency-Key\`: ${route.withoutIdempotencyKey}`;
+  const description = [deprecation, route.description, withoutKey, route.kind === 'operation' ? needs(route) : '']
+    .filter((text) => text)
+    .join('\n\n');
   return {
     operationId: route.operationId,
     tags: [route.tag],

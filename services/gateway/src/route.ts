@@ -159,6 +159,8 @@ interface Asked<Q extends z.ZodType, B> extends Described {
   readonly headers?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
   /** Takes the header Idempotency-Key. */
   readonly idempotent?: boolean;
+  /** Of a POST that doesn't take it: why. A part of its description. */
+  readonly withoutIdempotencyKey?: string;
   /** What it can answer beyond what every operation can. */
   readonly errors: readonly ErrorCode[];
   /** How it fails when a service does; by default in every way. For what asks nobody, or makes one answer of every failure. */

@@ -193,6 +193,7 @@ export class FakePeople {
             answer('createSmtpUser', request, call, () => ({
               smtpUser: { ...sampleSmtpUser(newId('smu')), username: request.username },
               password: `mdsp_${'p'.repeat(43)}`,
+              replayed: false,
             })),
         },
         listSmtpUsers: {
@@ -214,6 +215,7 @@ export class FakePeople {
             answer('resetSmtpPassword', request, call, () => ({
               smtpUser: smtpUserOf(call.tenantId, request.id),
               password: `mdsp_${'p'.repeat(43)}`,
+              replayed: false,
             })),
         },
         authenticateSmtpUser: {

@@ -566,7 +566,7 @@ export class FakeServices implements AsyncDisposable {
         allow,
         handle: (request, call) =>
           this.#answer('verifyDomain', request, call, (tenant) => {
-            return { domain: domainOf(tenant, request.domain) };
+            return { domain: domainOf(tenant, request.domain), replayed: false };
           }),
       },
       checkSenderDomains: { allow: ['messaging'], handle: () => assert.fail('not for the gateway') },
@@ -792,6 +792,8 @@ export interface CallOptions {
 
 export interface Gateway extends AsyncDisposable {
   readonly url: string;
+  /** Where messages are submitted, `host:port`; undefined unless the environment asks for it. */
+  readonly smtp: { readonly starttls: string | undefined; readonly tls: string | undefined };
   /** Asks, and checks what holds for every answer; see checkAnswer. */
   call(method: string, path: string, options?: CallOptions): Promise<Response>;
 }
@@ -815,6 +817,7 @@ export async function startGateway(
   const running = await start(config, { logger, eventStreams });
   return {
     url: running.httpUrl,
+    smtp: running.smtp,
     call: async (method, path, options = {}) => {
       const response = await send(running.httpUrl, method, path, options);
       checkAnswer(method, path, response, options.expectFailure ?? false);

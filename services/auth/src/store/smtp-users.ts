@@ -1,7 +1,10 @@
 // SMTP users: names and passwords for submission. Only a hash of both is kept.
 import type { Database } from '@maildoot/db/database';
 import { isUniqueViolation } from '@maildoot/db/errors';
+import { claim, type IdempotencyRequest, store as storeRecord } from '@maildoot/db/idempotency';
+import type pg from 'pg';
 import { revocationsChannel } from '../revocations.ts';
+import type { Once } from '../store.ts';
 import { type EntryToStore, insertEntries } from './audit.ts';
 
 export interface StoredSmtpUser {
@@ -17,15 +20,23 @@ export interface StoredSmtpUser {
 
 export type SmtpUserToStore = Omit<StoredSmtpUser, 'lastUsedAt'> & { usernameFolded: string; sha256: Buffer };
 
+/** A request that may come twice, with what it is answered. */
+export type Answered = IdempotencyRequest & { response: Uint8Array; now: Date };
+
 export interface SmtpUsers {
-  insert(user: SmtpUserToStore, entry: EntryToStore): Promise<'done' | 'username_taken'>;
+  /** With a request, its answer is kept in the same transaction. */
+  insert(user: SmtpUserToStore, entry: EntryToStore, request: Answered | undefined): Promise<Once | { outcome: 'username_taken' }>;
   /** Newest first. */
   list(tenantId: string, page: { limit: number; afterId: string | undefined }): Promise<StoredSmtpUser[]>;
   find(tenantId: string, id: string): Promise<StoredSmtpUser | undefined>;
   /** False when there is none. In the same transaction everybody who listens is told the hash. */
   remove(tenantId: string, id: string, entry: EntryToStore): Promise<boolean>;
-  /** False when there is none. In the same transaction everybody who listens is told the hash that was. */
-  replacePassword(tenantId: string, id: string, sha256: Buffer, entry: EntryToStore): Promise<boolean>;
+  /** In the same transaction everybody who listens is told the hash that was. */
+  replacePassword(
+    user: { tenantId: string; id: string; sha256: Buffer },
+    entry: EntryToStore,
+    request: Answered | undefined,
+  ): Promise<Once | { outcome: 'missing' }>;
   /** Without a tenant: whose it is, is the question. */
   findBySha256(sha256: Uint8Array): Promise<(StoredSmtpUser & { suspended: boolean }) | undefined>;
   /** Without a tenant: the ids come from rows that were authenticated. */
@@ -38,9 +49,11 @@ const columns = `u.id, u.tenant_id AS "tenantId", u.username, u.domain, u.allowe
 export function openSmtpUsers(database: Database): SmtpUsers {
   const { pool } = database;
   return {
-    async insert(user, entry) {
+    async insert(user, entry, request) {
       try {
-        await database.transaction(async (client) => {
+        return await database.transaction(async (client): Promise<Once> => {
+          const before = await answeredBefore(client, request);
+          if (before !== undefined) return before;
           await client.query(
             `INSERT INTO smtp_user (id, tenant_id, username, username_folded, sha256, domain, allowed_ips, daily_limit, created_at)
              VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)`,
@@ -57,12 +70,13 @@ export function openSmtpUsers(database: Database): SmtpUsers {
             ],
           );
           await insertEntries(client, [entry]);
+          if (request !== undefined) await storeRecord(client, [request], request.now);
+          return { outcome: 'done' };
         });
       } catch (error) {
-        if (isUniqueViolation(error, 'smtp_user_username_folded_key')) return 'username_taken';
+        if (isUniqueViolation(error, 'smtp_user_username_folded_key')) return { outcome: 'username_taken' };
         throw error;
       }
-      return 'done';
     },
 
     async list(tenantId, { limit, afterId }) {
@@ -93,16 +107,20 @@ export function openSmtpUsers(database: Database): SmtpUsers {
       });
     },
 
-    replacePassword(tenantId, id, sha256, entry) {
-      return database.transaction(async (client) => {
+    replacePassword({ tenantId, id, sha256 }, entry, request) {
+      return database.transaction(async (client): Promise<Once | { outcome: 'missing' }> => {
+        const before = await answeredBefore(client, request);
+        if (before !== undefined) return before;
         const { rowCount } = await client.query(
           `WITH old AS (SELECT id, sha256 FROM smtp_user WHERE tenant_id = $1 AND id = $2 FOR UPDATE),
                 new AS (UPDATE smtp_user u SET sha256 = $3 FROM old WHERE u.id = old.id)
            SELECT pg_notify($4, encode(sha256, 'base64')) FROM old`,
           [tenantId, id, sha256, revocationsChannel],
         );
-        if (rowCount === 1) await insertEntries(client, [entry]);
-        return rowCount === 1;
+        if (rowCount !== 1) return { outcome: 'missing' };
+        await insertEntries(client, [entry]);
+        if (request !== undefined) await storeRecord(client, [request], request.now);
+        return { outcome: 'done' };
       });
     },
 
@@ -124,4 +142,11 @@ export function openSmtpUsers(database: Database): SmtpUsers {
       );
     },
   };
+}
+
+/** Undefined where the request is this transaction's to do. */
+async function answeredBefore(client: pg.PoolClient, request: Answered | undefined): Promise<Once | undefined> {
+  if (request === undefined) return undefined;
+  const [claimed] = await claim(client, [request], request.now);
+  return claimed?.outcome === 'claimed' ? undefined : (claimed ?? { outcome: 'in_progress' });
 }

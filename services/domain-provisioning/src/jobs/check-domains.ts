@@ -21,7 +21,7 @@ export function startCheckingDomains(verifier: Verifier, { clock, logger }: { cl
     try {
       const result = await verifyDomain(verifier, tenantId, name, lookBudgetMs, stopping);
       // Deleted in the meantime: there is nothing left to look at.
-      if (result !== undefined) tellOfLook(logger, result);
+      if (result.outcome === 'done') tellOfLook(logger, result);
     } catch (error) {
       if (stopping.aborted) return;
       telemetry.checkFailed(logger, name, error);

@@ -14,6 +14,7 @@ export const postAuthLogin = defineOpenRoute({
   summary: 'Log in',
   description:
     'The access token lasts an hour. The cookie refreshes it for 7 days; it is for browsers: httpOnly, Secure, SameSite=Strict. The answer never tells whether the address or the password was wrong, and each failure after the first few makes the next try wait.',
+  withoutIdempotencyKey: 'each login is a session of its own, and an answer with tokens is never kept.',
   body: {
     schema: credentials,
     maxBytes: 16 * 1024,

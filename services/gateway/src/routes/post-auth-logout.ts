@@ -12,6 +12,7 @@ export const postAuthLogout = defineRoute({
   scopes: ['read', 'full'],
   credentials: ['session'],
   whileSuspended: true,
+  withoutIdempotencyKey: 'a session ends once, however often it is asked for.',
   errors: [],
   responses: [{ status: 204, description: 'Logged out.', headers: { 'Set-Cookie': 'The cookie is gone.' } }],
   handle: async (_input, { peers, principal, requestId }) => {

@@ -20,6 +20,7 @@ export const postAuthPasswordResetComplete = defineOpenRoute({
   summary: 'Set a password by a link',
   description:
     'By the link of a reset, of an invitation or of the operator. It works once. A password has at least 10 characters. All sessions of the user end.',
+  withoutIdempotencyKey: 'the link works once, and a password is never kept, not even to compare a repeated request with.',
   body: {
     schema: completion,
     maxBytes: 16 * 1024,

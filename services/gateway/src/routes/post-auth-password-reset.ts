@@ -12,6 +12,7 @@ export const postAuthPasswordReset = defineOpenRoute({
   tag: 'Auth',
   summary: 'Ask for a link to a new password',
   description: 'Mail with a link that works once, for an hour, goes to the address if it has an account. The answer does not tell.',
+  withoutIdempotencyKey: 'the request may be repeated, and the answer is the same for everybody.',
   body: {
     schema: wish,
     maxBytes: 16 * 1024,

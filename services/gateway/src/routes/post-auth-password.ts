@@ -15,6 +15,8 @@ export const postAuthPassword = defineRoute({
   scopes: ['read', 'full'],
   credentials: ['session'],
   whileSuspended: true,
+  withoutIdempotencyKey:
+    'a password is never kept, not even to compare a repeated request with. The second time the current password is another one.',
   body: {
     schema: change,
     maxBytes: 16 * 1024,

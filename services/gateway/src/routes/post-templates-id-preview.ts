@@ -29,6 +29,7 @@ export const postTemplatesIdPreview = defineRoute({
   description: 'Of the newest version, published or not, or of the one that is asked for. Nothing is sent and nothing is changed.',
   scopes: ['full'],
   params: templateParams,
+  withoutIdempotencyKey: 'nothing is changed by it.',
   body: {
     schema: z
       .strictObject({

@@ -2,6 +2,7 @@
 import { z } from 'zod';
 import { domainJson, domainSchema, exampleVerifiedDomain } from '../domain-json.ts';
 import { notFound } from '../errors.ts';
+import { requestHash } from '../idempotency-key.ts';
 import { domainParam, pathDomain } from '../path-domain.ts';
 import { defineRoute, json } from '../route.ts';
 
@@ -14,18 +15,25 @@ export const postUserSettingsDomainsVerify = defineRoute({
   operationId: 'verifyDomain',
   tag: 'Domains',
   summary: 'Look at a domain’s DNS now',
-  description: 'Asks the domain’s own name servers and says per record what was expected and what was seen. Takes up to 5 seconds.',
+  description:
+    'Asks the domain’s own name servers and says per record what was expected and what was seen. Takes up to 5 seconds. With an idempotency key, the same request tells for a day what was seen the first time: use a new key for a new look.',
   scopes: ['full'],
+  idempotent: true,
   params: domainParam,
   errors: ['NOT_FOUND'],
   responses: [{ status: 200, description: 'The domain as it was seen.', schema: domainSchema, example: exampleVerifiedDomain }],
   query: z.strictObject({}),
-  handle: async ({ params }, { peers, principal, requestId }) => {
-    const { domain } = await peers.domains.verifyDomain(
-      { domain: pathDomain(params) },
+  handle: async ({ params, idempotencyKey }, { peers, principal, requestId }) => {
+    const name = pathDomain(params);
+    const { domain, replayed } = await peers.domains.verifyDomain(
+      {
+        domain: name,
+        idempotencyKey: idempotencyKey ?? '',
+        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ domain: name }),
+      },
       { tenantId: principal.tenantId, requestId, deadlineMs },
     );
     if (domain === undefined) throw notFound();
-    return json(200, domainJson(domain));
+    return json(200, domainJson(domain), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
   },
 });

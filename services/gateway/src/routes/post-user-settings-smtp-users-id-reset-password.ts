@@ -1,5 +1,6 @@
 // POST /v1/user-settings/smtp-users/:id/reset-password: a new password, shown once; the old one ends at once.
 import { internalError } from '../errors.ts';
+import { requestHash } from '../idempotency-key.ts';
 import { pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
 import { exampleSmtpPassword, exampleSmtpUser, newSmtpUserSchema, smtpUserJson, smtpUserParams } from '../smtp-user-json.ts';
@@ -12,6 +13,7 @@ export const postUserSettingsSmtpUsersIdResetPassword = defineRoute({
   summary: 'Replace an SMTP user’s password',
   description: 'The old one stops working at once, in open sessions too.',
   scopes: ['full'],
+  idempotent: true,
   params: smtpUserParams,
   errors: ['NOT_FOUND'],
   responses: [
@@ -22,12 +24,19 @@ export const postUserSettingsSmtpUsersIdResetPassword = defineRoute({
       example: { ...exampleSmtpUser, password: exampleSmtpPassword },
     },
   ],
-  handle: async ({ params }, { peers, principal, requestId }) => {
-    const { smtpUser, password } = await peers.auth.resetSmtpPassword(
-      { id: pathId('smu', params), callerLimits: principal.limits, actorId: principal.credentialId },
+  handle: async ({ params, idempotencyKey }, { peers, principal, requestId }) => {
+    const id = pathId('smu', params);
+    const { smtpUser, password, replayed } = await peers.auth.resetSmtpPassword(
+      {
+        id,
+        callerLimits: principal.limits,
+        actorId: principal.credentialId,
+        idempotencyKey: idempotencyKey ?? '',
+        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ id }),
+      },
       { tenantId: principal.tenantId, requestId },
     );
     if (smtpUser === undefined) throw internalError(new Error('auth replaced a password and did not describe the user'));
-    return json(200, { ...smtpUserJson(smtpUser), password });
+    return json(200, { ...smtpUserJson(smtpUser), password }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
   },
 });

@@ -3,6 +3,7 @@ import { normaliseDomain } from '@maildoot/mail/domain';
 import { parseCidr } from '@maildoot/runtime/networks';
 import { z } from 'zod';
 import { internalError } from '../errors.ts';
+import { requestHash } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { exampleSmtpPassword, exampleSmtpUser, newSmtpUserSchema, smtpUserJson } from '../smtp-user-json.ts';
 
@@ -49,8 +50,9 @@ export const postUserSettingsSmtpUsers = defineRoute({
   tag: 'SMTP',
   summary: 'Make an SMTP user',
   description:
-    'The answer has the password; it is never shown again. Programs submit with it on port 587 (STARTTLS) or 465 (TLS); the username `apikey` with an API key as the password works too. A key makes no user with wider limits than its own.',
+    'The answer has the password; it is never shown again, but to the same request with the same idempotency key within a day. Programs submit with it on port 587 (STARTTLS) or 465 (TLS); the username `apikey` with an API key as the password works too. A key makes no user with wider limits than its own.',
   scopes: ['full'],
+  idempotent: true,
   body: {
     schema: newUser,
     maxBytes: 16 * 1024,
@@ -60,8 +62,8 @@ export const postUserSettingsSmtpUsers = defineRoute({
   responses: [
     { status: 201, description: 'The user.', schema: newSmtpUserSchema, example: { ...exampleSmtpUser, password: exampleSmtpPassword } },
   ],
-  handle: async ({ body }, { peers, principal, requestId }) => {
-    const { smtpUser, password } = await peers.auth.createSmtpUser(
+  handle: async ({ body, idempotencyKey }, { peers, principal, requestId }) => {
+    const { smtpUser, password, replayed } = await peers.auth.createSmtpUser(
       {
         username: body.username,
         domain: body.domain ?? '',
@@ -69,10 +71,12 @@ export const postUserSettingsSmtpUsers = defineRoute({
         dailyLimit: body.daily_limit ?? 0,
         callerLimits: principal.limits,
         actorId: principal.credentialId,
+        idempotencyKey: idempotencyKey ?? '',
+        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
       },
       { tenantId: principal.tenantId, requestId },
     );
     if (smtpUser === undefined) throw internalError(new Error('auth made an SMTP user and did not describe it'));
-    return json(201, { ...smtpUserJson(smtpUser), password });
+    return json(201, { ...smtpUserJson(smtpUser), password }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
   },
 });

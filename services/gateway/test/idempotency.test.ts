@@ -1,0 +1,64 @@
+// Every POST takes Idempotency-Key and hands it on with the hash of what is asked, or says in the document why it doesn't.
+import assert from 'node:assert/strict';
+import { after, before, test } from 'node:test';
+import { routes } from '../src/routes.ts';
+import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
+import { bodyFor, nameOf, operations, pathFor } from './operations.ts';
+
+let services: FakeServices;
+let gateway: Gateway;
+let tenant: KnownTenant;
+before(async () => {
+  services = await FakeServices.start();
+  gateway = await startGateway(services);
+  tenant = services.addTenant();
+});
+after(async () => {
+  await gateway[Symbol.asyncDispose]();
+  await services[Symbol.asyncDispose]();
+});
+
+interface Document {
+  paths: Record<string, { post?: { description?: string; parameters?: { name: string; in: string }[] } }>;
+}
+
+test('every POST of the document takes the header, or its description says why not', async () => {
+  const { paths } = (await gateway.call('GET', '/v1/openapi.json', {})).json as unknown as Document;
+  const posts = Object.entries(paths).flatMap(([path, { post }]) => (post ? [{ path, post }] : []));
+  assert.equal(posts.length, routes.filter(({ method }) => method === 'POST').length);
+  for (const { path, post } of posts) {
+    const takes = post.parameters?.some(({ name, in: place }) => name === 'Idempotency-Key' && place === 'header') ?? false;
+    const says = /Takes no `Idempotency-Key`: \S.*\.$/m.test(post.description ?? '');
+    assert.ok(takes !== says, `${path}: ${takes ? 'takes it and says that it doesn’t' : 'neither takes it nor says why'}`);
+  }
+});
+
+for (const route of operations.filter(({ method, idempotent }) => method === 'POST' && idempotent)) {
+  test(`${nameOf(route)}: the key and the hash of what is asked reach the service`, async () => {
+    const key = `idem-${route.operationId}`;
+    const keysOf = (value: unknown): { idempotencyKey: string; requestSha256: Uint8Array }[] => {
+      if (typeof value !== 'object' || value === null || value instanceof Uint8Array) return [];
+      const own =
+        'idempotencyKey' in value && 'requestSha256' in value ? [value as { idempotencyKey: string; requestSha256: Uint8Array }] : [];
+      return [...own, ...Object.values(value).flatMap(keysOf)];
+    };
+    const ask = async (headers: Record<string, string>) => {
+      const before = services.asked.length;
+      const body = bodyFor(route);
+      const { status, json } = await gateway.call('POST', pathFor(route, tenant), {
+        key: tenant.keys.full,
+        ...(body === undefined ? {} : { body }),
+        headers,
+      });
+      assert.ok(status < 300, `${status} ${JSON.stringify(json)}`);
+      return services.asked.slice(before).flatMap(({ request }) => keysOf(request));
+    };
+    const [said, ...more] = (await ask({ 'Idempotency-Key': key })).filter(({ idempotencyKey }) => idempotencyKey !== '');
+    assert.deepEqual([said?.idempotencyKey, said?.requestSha256.length, more.length], [key, 32, 0]);
+    assert.deepEqual(
+      (await ask({})).filter(({ idempotencyKey }) => idempotencyKey !== ''),
+      [],
+      'none without the header',
+    );
+  });
+}
