@@ -26,7 +26,7 @@ export function authReply(error: unknown): SmtpReply {
     case 'RATE_LIMITED':
       return new SmtpReply(454, `4.7.0 ${line(message)}`, error);
     default:
-      return new SmtpReply(454, '4.7.0 Credentials can’t be checked at the moment, come back later', error);
+      return new SmtpReply(454, '4.7.0 Credentials cannot be checked at the moment, come back later', error);
   }
 }
 
@@ -56,7 +56,7 @@ export function messageReply(error: unknown): SmtpReply {
       return authReply(error);
     default:
       if (apiError.status < 500) return new SmtpReply(554, `5.6.0 ${told}`, error);
-      return new SmtpReply(451, '4.3.0 The message can’t be kept at the moment, nothing was sent; come back later', error);
+      return new SmtpReply(451, '4.3.0 The message cannot be kept at the moment, nothing was sent; come back later', error);
   }
 }
 

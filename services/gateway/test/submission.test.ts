@@ -1,0 +1,202 @@
+// Submission by SMTP at the real gateway: what is handed on, and what a client is told when it can't be kept. What may pass is a 4xx.
+import assert from 'node:assert/strict';
+import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { Ledger } from '@maildoot/proto/maildoot/auth/v1/quota';
+import { type AcceptMessagesRequest, AcceptMessagesResponse } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { createTransport, type SentMessageInfo } from 'nodemailer';
+import { acceptedAll, errors, FakeServices, type Gateway, type KnownTenant, rpcErrors, Scope, startGateway } from './harness.ts';
+
+let services: FakeServices;
+let gateway: Gateway;
+let tenant: KnownTenant;
+before(async () => {
+  services = await FakeServices.start();
+  gateway = await startGateway(services, { SMTP_LISTEN: '127.0.0.1:0', SMTPS_LISTEN: '127.0.0.1:0' });
+});
+after(async () => {
+  await gateway[Symbol.asyncDispose]();
+  await services[Symbol.asyncDispose]();
+});
+const noLimits = { granted: 0, limit: 0n, remaining: 0n, windowStartS: 0n, windowS: 60, endsInMs: 60_000 };
+beforeEach(() => {
+  tenant = services.addTenant();
+});
+afterEach(() => {
+  services.instead('acceptMessages');
+  services.people.quota = () => noLimits;
+});
+
+interface Refused extends Error {
+  responseCode: number;
+  response: string;
+}
+
+const message = { from: 'shop@shop.example', to: 'ada@example.com', subject: 'Hello', text: 'Hello!' };
+
+function send(mail: object, key = tenant.keys.send, secure = false): Promise<SentMessageInfo> {
+  const [host, port] = ((secure ? gateway.smtp.tls : gateway.smtp.starttls) ?? '').split(':') as [string, string];
+  const transport = createTransport({
+    host,
+    port: Number(port),
+    secure,
+    requireTLS: !secure,
+    auth: { user: 'apikey', pass: key },
+    tls: { rejectUnauthorized: false },
+  });
+  return transport.sendMail({ ...message, ...mail }).finally(() => transport.close());
+}
+
+const asked = (): AcceptMessagesRequest => services.requestsOf<AcceptMessagesRequest>('acceptMessages').at(-1) as AcceptMessagesRequest;
+
+async function refused(sending: Promise<unknown>, code: number, says: RegExp): Promise<void> {
+  await assert.rejects(sending, (error: Refused) => {
+    assert.equal(error.responseCode, code, error.response);
+    assert.match(error.response, says);
+    assert.match(error.response, /^[\x20-\x7e]+$/, 'a reply is ASCII (RFC 5321 section 4.2)');
+    return true;
+  });
+}
+
+/** Messaging answers for the message, or for the request as a whole. */
+const answers = {
+  item: (code: string, text = 'said by messaging') =>
+    services.instead('acceptMessages', () =>
+      AcceptMessagesResponse.fromPartial({ results: [{ result: { $case: 'error', value: { code, message: text } } }] }),
+    ),
+  request: (error: () => unknown) =>
+    services.instead('acceptMessages', () => {
+      throw error();
+    }),
+};
+
+for (const secure of [false, true])
+  test(`${secure ? 'TLS' : 'STARTTLS'}: the bytes and the envelope are handed on, and 250 names the message`, async () => {
+    const raw =
+      'From: shop@shop.example\r\nTo: Ada <ada@example.com>\r\nBcc: hidden@example.com\r\nSubject: Hi\r\n\r\n.dot\r\n..two\r\n\u00e9\r\n';
+    const { response = '' } = await send(
+      { envelope: { from: 'bounce@shop.example', to: ['ada@example.com', 'HIDDEN@Example.com'] }, raw },
+      tenant.keys.send,
+      secure,
+    );
+    const [only] = asked().messages;
+    assert.equal(response, `250 2.0.0 queued as ${only?.id}`);
+    assert.equal(only?.rawMime?.toString(), raw);
+    assert.deepEqual(only?.envelopeRecipients, ['ada@example.com', 'HIDDEN@example.com']);
+    assert.deepEqual(
+      [only?.to.map(({ email, name }) => [email, name]), only?.cc, only?.bcc.map(({ email }) => email)],
+      [[['ada@example.com', 'Ada']], [], ['HIDDEN@example.com']],
+    );
+    assert.equal(only?.from?.email, 'shop@shop.example');
+  });
+
+test('X-Template names a template, with variables; the body that came is left out', async () => {
+  await send({
+    headers: { 'X-Template': 'order-confirmed', 'X-Variables': '{"name":"Ada"}', 'X-Tags': 'a,b', 'X-Shop': '7' },
+    bcc: 'hidden@example.com',
+  });
+  const [only] = asked().messages;
+  assert.deepEqual([only?.templateId, only?.variablesJson?.toString(), only?.tags], ['order-confirmed', '{"name":"Ada"}', ['a', 'b']]);
+  assert.equal(only?.rawMime?.length ?? 0, 0);
+  assert.deepEqual(
+    [only?.text, only?.html].filter((text) => text),
+    [],
+  );
+  assert.deepEqual(
+    only?.headers.filter(({ name }) => /^x-/i.test(name)),
+    [{ name: 'X-Shop', value: '7' }],
+  );
+  assert.deepEqual(
+    only?.bcc.map(({ email }) => email),
+    ['hidden@example.com'],
+  );
+  await refused(send({ headers: { 'X-Template': 'order-confirmed', 'X-Variables': '[1]' } }), 554, /^554 5\.6\.0 .*X-Variables/);
+  await refused(send({ headers: { 'X-Template': 'no such name' } }), 554, /^554 5\.6\.0 .*X-Template/);
+  await refused(send({ headers: { 'X-Template': 'no-such-template' } }), 554, /^554 5\.6\.0 /);
+});
+
+for (const [what, code, reply, says] of [
+  ['the template service is away', 'UNAVAILABLE', 451, /^451 4\.3\.0 .*nothing was sent/],
+  ['something broke', 'INTERNAL_ERROR', 451, /^451 4\.3\.0 /],
+  ['the backlog is full', 'RATE_LIMITED', 451, /^451 4\.7\.1 said by messaging/],
+  ['the same key is under way', 'IDEMPOTENCY_IN_PROGRESS', 451, /^451 4\.3\.0 /],
+  ['the same key, other content', 'IDEMPOTENCY_MISMATCH', 554, /^554 5\.6\.0 /],
+  ['variables are missing', 'MISSING_VARIABLES', 554, /^554 5\.6\.0 said by messaging/],
+  ['the template fails', 'TEMPLATE_ERROR', 554, /^554 5\.6\.0 said by messaging/],
+  ['the domain is not verified', 'DOMAIN_NOT_VERIFIED', 550, /^550 5\.7\.1 /],
+  ['the key may not use the domain', 'SENDER_NOT_ALLOWED', 550, /^550 5\.7\.1 /],
+  ['too large once rendered', 'PAYLOAD_TOO_LARGE', 552, /^552 5\.3\.4 /],
+] as const)
+  test(`${what}: ${reply}`, async () => {
+    answers.item(code);
+    await refused(send({}), reply, says);
+    services.instead('acceptMessages');
+    assert.match((await send({})).response ?? '', /^250 /, 'and the next one is taken');
+  });
+
+test('messaging, or its database, is away: 451, and 250 once it is back', async () => {
+  answers.request(() => rpcErrors.UNAVAILABLE({ message: 'the database is away', retryAfterMs: 5000 }));
+  await refused(send({}), 451, /^451 4\.3\.0 The message cannot be kept at the moment, nothing was sent/);
+  answers.request(() => rpcErrors.TIMEOUT({ message: 'slow' }));
+  await refused(send({}), 451, /^451 4\.3\.0 /);
+  answers.request(() => new Error('password=hunter2'));
+  await refused(send({}), 451, /^451 4\.3\.0 (?!.*hunter2)/);
+  answers.request(() => errors.IDEMPOTENCY_IN_PROGRESS({ message: 'still running' }));
+  await refused(send({ headers: { 'X-Idempotency-Key': 'k' } }), 451, /^451 4\.3\.0 /);
+  services.instead('acceptMessages');
+  await services.down('messaging');
+  await refused(send({}), 451, /^451 4\.3\.0 /);
+  await services.up('messaging');
+  assert.match((await send({})).response ?? '', /^250 2\.0\.0 queued as msg_/);
+});
+
+test('over the quota: 452, and the portion of a message that was refused is given back', async () => {
+  let left = 1;
+  services.people.quota = (take) => {
+    if (take.ledger !== Ledger.LEDGER_TENANT_MESSAGES) return noLimits;
+    left += take.returned;
+    const granted = take.needed <= left ? take.needed : 0;
+    left -= granted;
+    return { ...noLimits, granted, limit: 1n, remaining: BigInt(left) };
+  };
+  answers.item('DOMAIN_NOT_VERIFIED');
+  await refused(send({}), 550, /^550 /);
+  services.instead('acceptMessages');
+  assert.match((await send({})).response ?? '', /^250 /);
+  await refused(send({}), 452, /^452 4\.7\.1 /);
+});
+
+test('suppressed recipients are named behind the 250', async () => {
+  services.instead<AcceptMessagesRequest>('acceptMessages', (request) => {
+    const response = acceptedAll(request);
+    const [first] = response.results;
+    if (first?.result?.$case === 'accepted')
+      first.result.value.warnings = [{ path: 'to[1]', code: 'RECIPIENT_SUPPRESSED', message: 'bob@example.com is suppressed' }];
+    return response;
+  });
+  const { response = '' } = await send({ to: ['ada@example.com', 'bob@example.com'] });
+  assert.match(response, /^250 2\.0\.0 queued as msg_[0-9a-z]{26}; bob@example\.com is suppressed$/);
+});
+
+test('who may not send is told at AUTH; auth away is a 454', async () => {
+  await refused(send({}, tenant.keys.read), 535, /^535 5\.7\.8 .*scope send or full/);
+  await refused(send({}, 'mdsk_nobody'), 535, /^535 5\.7\.8 /);
+  const suspended = services.addKey({ tenantId: tenant.id, scope: Scope.SCOPE_SEND, suspended: true });
+  await refused(send({}, suspended), 525, /^525 5\.7\.13 /);
+  const elsewhere = services.addKey({ tenantId: tenant.id, scope: Scope.SCOPE_SEND, allowedIps: ['203.0.113.0/24'] });
+  await refused(send({}, elsewhere), 535, /^535 5\.7\.8 /);
+  const unknown = services.addKey({ tenantId: tenant.id, scope: Scope.SCOPE_SEND });
+  await services.down('auth');
+  await refused(send({}, unknown), 454, /^454 4\.7\.0 /);
+  await services.up('auth');
+  assert.match((await send({}, unknown)).response ?? '', /^250 /);
+});
+
+test('each recipient has a reply of its own, and the message goes to those that were taken', async () => {
+  const { accepted, rejected, rejectedErrors } = (await send({
+    envelope: { from: 'shop@shop.example', to: ['ada@example.com', 'm\u00fcller@example.com', 'bob@example.com'] },
+    raw: 'From: shop@shop.example\r\nSubject: x\r\n\r\nx\r\n',
+  })) as SentMessageInfo & { rejectedErrors?: Refused[] };
+  assert.deepEqual([accepted, rejected], [['ada@example.com', 'bob@example.com'], ['m\u00fcller@example.com']]);
+  assert.match(rejectedErrors?.[0]?.response ?? '', /^553 5\.6\.7 /);
+  assert.deepEqual(asked().messages[0]?.envelopeRecipients, ['ada@example.com', 'bob@example.com']);
+});
