@@ -1,9 +1,11 @@
 // A receiver of webhooks in a process of its own, as somebody would write it with the official library of Standard Webhooks. What a path
 // does is told over HTTP; what came is asked over HTTP. Run: node webhook-receiver.ts
+// With a certificate it takes webhooks by https too, on another port.
 
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
-import { createServer, type ServerResponse } from 'node:http';
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
+import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo } from 'node:net';
 import { createInterface } from 'node:readline';
 import { fileURLToPath } from 'node:url';
@@ -36,19 +38,25 @@ export interface Behaviour {
 
 export interface Receiver extends AsyncDisposable {
   url(path: string): string;
+  /** With a certificate only. */
+  httpsUrl(path: string): string;
   behave(path: string, behaviour: Behaviour): Promise<void>;
   seen(path: string): Promise<Seen[]>;
   readonly port: number;
 }
 
-export async function startReceiver(): Promise<Receiver> {
-  const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], { stdio: ['pipe', 'pipe', 'inherit'] });
+export async function startReceiver({ certificate }: { certificate?: { cert: string; key: string } } = {}): Promise<Receiver> {
+  const child = spawn(process.execPath, [fileURLToPath(import.meta.url)], {
+    stdio: ['pipe', 'pipe', 'inherit'],
+    env: { ...process.env, ...(certificate && { RECEIVER_CERTIFICATE: JSON.stringify(certificate) }) },
+  });
   const [line] = (await once(createInterface({ input: child.stdout }), 'line')) as [string];
-  const port = Number(line);
+  const [port = 0, httpsPort] = line.split(' ').map(Number);
   const base = `http://127.0.0.1:${port}`;
   return {
     port,
     url: (path) => `${base}/hook/${path}`,
+    httpsUrl: (path) => `https://127.0.0.1:${httpsPort}/hook/${path}`,
     async behave(path, behaviour) {
       await fetch(`${base}/behave/${path}`, { method: 'POST', body: JSON.stringify(behaviour) });
     },
@@ -80,7 +88,7 @@ async function serve(): Promise<void> {
   }
 
   const answer = (response: ServerResponse, value: unknown) => response.end(JSON.stringify(value));
-  const server = createServer(async (request, response) => {
+  const handle = async (request: IncomingMessage, response: ServerResponse) => {
     const [, door = '', path = ''] = /^\/([a-z]+)\/(.*)$/.exec(request.url ?? '') ?? [];
     const chunks: Buffer[] = [];
     for await (const chunk of request) chunks.push(chunk as Buffer);
@@ -107,10 +115,16 @@ async function serve(): Promise<void> {
     if (behaviour.delayMs !== undefined) await new Promise((resolve) => setTimeout(resolve, behaviour.delayMs));
     response.writeHead(behaviour.status ?? 200, behaviour.headers);
     return response.end('thank you');
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  process.stdout.write(`${(server.address() as AddressInfo).port}\n`);
+  };
+  const certificate = process.env.RECEIVER_CERTIFICATE;
+  const servers = [createServer(handle), ...(certificate ? [createTlsServer(JSON.parse(certificate) as object, handle)] : [])];
+  const ports: number[] = [];
+  for (const server of servers) {
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    ports.push((server.address() as AddressInfo).port);
+  }
+  process.stdout.write(`${ports.join(' ')}\n`);
   process.stdin.on('end', () => process.exit(0)).resume();
 }
 

@@ -11,6 +11,8 @@ import { longestRetryAfterMs, nextAttemptAt, retryAfterMs } from './retry-plan.t
 import { sealedSecretOf } from './secret.ts';
 
 const timeoutMs = 15_000;
+/** Answers of who is too busy, or of what stands in front of it: their Retry-After is kept. */
+const throttled: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface AttemptParts extends Outside {
   sealer: Sealer;
@@ -47,7 +49,7 @@ export async function attempt(due: ClaimedDue, parts: AttemptParts): Promise<Jud
   const endedAt = clock.now();
   const succeeded = outcome === CallbackOutcome.CALLBACK_OUTCOME_SUCCEEDED;
   const gone = httpStatus === 410 && !due.test;
-  const throttledMs = httpStatus === 429 || httpStatus === 503 ? retryAfterMs(retryAfter, endedAt) : undefined;
+  const throttledMs = throttled.has(httpStatus) ? retryAfterMs(retryAfter, endedAt) : undefined;
   const next = succeeded || gone || due.test ? undefined : nextAttemptAt(number, endedAt, throttledMs, Math.random());
   return {
     lane: due.lane,
