@@ -1,8 +1,8 @@
 // A message that was taken, as sending answers it.
 import type { Accepted } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { messageStatus, messageStatusWord } from './message-json.ts';
-import { timeJson, timeOf } from './time-json.ts';
 
 export const acceptedSchema = z
   .strictObject({

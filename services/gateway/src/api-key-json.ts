@@ -1,9 +1,9 @@
 // API keys as the API shows them: never the key itself, but once, in the answer that makes it.
 import { type ApiKey, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
+import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
-import { enumWords, unknownWord } from './enum-words.ts';
 import { exampleIds, exampleTime } from './examples.ts';
-import { timeJson, timeOf } from './time-json.ts';
 
 export const scopes = enumWords(Scope, 'SCOPE_');
 

@@ -5,13 +5,13 @@ import {
   CallbackDisabledReason,
   CallbackOutcome,
 } from '@maildoot/proto/maildoot/messaging/v1/callback';
+import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
 import { eventTypes, isEventPattern } from '@maildoot/webhooks/event-types';
+import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
-import { enumWords, unknownWord } from './enum-words.ts';
 import { exampleIds, exampleLaterTime, exampleTime } from './examples.ts';
 import { nearestName } from './nearest-name.ts';
 import { listOf } from './schema-parts.ts';
-import { timeJson, timeOf } from './time-json.ts';
 
 const reasons = enumWords(CallbackDisabledReason, 'CALLBACK_DISABLED_REASON_');
 const outcomes = enumWords(CallbackOutcome, 'CALLBACK_OUTCOME_');

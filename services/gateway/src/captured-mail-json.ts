@@ -1,8 +1,8 @@
 // What the built-in inbox has, as the API shows it.
 import type { CapturedMail } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { exampleIds, exampleLaterTime } from './examples.ts';
-import { timeOf } from './time-json.ts';
 
 export const capturedMailSchema = z
   .strictObject({

@@ -7,10 +7,10 @@ import {
   RecordPurpose,
   RotationState,
 } from '@maildoot/proto/maildoot/domain/v1/domain';
+import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
+import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
-import { enumWords, unknownWord } from './enum-words.ts';
 import { exampleIds, exampleTime } from './examples.ts';
-import { timeJson, timeOf } from './time-json.ts';
 
 const statuses = enumWords(DomainStatus, 'DOMAIN_STATUS_');
 const purposes = enumWords(RecordPurpose, 'RECORD_PURPOSE_');

@@ -12,10 +12,10 @@ import {
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { attemptJson, bounceClasses, bounceJson, bounceTypes, outcomes } from '@maildoot/webhooks/attempt-json';
 import { engagementJson } from '@maildoot/webhooks/engagement-json';
+import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
+import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { callbackAttemptJson, callbackAttemptSchema } from './callback-json.ts';
-import { enumWords, unknownWord } from './enum-words.ts';
-import { timeJson, timeOf } from './time-json.ts';
 
 export const messageStatus = enumWords(MessageStatus, 'MESSAGE_STATUS_');
 const recipientStatus = enumWords(RecipientStatus, 'RECIPIENT_STATUS_');

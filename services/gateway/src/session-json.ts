@@ -1,12 +1,12 @@
 // People and their sessions as the API shows them.
 import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { Session, Tokens, User } from '@maildoot/proto/maildoot/auth/v1/session';
+import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
+import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
-import { enumWords, unknownWord } from './enum-words.ts';
 import { internalError } from './errors.ts';
 import { exampleIds, exampleTime } from './examples.ts';
 import type { OpenCall } from './route.ts';
-import { timeJson, timeOf } from './time-json.ts';
 
 export const roles = enumWords(Role, 'ROLE_');
 /** Those that a member of a tenant can have. */

@@ -1,8 +1,8 @@
 // SMTP users as the API shows them: never the password but once, in the answer that makes it.
 import type { SmtpUser } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
+import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { exampleIds, exampleTime } from './examples.ts';
-import { timeJson, timeOf } from './time-json.ts';
 
 const fields = {
   id: z.string(),

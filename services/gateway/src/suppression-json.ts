@@ -1,9 +1,9 @@
 // Suppressions as the API shows them.
 import { type Suppression, SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppression';
+import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
+import { timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
-import { enumWords, unknownWord } from './enum-words.ts';
 import { exampleIds, exampleTime } from './examples.ts';
-import { timeOf } from './time-json.ts';
 
 export const suppressionReason = enumWords(SuppressionReason, 'SUPPRESSION_REASON_');
 

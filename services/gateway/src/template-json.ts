@@ -1,9 +1,9 @@
 // Templates and their versions as the API shows them.
 import type { Template, Version } from '@maildoot/proto/maildoot/template/v1/template';
+import { timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { internalError } from './errors.ts';
 import { exampleIds, exampleTime } from './examples.ts';
-import { timeOf } from './time-json.ts';
 
 const variable = z
   .strictObject({

@@ -1,10 +1,11 @@
 // GET /v1/audit-log: who did what, and which credential was refused why.
+
+import { timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { exampleIds, exampleTime } from '../examples.ts';
 import { listJson, listSchema } from '../list-json.ts';
 import { cursorField, limitField, textField } from '../query.ts';
 import { defineRoute, json } from '../route.ts';
-import { timeOf } from '../time-json.ts';
 
 const entrySchema = z
   .strictObject({

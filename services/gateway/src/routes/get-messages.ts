@@ -1,4 +1,6 @@
 // GET /v1/messages: the tenant's messages, newest first.
+
+import { timeJson } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { exampleCursor } from '../examples.ts';
 import { listJson, listSchema } from '../list-json.ts';
@@ -7,7 +9,6 @@ import { messageJson, messageSchema, messageStatus } from '../message-json.ts';
 import { cursorField, domainField, emailField, idField, limitField, textField, timeField } from '../query.ts';
 import { defineRoute, json } from '../route.ts';
 import { textsByName } from '../schema-parts.ts';
-import { timeJson } from '../time-json.ts';
 
 export const getMessages = defineRoute({
   method: 'GET',

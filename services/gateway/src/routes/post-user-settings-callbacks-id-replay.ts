@@ -1,4 +1,6 @@
 // POST /v1/user-settings/callbacks/:id/replay: sends a stretch of the feed again.
+
+import { timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { callbackIdParam, callbackJson, callbackSchema, exampleCallback } from '../callback-json.ts';
 import { internalError } from '../errors.ts';
@@ -6,7 +8,6 @@ import { exampleLaterTime, exampleTime } from '../examples.ts';
 import { requestHash } from '../idempotency-key.ts';
 import { pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
-import { timeOf } from '../time-json.ts';
 
 const instant = z.iso.datetime({ offset: true });
 
