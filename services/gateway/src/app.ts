@@ -144,7 +144,7 @@ async function inputOf<C extends OpenCall>(
   const issues: Issue[] = [];
   const idempotencyKey = route.idempotent ? idempotencyKeyOf(request.headers['idempotency-key'], issues) : undefined;
   const query = checkedQuery(route, request, issues);
-  const body = bytes && route.body ? await checkedBody(route.body, bytes, idempotencyKey, call, issues) : undefined;
+  const body = bytes && route.body ? await checkedBody(route.body, bytes, idempotencyKey, call, request, issues) : undefined;
   if (issues.length > 0) throw validationError(issues);
   const headers = Object.fromEntries(Object.keys(route.headers ?? {}).map((name) => [name, headerOf(request, name.toLowerCase())]));
   return { params: request.params as Record<string, string>, query, body, idempotencyKey, headers };
@@ -194,7 +194,7 @@ async function checkedBody(
 ): Promise<unknown> {
   if ('read' in spec) {
     // Only operations with a credential take their bodies apart by themselves.
-    const read = await spec.read(bytes, idempotencyKey, call as Call);
+    const read = await spec.read(bytes, idempotencyKey, call as Call, params as Record<string, string>);
     if ('value' in read) return read.value;
     issues.push(...read.issues);
     return undefined;
@@ -205,3 +205,4 @@ async function checkedBody(
   issues.push(...issuesOf(spec.schema, value, result.error));
   return undefined;
 }
+  { params }: Request,

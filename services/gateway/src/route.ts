@@ -122,7 +122,12 @@ export interface BodySpec<B> {
 export interface OwnBodySpec<B> extends Omit<BodySpec<B>, 'schema'> {
   readonly schema: z.ZodType;
   /** @throws ApiError INVALID_JSON and the like */
-  readonly read: (bytes: Buffer, idempotencyKey: string | undefined, call: Call) => Promise<{ value: B } | { issues: readonly Issue[] }>;
+  readonly read: (
+    bytes: Buffer,
+    idempotencyKey: string | undefined,
+    call: Call,
+    params: Input<unknown, unknown>['params'],
+  ) => Promise<{ value: B } | { issues: readonly Issue[] }>;
 }
 
 export interface ResponseSpec {

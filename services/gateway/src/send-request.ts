@@ -5,9 +5,10 @@ import type { AcceptMessagesRequest, OutgoingMessage } from '@maildoot/proto/mai
 import { newId } from '@maildoot/runtime/ids';
 import { z } from 'zod';
 import { requestHash } from './idempotency-key.ts';
-import { type Issue, issuesOf, limitIssues, pathText } from './issues.ts';
+import { type Issue, issuesOf, limitIssues, pathText, unknownField } from './issues.ts';
 import { parseJson } from './json-body.ts';
-import { encodedBytes, maxMessageBytes, messageInput, outgoingMessage } from './message-schema.ts';
+import { encodedBytes, maxMessageBytes, messageInput, outgoingMessage, templateMessageInput } from './message-schema.ts';
+import { isObject } from './schema-parts.ts';
 
 export const maxBatch = 1000;
 /** Of each item of a batch: a thousand items with thousands of problems each would be told to nobody. */
@@ -42,6 +43,8 @@ export interface SendOptions {
   readonly credentialId: string;
   /** Of a test key. */
   readonly test: boolean;
+  /** The body is one message that is made of this template. */
+  readonly template?: string;
 }
 
 /** Why one item of a batch is not part of the request. */
@@ -61,14 +64,21 @@ export interface SendRequest {
 
 /** The request, or all that is wrong with it as a whole. @throws ApiError INVALID_JSON */
 export function readSendRequest(bytes: Buffer, options: SendOptions): SendRequest | { refused: ItemProblem } {
-  const value = parseJson(bytes);
+  const parsed = parseJson(bytes);
+  const { template } = options;
+  const refusals = template === undefined ? [] : refusedWithTemplate(parsed);
+  if (refusals === 'no message')
+    return {
+      refused: { code: 'VALIDATION_ERROR', issues: [{ path: '', code: 'invalid_type', message: 'This must be one message, an object.' }] },
+    };
+  const value = template === undefined ? parsed : { ...(parsed as object), template_id: template };
   const { form, items, atomic, issues } = takeApart(value);
   if (issues.length > 0) return { refused: { code: 'VALIDATION_ERROR', issues } };
 
   const messages: OutgoingMessage[] = [];
   let dryRun = false;
   const problems = items.map((item) => {
-    const checked = checkItem(item, form);
+    const checked = withIssues(refusals, checkItem(item, form));
     if ('code' in checked) return form === 'single' ? checked : { ...checked, issues: limitIssues(checked.issues, maxIssuesPerItem) };
     dryRun ||= checked.dryRun;
     messages.push({ ...checked.outgoing, test: options.test });
@@ -91,6 +101,21 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
     linkUrl,
   };
   return { form, problems, request, dryRun };
+}
+
+/** Fields of a message that the path says, or that only several messages have; taken out. */
+function refusedWithTemplate(value: unknown): Issue[] | 'no message' {
+  if (Array.isArray(value) || !isObject(value)) return 'no message';
+  const message = value as Record<string, unknown>;
+  const known = Object.keys(templateMessageInput.shape);
+  const refused = ['template_id', 'messages', 'atomic'].filter((name) => Object.hasOwn(message, name));
+  for (const name of refused) delete message[name];
+  return refused.map((name) => unknownField([], name, known));
+}
+
+function withIssues<T extends object>(issues: readonly Issue[], checked: T | ItemProblem): T | ItemProblem {
+  if (issues.length === 0) return checked;
+  return { code: 'VALIDATION_ERROR', issues: [...issues, ...('code' in checked ? checked.issues : [])] };
 }
 
 interface Parts {

@@ -669,7 +669,7 @@ function acceptedIn({ templates }: Tenant, request: AcceptMessagesRequest): Acce
   return response;
 }
 
-function sampleTemplate(id: string): Template {
+export function sampleTemplate(id: string): Template {
   return TemplateMessage.fromPartial({
     id,
     alias: 'order-confirmed',

@@ -133,6 +133,18 @@ describe('POST /v1/templates/:id/send', () => {
     }
   });
 
+  test('takes what a message takes: attachments of many megabytes', async () => {
+    const content = Buffer.alloc(5_000_000, 'large').toString('base64');
+    const body = { ...envelope, attachments: [{ filename: 'a.bin', content }], variables: { name: 'Ada' } };
+    const answer = await gateway.call('POST', `/v1/templates/${tenant.templateId}/send`, { key, body });
+    assert.equal(answer.status, 202);
+    const [message] = accepted().messages;
+    assert.deepEqual([message?.templateId, message?.attachments[0]?.content.length], [tenant.templateId, 5_000_000]);
+    const wrong = await gateway.call('POST', '/v1/templates/a/send', { key, body: { ...body, template_id: 'x' } });
+    assert.deepEqual([wrong.status, wrong.issues], [400, ['template_id unknown_field']]);
+    assert.equal((await gateway.call('POST', '/v1/templates/a%20b/send', { key, body })).status, 404);
+  });
+
   test('a template that isn’t there is not found', async () => {
     const issues = [{ path: 'template_id', code: 'unknown_template', message: 'There is no such template.' }];
     const { detail } = errors.VALIDATION_ERROR({ message: 'No.', issues });

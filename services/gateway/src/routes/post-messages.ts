@@ -22,6 +22,8 @@ export interface Outgoing {
   readonly dryRun: boolean;
 }
 
+/** Of a request. */
+export const maxSendBytes = 60 * 1024 * 1024;
 const acceptDeadlineMs = 15_000;
 
 /** What sending can be refused with, beyond what every operation can. */
@@ -49,7 +51,7 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
   idempotent: true,
   body: {
     schema: sendBody,
-    maxBytes: 60 * 1024 * 1024,
+    maxBytes: maxSendBytes,
     examples: [
       {
         summary: 'One message',
@@ -150,9 +152,14 @@ export async function sendOutgoing(body: Outgoing, call: Call): Promise<Answer> 
   return json(202, { batch_id: response.batchId, data: batchAnswer(body, response, call) }, headers);
 }
 
-export async function readOutgoing(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
+async function readOutgoing(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
+  return await readMessages(bytes, idempotencyKey, call, {});
+}
+
+/** @param more the template that the path names */
+export async function readMessages(bytes: Buffer, idempotencyKey: string | undefined, call: Call, more: { template?: string }) {
   const { allowedDomains, credentialId, test } = call.principal;
-  const options = { idempotencyKey, allowedDomains, credentialId, test, linkUrl: call.publicUrl };
+  const options = { idempotencyKey, allowedDomains, credentialId, test, linkUrl: call.publicUrl, ...more };
   if (bytes.length > largeBodyBytes) {
     const read = await call.largeBodies.read(bytes, options);
     if ('refused' in read) return refusal(read.refused);

@@ -1,24 +1,14 @@
 // POST /v1/templates/:id/send: a message made of a template. The same as POST /v1/messages with `template_id`, and answered like it.
 
-import { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { acceptedSchema } from '../accepted-json.ts';
 import { dryRunSchema, exampleDryRun } from '../dry-run.ts';
 import { ApiError, notFound } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
-import { requestHash } from '../idempotency-key.ts';
-import { unknownField } from '../issues.ts';
-import { parseJson } from '../json-body.ts';
 import { templateMessageInput } from '../message-schema.ts';
-import { EncodedAcceptRequest } from '../peers.ts';
-import { type Call, defineRoute } from '../route.ts';
-import { isObject } from '../schema-parts.ts';
+import { defineRoute } from '../route.ts';
+import { isTemplateName } from '../template-fields.ts';
 import { templateName, templateParams } from '../template-input.ts';
-import { type Outgoing, readOutgoing, sendErrors, sendOutgoing } from './post-messages.ts';
-
-/** Fields of a message that the path says, or that only several messages have. */
-const notHere = ['template_id', 'messages', 'atomic'];
-/** Which template it is stands in the path, which is not known where the body is read. */
-const laterKnown = 'later-known';
+import { maxSendBytes, type Outgoing, readMessages, sendErrors, sendOutgoing } from './post-messages.ts';
 
 export const postTemplatesIdSend = defineRoute<never, Outgoing>({
   method: 'POST',
@@ -27,7 +17,7 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
   tag: 'Templates',
   summary: 'Send a message made of a template',
   description:
-    'The same as `POST /v1/messages` with `template_id`, for one message with small attachments (768 KB in all), and answered like it. ' +
+    'The same as `POST /v1/messages` with `template_id`, for one message, and answered like it. ' +
     'Variables that the template needs and that are missing or null refuse the message: nothing is sent blank.',
   scopes: ['send', 'full'],
   sends: true,
@@ -35,7 +25,7 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
   params: templateParams,
   body: {
     schema: templateMessageInput,
-    maxBytes: 768 * 1024,
+    maxBytes: maxSendBytes,
     examples: [
       {
         summary: 'One message',
@@ -46,7 +36,9 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
         },
       },
     ],
-    read: readTemplateMessage,
+    // What can be no template's name is no problem of the body: the handler says that there is no such thing.
+    read: (bytes, idempotencyKey, call, { id = '' }) =>
+      readMessages(bytes, idempotencyKey, call, { template: isTemplateName(id) ? id : 'no-template' }),
   },
   errors: ['NOT_FOUND', ...sendErrors],
   responses: [
@@ -64,13 +56,9 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
     },
   ],
   handle: async ({ params, body }, call) => {
-    const templateId = templateName(params);
-    const request = body.request instanceof EncodedAcceptRequest ? AcceptMessagesRequest.decode(body.request.bytes) : body.request;
-    for (const message of request.messages) message.templateId = templateId;
-    // The same body for another template is another request.
-    if (request.idempotencyKey !== '') request.requestSha256 = requestHash([templateId, request.requestSha256.toString('hex')]);
+    templateName(params);
     try {
-      return await sendOutgoing({ ...body, request }, call);
+      return await sendOutgoing(body, call);
     } catch (error) {
       if (error instanceof ApiError && error.issues.some(({ path, code }) => path === 'template_id' && code === 'unknown_template'))
         throw notFound();
@@ -78,17 +66,3 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
     }
   },
 });
-
-async function readTemplateMessage(bytes: Buffer, idempotencyKey: string | undefined, call: Call) {
-  const value = parseJson(bytes);
-  if (Array.isArray(value) || !isObject(value)) {
-    return { issues: [{ path: '', code: 'invalid_type', message: 'This must be one message, an object.' }] };
-  }
-  const message = value as Record<string, unknown>;
-  const known = Object.keys(templateMessageInput.shape);
-  const foreign = notHere.filter((name) => Object.hasOwn(message, name)).map((name) => unknownField([], name, known));
-  for (const name of notHere) delete message[name];
-  const read = await readOutgoing(Buffer.from(JSON.stringify({ ...message, template_id: laterKnown })), idempotencyKey, call);
-  const issues = [...foreign, ...('issues' in read ? read.issues : [])];
-  return issues.length > 0 ? { issues } : read;
-}
