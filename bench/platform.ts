@@ -16,7 +16,16 @@ import { loadSettings } from '@maildoot/runtime/config';
 import { settings } from '@maildoot/standalone/config';
 import { firstTenant } from '@maildoot/standalone/first-tenant';
 import { Home } from '@maildoot/standalone/home';
-import { environmentOf, MAX_CONNECTIONS, ROLES, type Role, type Surroundings, socketsIn } from '@maildoot/standalone/roles';
+import {
+  environmentOf,
+  isDoor,
+  MAX_CONNECTIONS,
+  ROLES,
+  type Role,
+  type Surroundings,
+  serviceOf,
+  socketsIn,
+} from '@maildoot/standalone/roles';
 import { startDnsServer } from '@maildoot/testkit/dns';
 import { publish, type RecordToPublish } from '@maildoot/testkit/publish';
 import { waitFor } from '@maildoot/testkit/wait';
@@ -151,22 +160,24 @@ async function startSplit(env: Record<string, string>, options: PlatformOptions,
     kafkaBrokers: undefined,
     addresses: socketsIn(socketDirectory),
     migrateAtStart: true,
+    smtpHealth: `127.0.0.1:${await freePort()}`,
   };
   const children = new Map<string, ChildOrPid & { child: ChildProcess }>();
   const api = `http://127.0.0.1:${config.httpPort}`;
 
   const startRole = async (role: Role): Promise<void> => {
-    const child = spawnNode(fileURLToPath(import.meta.resolve(`@maildoot/${role}/main`)), [], {
+    const child = spawnNode(fileURLToPath(import.meta.resolve(`@maildoot/${serviceOf(role)}/main`)), [], {
       ...environmentOf(role, surroundings),
       ...(options.telemetry === 'metrics' || options.telemetry === 'both' ? { METRICS_PORT: '0' } : {}),
       ...options.roleEnv?.[role],
     });
     children.set(role, child);
-    const socket = environmentOf(role, surroundings).RPC_LISTEN?.slice('unix:'.length);
+    const door = role === 'smtp' ? `http://${surroundings.smtpHealth}` : api;
+    const socket = isDoor(role) ? undefined : surroundings.addresses[role].slice('unix:'.length);
     await waitFor(
       async () => {
         if (child.child.exitCode !== null) return 'ended';
-        return socket === undefined ? (await fetch(`${api}/readyz`)).ok : access(socket).then(() => true);
+        return socket === undefined ? (await fetch(`${door}/readyz`)).ok : access(socket).then(() => true);
       },
       { timeoutMs: readyWithinMs, what: `${role} to be up` },
     );

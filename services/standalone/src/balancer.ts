@@ -1,5 +1,5 @@
 /**
- * The door in front of several gateways: a TCP balancer that asks each of them, as a load balancer of a cloud or a Service of Kubernetes
+ * A door in front of several gateways, for HTTP or SMTP: a TCP balancer that asks each of them, as a load balancer of a cloud or a Service of Kubernetes
  * would, whether it is ready, and gives connections round robin to those that are. It looks at no byte that passes.
  *
  * Gateways see who calls: towards them a connection comes from the caller's own address, which works for loopback addresses and for no
@@ -14,6 +14,8 @@ export interface Backend {
   name: string;
   host: string;
   port: number;
+  /** Where it says over HTTP whether it is ready; where connections go otherwise. */
+  health?: { host: string; port: number };
 }
 
 export interface BalancerOptions {
@@ -144,9 +146,9 @@ function asTheCaller({ remoteAddress = '' }: Socket): { localAddress?: string } 
   return isIPv4(remoteAddress) && remoteAddress.startsWith('127.') ? { localAddress: remoteAddress } : {};
 }
 
-function probe({ host, port }: Backend, timeoutMs: number): Promise<Readiness> {
+function probe({ host, port, health = { host, port } }: Backend, timeoutMs: number): Promise<Readiness> {
   return new Promise((resolve) => {
-    const request = get({ host, port, path: '/readyz', agent: false, timeout: timeoutMs }, (response) => {
+    const request = get({ ...health, path: '/readyz', agent: false, timeout: timeoutMs }, (response) => {
       response.resume();
       resolve(response.statusCode === 200 ? 'ready' : 'not ready');
     });

@@ -11,7 +11,7 @@ import { fileURLToPath } from 'node:url';
 import { SettingsError, splitHostPort } from '@maildoot/runtime/config';
 import { createLogger } from '@maildoot/runtime/logger';
 import { type Kafka, kafkaMissing, startKafka } from '@maildoot/testkit/kafka';
-import { startBalancer } from './balancer.ts';
+import { startDoors } from './cluster-doors.ts';
 import type { Config } from './config.ts';
 import { startDatabase } from './database.ts';
 import { firstTenant } from './first-tenant.ts';
@@ -19,11 +19,11 @@ import { type ClusterFile, Home, HomeError } from './home.ts';
 import type { SmtpDoors } from './one-process.ts';
 import { steadyPorts } from './ports.ts';
 import { inherited, spawnRole } from './role-process.ts';
-import { MAX_CONNECTIONS, PEERS, type Peer, ROLES, type Role, type Surroundings } from './roles.ts';
+import { isDoor, MAX_CONNECTIONS, PEERS, type Peer, ROLES, type Role, type Surroundings } from './roles.ts';
 import { withCertificate } from './smtp-certificate.ts';
 import { type Life, type Supervised, supervise } from './supervise.ts';
 
-/** One process that calls another: `messaging-2` calls `delivery-1`, `postgres` or `kafka` at an address; `balancer` calls `gateway-1`. */
+/** One process that calls another: `messaging-2` calls `delivery-1`, `postgres` or `kafka` at an address; `balancer` calls `gateway-1` and `smtp-1`. */
 export interface Edge {
   from: string;
   to: string;
@@ -54,7 +54,7 @@ export interface Cluster extends AsyncDisposable {
   httpUrl: string;
   /** A full key of the first tenant. */
   key: string;
-  /** Where messages are submitted by SMTP, at the first gateway. */
+  /** The public doors where messages are submitted by SMTP. */
   smtp: SmtpDoors;
   home: Home;
   /** The doors behind it. */
@@ -115,34 +115,30 @@ export async function startCluster(given: Config, parts: ClusterParts = {}): Pro
   progress(`starting ${names.length} processes`);
   const members = names.map((one, index) => ({ ...one, address: `127.0.0.1:${ports[index]}` }));
   const gateways = members.filter(({ role }) => role === 'gateway');
-  const backends = await Promise.all(
-    gateways.map(async ({ name, address }) => ({ name, ...splitHostPort(await wire({ from: 'balancer', to: name, address })) })),
-  );
-  const balancer = stack.use(await startBalancer({ host: config.httpHost, port: config.httpPort, backends, say: progress }));
-  const httpUrl = config.publicUrl ?? `http://${config.httpHost}:${balancer.port}`;
+  const smtpProcesses = members
+    .filter(({ role }) => role === 'smtp')
+    .map((member, index) => ({
+      ...member,
+      smtp: { starttls: `127.0.0.1:${smtpPorts[2 * index]}`, tls: `127.0.0.1:${smtpPorts[2 * index + 1]}` },
+    }));
+  const doors = stack.use(await startDoors({ config, gateways, smtp: smtpProcesses, wire, say: progress }));
+  const httpUrl = config.publicUrl ?? `http://${config.httpHost}:${doors.httpPort}`;
 
-  // What is said by the settings the first gateway has, where it says a port.
-  const smtpOf = (name: string) => {
-    const first = name === 'gateway-1' ? 0 : 1;
-    const place = (said: string, port: number | undefined) => (first === 0 && splitHostPort(said).port !== 0 ? said : `127.0.0.1:${port}`);
-    return {
-      smtpListen: place(config.smtpListen, smtpPorts[first * 2]),
-      smtpsListen: place(config.smtpsListen, smtpPorts[first * 2 + 1]),
-    };
-  };
   const surroundingsOf = async ({ role, name, address }: (typeof members)[number]): Promise<Surroundings> => {
     const to = async (peer: Peer) => {
       const of = members.filter((member) => member.role === peer);
       return (await Promise.all(of.map((member) => wire({ from: name, to: member.name, address: member.address })))).join(',');
     };
     const addresses = Object.fromEntries(await Promise.all(PEERS.map(async (peer) => [peer, await to(peer)]))) as Record<Peer, string>;
-    const { host, port } = splitHostPort(address);
+    const { host: httpHost, port: httpPort } = splitHostPort(address);
+    const smtp = smtpProcesses.find((one) => one.name === name)?.smtp;
+    const ownPlaces = isDoor(role)
+      ? { publicUrl: httpUrl, httpHost, httpPort, ...(smtp && { smtpListen: smtp.starttls, smtpsListen: smtp.tls }) }
+      : // What is one place for all processes of a role, one of them has.
+        { mxListen: name === 'mailbox-2' ? undefined : config.mxListen };
     return {
-      // What is one place for all processes of a role, one of them has.
-      config:
-        role === 'gateway'
-          ? { ...config, httpHost: host, httpPort: port, publicUrl: httpUrl, ...smtpOf(name) }
-          : { ...config, mxListen: name === 'mailbox-2' ? undefined : config.mxListen },
+      config: { ...config, ...ownPlaces },
+      smtpHealth: address,
       secrets: home.secrets,
       databaseUrl: await throughWire(databaseUrl, (database) => wire({ from: name, to: 'postgres', address: database })),
       kafkaBrokers: await Promise.all(kafka.brokers.map((broker) => wire({ from: name, to: 'kafka', address: broker }))),
@@ -156,7 +152,7 @@ export async function startCluster(given: Config, parts: ClusterParts = {}): Pro
   const stages = ROLES.map((role) => ({ role, keepers: [] as Supervised[] }));
   for (const { keepers } of stages)
     stack.defer(async () => void (await Promise.all(keepers.map((keeper) => keeper[Symbol.asyncDispose]()))));
-  stack.defer(() => balancer.close());
+  stack.defer(() => doors.close());
   const hopeless = new AbortController();
   const started = await Promise.allSettled(
     members.map(async (member) => {
@@ -191,7 +187,7 @@ export async function startCluster(given: Config, parts: ClusterParts = {}): Pro
       .sort((a, b) => order.indexOf(a.name) - order.indexOf(b.name));
   const facts = {
     httpUrl,
-    smtp: { starttls: smtpOf('gateway-1').smtpListen, tls: smtpOf('gateway-1').smtpsListen },
+    smtp: doors.smtp,
     key,
     home,
     gateways: gateways.map(({ address }) => `http://${address}`),
@@ -229,12 +225,16 @@ export async function startCluster(given: Config, parts: ClusterParts = {}): Pro
 }
 
 /** @throws SettingsError for what this machine or these settings can't do */
-export function checkConfig(config: Pick<Config, 'httpHost' | 'kafkaBrokers'>): void {
-  if (!(isIPv4(config.httpHost) && config.httpHost.startsWith('127.')) && config.httpHost !== 'localhost') {
-    const message =
-      'must be an address of loopback such as 127.0.0.1 for a cluster: behind its balancer, gateways could not tell other callers apart';
-    throw new SettingsError([{ name: 'HTTP_HOST', message }]);
-  }
+export function checkConfig(config: Pick<Config, 'httpHost' | 'kafkaBrokers' | 'smtpListen' | 'smtpsListen'>): void {
+  const message =
+    'must be an address of loopback such as 127.0.0.1 for a cluster: behind its balancer, gateways could not tell other callers apart';
+  const doors: [string, string][] = [
+    ['HTTP_HOST', config.httpHost],
+    ['SMTP_LISTEN', splitHostPort(config.smtpListen).host],
+    ['SMTPS_LISTEN', splitHostPort(config.smtpsListen).host],
+  ];
+  const open = doors.filter(([, host]) => !(isIPv4(host) && host.startsWith('127.')) && host !== 'localhost');
+  if (open.length > 0) throw new SettingsError(open.map(([name]) => ({ name, message })));
   const missing = config.kafkaBrokers === undefined ? kafkaMissing() : undefined;
   if (missing !== undefined) {
     throw new SettingsError([{ name: 'KAFKA_BROKERS', message: `is not set, and a Kafka can’t be started here. ${missing}` }]);
@@ -322,7 +322,7 @@ async function migrate(databaseUrl: string): Promise<void> {
 /** The RPC door of a service opens when all else of it is up; a gateway says whether it is. */
 async function untilUp({ role, name, address }: { role: Role; name: string; address: string }, giveUp: AbortSignal): Promise<void> {
   const deadline = performance.now() + READY_WITHIN_MS;
-  const answers = async () => (role === 'gateway' ? (await fetch(`http://${address}/readyz`)).ok : takesConnections(address));
+  const answers = async () => (isDoor(role) ? (await fetch(`http://${address}/readyz`)).ok : takesConnections(address));
   while (!(await answers().catch(() => false))) {
     giveUp.throwIfAborted();
     if (performance.now() > deadline) throw new HomeError(`${name} was not up within ${READY_WITHIN_MS / 1000} s`);

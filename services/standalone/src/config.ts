@@ -3,7 +3,9 @@
  * default here, because this one is meant to run on a laptop. What is not listed keeps the services' defaults.
  */
 import { settings as delivery } from '@maildoot/delivery/config';
+import { settings as domains } from '@maildoot/domain-provisioning/config';
 import { settings as gateway } from '@maildoot/gateway/config';
+import { settings as messaging } from '@maildoot/messaging/config';
 import { eventSettings, observabilitySettings, outsideSettings } from '@maildoot/runtime/common-settings';
 import { type ConfigOf, cidrList, defineSettings, hostPort, oneOf, string, url } from '@maildoot/runtime/config';
 
@@ -38,6 +40,10 @@ export const settings = defineSettings({
   mxPort: delivery.mxPort,
   mailHostname: delivery.mailHostname,
   returnPathHost: delivery.returnPathHost,
+  trackingHost: domains.trackingHost,
+  mxHost: domains.mxHost,
+  domainCheckMinutes: domains.domainCheckMinutes,
+  noticeFrom: messaging.noticeFrom,
   simulatorDomain: delivery.simulatorDomain,
   mxListen: hostPort('MX_LISTEN', {
     optional: true,

@@ -48,7 +48,7 @@ export async function startRolesHere(surroundings: Surroundings, parts: { clock?
   stack.use(await startMessaging({ ...configOf('messaging', messagingSettings, surroundings), role: 'all' }, parts));
   stack.use(await startMailbox(configOf('mailbox', mailboxSettings, surroundings), parts));
   stack.use(await startDelivery(configOf('delivery', deliverySettings, surroundings), parts));
-  const gateway = stack.use(await startGateway(configOf('gateway', gatewaySettings, surroundings)));
+  const gateway = stack.use(await startGateway({ ...configOf('gateway', gatewaySettings, surroundings), role: 'all' }));
   const owned = stack.move();
   const smtp = { starttls: gateway.smtp.starttls ?? '', tls: gateway.smtp.tls ?? '' };
   return { httpUrl: gateway.httpUrl, smtp, pids: [], broken: new Promise(() => {}), [Symbol.asyncDispose]: () => owned.disposeAsync() };

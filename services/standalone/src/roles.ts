@@ -3,11 +3,11 @@
  * by the same function, so that the one hides nothing of the other.
  */
 import { join } from 'node:path';
-import { loadSettings, type Settings } from '@maildoot/runtime/config';
+import { loadSettings, type Settings, splitHostPort } from '@maildoot/runtime/config';
 import { type Config, settings } from './config.ts';
 import type { Secrets } from './home.ts';
 
-export type Role = 'auth' | 'domain-provisioning' | 'template' | 'messaging' | 'callbacks' | 'mailbox' | 'delivery' | 'gateway';
+export type Role = 'auth' | 'domain-provisioning' | 'template' | 'messaging' | 'callbacks' | 'mailbox' | 'delivery' | 'gateway' | 'smtp';
 
 /** In the order they start: a role comes after those whose answers it needs to be of use. */
 export const ROLES: readonly Role[] = [
@@ -19,10 +19,25 @@ export const ROLES: readonly Role[] = [
   'mailbox',
   'delivery',
   'gateway',
+  'smtp',
 ];
 
+/** The doors of the gateway: nobody of us calls them, and how they are is asked over HTTP. */
+export type Door = 'gateway' | 'smtp';
+const DOORS: readonly Role[] = ['gateway', 'smtp'] satisfies Door[];
+
+export function isDoor(role: Role): role is Door {
+  return DOORS.includes(role);
+}
+
+/** The service whose program has the role. */
+export function serviceOf(role: Role): Exclude<Role, 'callbacks' | 'smtp'> {
+  if (role === 'callbacks') return 'messaging';
+  return role === 'smtp' ? 'gateway' : role;
+}
+
 /** The roles that others call, and that of messaging which says how it is to whoever asks. */
-export type Peer = Exclude<Role, 'gateway'>;
+export type Peer = Exclude<Role, Door>;
 export const PEERS: readonly Peer[] = ['auth', 'domain-provisioning', 'template', 'messaging', 'callbacks', 'mailbox', 'delivery'];
 
 /**
@@ -54,6 +69,8 @@ export interface Surroundings {
   migrateAtStart: boolean;
   /** Where the MX door listens where that isn't said by the settings: a port of its own in a cluster. Unset: a socket beside the others. */
   mxListen?: string;
+  /** Where a process that has only the SMTP doors says how it is, `host:port`; a free port of the loopback otherwise. */
+  smtpHealth?: string;
 }
 
 /** Sockets in a directory that is private to this user: no port to collide, nothing for other users to connect to. */
@@ -90,6 +107,9 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         SEAL_KEYS: secrets.sealKeys,
         MESSAGING_ADDRESS: addresses.messaging,
         MAIL_HOSTNAME: config.mailHostname,
+        ...(config.trackingHost === undefined ? {} : { TRACKING_HOST: config.trackingHost }),
+        ...(config.mxHost === undefined ? {} : { MX_HOST: config.mxHost }),
+        DOMAIN_CHECK_MINUTES: String(config.domainCheckMinutes),
       };
     case 'mailbox':
       return { ...common, ...kept(role), ...events, MAIL_HOSTNAME: config.mailHostname, MX_LISTEN: mxListen(surroundings) };
@@ -112,6 +132,7 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         TEMPLATE_ADDRESS: addresses.template,
         CAPTURE: String(config.delivery === 'capture'),
         ...(config.publicUrl === undefined ? {} : { PUBLIC_URL: config.publicUrl }),
+        ...(config.noticeFrom === undefined ? {} : { NOTICE_FROM: config.noticeFrom }),
       };
     case 'delivery':
       return {
@@ -132,8 +153,10 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         RETRY_SCHEDULE: config.retrySchedule.join(','),
       };
     case 'gateway':
+    case 'smtp':
       return {
         ...common,
+        GATEWAY_ROLE: role === 'gateway' ? 'http' : 'smtp',
         AUTH_ADDRESS: addresses.auth,
         DOMAIN_ADDRESS: addresses['domain-provisioning'],
         MESSAGING_ADDRESS: addresses.messaging,
@@ -144,12 +167,18 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         SMTP_HOSTNAME: config.smtpHostname,
         ...(config.smtpTlsCert === undefined ? {} : { SMTP_TLS_CERT: config.smtpTlsCert }),
         ...(config.smtpTlsKey === undefined ? {} : { SMTP_TLS_KEY: config.smtpTlsKey }),
-        HTTP_HOST: config.httpHost,
-        HTTP_PORT: String(config.httpPort),
+        ...httpOf(role, surroundings),
         ALLOW_PLAIN_HTTP: String(config.allowPlainHttp),
-        ...(config.publicUrl === undefined ? {} : { PUBLIC_URL: config.publicUrl }),
       };
   }
+}
+
+/** The API, or the place where a process without one says how it is. Links in mail lead to the API all the same. */
+function httpOf(role: Door, { config, smtpHealth = '127.0.0.1:0' }: Surroundings): Record<string, string> {
+  const { httpHost, httpPort, publicUrl } = config;
+  const { host, port } = role === 'gateway' ? { host: httpHost, port: httpPort } : splitHostPort(smtpHealth);
+  const told = role === 'gateway' ? publicUrl : (publicUrl ?? `http://${httpHost}:${httpPort}`);
+  return { HTTP_HOST: host, HTTP_PORT: String(port), ...(told === undefined ? {} : { PUBLIC_URL: told }) };
 }
 
 /** Where reports about our mail are taken. */

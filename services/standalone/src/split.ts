@@ -7,7 +7,7 @@ import { createServer } from 'node:net';
 import { splitHostPort } from '@maildoot/runtime/config';
 import type { StartedRoles } from './one-process.ts';
 import { spawnRole } from './role-process.ts';
-import { ROLES, type Role, type Surroundings } from './roles.ts';
+import { isDoor, ROLES, type Role, type Surroundings } from './roles.ts';
 
 const READY_WITHIN_MS = 30_000;
 
@@ -18,7 +18,8 @@ export async function startRoleProcesses(surroundings: Surroundings): Promise<St
     tls: await placedAt(surroundings.config.smtpsListen),
   };
   const config = { ...surroundings.config, httpPort, smtpListen: smtp.starttls, smtpsListen: smtp.tls };
-  const placed = { ...surroundings, config };
+  const smtpHealth = `127.0.0.1:${await freePort('127.0.0.1')}`;
+  const placed = { ...surroundings, config, smtpHealth };
   const children = new Map<Role, ChildProcess>();
   let stopping = false;
 
@@ -48,7 +49,7 @@ export async function startRoleProcesses(surroundings: Surroundings): Promise<St
     const httpUrl = `http://${placed.config.httpHost}:${httpPort}`;
     const died = broken.then((error) => Promise.reject(error));
     died.catch(() => {});
-    await Promise.race([Promise.all(ROLES.map((role) => isUp(role, placed, httpUrl))), died]);
+    await Promise.race([Promise.all(ROLES.map((role) => isUp(role, placed, role === 'smtp' ? `http://${smtpHealth}` : httpUrl))), died]);
     return {
       httpUrl: placed.config.publicUrl ?? httpUrl,
       smtp,
@@ -65,9 +66,7 @@ export async function startRoleProcesses(surroundings: Surroundings): Promise<St
 async function isUp(role: Role, surroundings: Surroundings, httpUrl: string): Promise<void> {
   const deadline = performance.now() + READY_WITHIN_MS;
   const answers = async () =>
-    role === 'gateway'
-      ? (await fetch(`${httpUrl}/readyz`)).ok
-      : access(surroundings.addresses[role].slice('unix:'.length)).then(() => true);
+    isDoor(role) ? (await fetch(`${httpUrl}/readyz`)).ok : access(surroundings.addresses[role].slice('unix:'.length)).then(() => true);
   while (!(await answers().catch(() => false))) {
     if (performance.now() > deadline) throw new Error(`${role} was not up within ${READY_WITHIN_MS / 1000} s`);
     await new Promise((resolve) => setTimeout(resolve, 50));

@@ -19,10 +19,9 @@ import { settings } from '../src/config.ts';
 import type { ClusterFile } from '../src/home.ts';
 
 const UP = fileURLToPath(new URL('../src/up.ts', import.meta.url));
-const NAMES = ['auth', 'domain-provisioning', 'template', 'messaging', 'callbacks', 'mailbox', 'delivery', 'gateway'].flatMap((role) => [
-  `${role}-1`,
-  `${role}-2`,
-]);
+const NAMES = ['auth', 'domain-provisioning', 'template', 'messaging', 'callbacks', 'mailbox', 'delivery', 'gateway', 'smtp'].flatMap(
+  (role) => [`${role}-1`, `${role}-2`],
+);
 const WAIT = { timeoutMs: 40_000 };
 
 describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
@@ -95,7 +94,7 @@ describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
       cluster.processes.map(({ name }) => name),
       ['postgres', 'kafka', ...NAMES],
     );
-    assert.equal(new Set(cluster.processes.map(({ pid }) => pid)).size, 14);
+    assert.equal(new Set(cluster.processes.map(({ pid }) => pid)).size, NAMES.length + 2);
     const file = await announced();
     assert.deepEqual(file.processes, cluster.processes);
     assert.deepEqual([file.api, file.key, file.gateways], [cluster.httpUrl, cluster.key, cluster.gateways]);
@@ -105,7 +104,7 @@ describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
 
   it('asks for the wire of every edge, and what comes back is used', () => {
     const asked = (from: string) => new Set(edges.filter((edge) => edge.from === from).map(({ to }) => to));
-    assert.deepEqual(asked('balancer'), new Set(['gateway-1', 'gateway-2']));
+    assert.deepEqual(asked('balancer'), new Set(['gateway-1', 'gateway-2', 'smtp-1', 'smtp-2']));
     for (const from of NAMES) {
       for (const to of ['postgres', 'kafka', 'auth-1', 'messaging-1', 'messaging-2', 'delivery-1', 'delivery-2', 'domain-provisioning-2']) {
         assert.ok(asked(from).has(to), `${from} → ${to}`);
@@ -115,7 +114,17 @@ describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
     assert.ok(throughRelay > 0);
   });
 
-  for (const name of ['delivery-1', 'messaging-2', 'auth-1', 'gateway-2', 'domain-provisioning-1', 'template-2', 'kafka', 'postgres']) {
+  for (const name of [
+    'delivery-1',
+    'messaging-2',
+    'auth-1',
+    'gateway-2',
+    'domain-provisioning-1',
+    'template-2',
+    'smtp-1',
+    'kafka',
+    'postgres',
+  ]) {
     it(`${name} comes back from SIGKILL where it was`, async () => {
       const pid = pidOf(name) as number;
       const { processes: _, ...facts } = await announced();
@@ -152,6 +161,7 @@ describe('what can’t work is one line and exit 78', () => {
   for (const [what, env, line] of [
     ['no Kafka on this machine', { MAILDOOT_KAFKA_DIR: '/nowhere' }, /^maildoot: KAFKA_BROKERS is not set, .*tools\/kafka\.sh install$/m],
     ['a door that is open to others', { HTTP_HOST: '0.0.0.0', ALLOW_PLAIN_HTTP: 'true' }, /^maildoot: HTTP_HOST must be /m],
+    ['an SMTP door that is open to others', { SMTP_LISTEN: '0.0.0.0:2587' }, /^maildoot: SMTP_LISTEN must be /m],
   ] as const) {
     it(what, async () => {
       const home = join(tmpdir(), `maildoot-never-${process.pid}`);
