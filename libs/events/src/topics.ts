@@ -46,9 +46,6 @@ export const messageAccepted: Topic<MessageAcceptedEvent> = {
   },
 };
 
-const outcomes: ReadonlySet<number> = new Set(Object.values(Outcome).filter((value) => value !== Outcome.OUTCOME_UNSPECIFIED));
-
-export const attemptRecorded: Topic<AttemptRecordedEvent> = {
 export const addressSuppressed: Topic<AddressSuppressedEvent> = {
   name: 'messaging.address-suppressed.v1',
   owner: 'messaging',
@@ -64,6 +61,9 @@ export const addressSuppressed: Topic<AddressSuppressedEvent> = {
   },
 };
 
+const outcomes: ReadonlySet<number> = new Set(Object.values(Outcome).filter((value) => value !== Outcome.OUTCOME_UNSPECIFIED));
+
+export const attemptRecorded: Topic<AttemptRecordedEvent> = {
   name: 'delivery.attempt-recorded.v1',
   owner: 'delivery',
   codec: AttemptRecordedEvent,

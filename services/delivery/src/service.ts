@@ -379,6 +379,12 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const log = starting.use(createEventLog({ url, kafkaBrokers: config.kafkaBrokers, logger, clientId: name }));
   const handle = handleMessageAccepted({ database, clock, mode: config.delivery, telemetry, enqueued: wakeAll });
   log.subscribe(messageAccepted, { group, handle: together(handle, 200), maxBatch: 200, concurrency: PARTITIONS });
+  log.subscribe(addressSuppressed, {
+    group,
+    handle: together(handleAddressSuppressed({ database }), 200),
+    maxBatch: 200,
+    concurrency: PARTITIONS,
+  });
   const server = starting.use(
     await startRpcServer({
       listen: config.rpcListen,
@@ -389,12 +395,6 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
       drainTimeoutMs: drainMs,
       implementations: [
         implement(DeliveryServiceService, {
-  log.subscribe(addressSuppressed, {
-    group,
-    handle: together(handleAddressSuppressed({ database }), 200),
-    maxBatch: 200,
-    concurrency: PARTITIONS,
-  });
           cancelRecipients: {
             allow: ['messaging'],
             handle: answering(cancelRecipients({ database, clock, telemetry, published: () => sequencer.wake() })),

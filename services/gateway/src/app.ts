@@ -190,6 +190,7 @@ async function checkedBody(
   bytes: Buffer,
   idempotencyKey: string | undefined,
   call: OpenCall,
+  { params }: Request,
   issues: Issue[],
 ): Promise<unknown> {
   if ('read' in spec) {
@@ -205,4 +206,3 @@ async function checkedBody(
   issues.push(...issuesOf(spec.schema, value, result.error));
   return undefined;
 }
-  { params }: Request,

@@ -49,8 +49,8 @@ import { deleteCallback } from './rpc/delete-callback.ts';
 import { deleteSuppression } from './rpc/delete-suppression.ts';
 import { dryRun } from './rpc/dry-run.ts';
 import { createEngagementDoor } from './rpc/engagement.ts';
-import { getCallback } from './rpc/get-callback.ts';
 import { findSuppressed } from './rpc/find-suppressed.ts';
+import { getCallback } from './rpc/get-callback.ts';
 import { getContent } from './rpc/get-content.ts';
 import { getMessage } from './rpc/get-message.ts';
 import { getStats } from './rpc/get-stats.ts';
@@ -197,9 +197,9 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           addSuppressions: addSuppressions({ database, clock }),
           deleteSuppression: deleteSuppression(database),
         }),
+        implement(SuppressionCheckServiceService, { findSuppressed: findSuppressed(database) }),
       ],
     }),
-        implement(SuppressionCheckServiceService, { findSuppressed: findSuppressed(database) }),
   );
   if (config.role === 'all')
     callbacks = starting.use(await startCallbacks(config, { database, sealer, clock, telemetry, noticeAddress: server.address, wakeFeed }));

@@ -357,6 +357,8 @@ export interface RawDueRow {
   next_due_at: Date;
   traceparent: string | null;
   personal: boolean;
+  /** Of a claim's own rows only. */
+  listed?: boolean;
 }
 
 export function dueRow(raw: RawDueRow): DueRow {
@@ -379,6 +381,7 @@ export function dueRow(raw: RawDueRow): DueRow {
     queuedAt: raw.queued_at,
     dueAt: raw.next_due_at,
     claimedAt: raw.claimed_at,
+    listed: raw.listed ?? false,
     traceparent: raw.traceparent ?? undefined,
   };
 }
@@ -391,6 +394,3 @@ function byMessage(left: DueRow, right: DueRow): number {
   if (left.messageId !== right.messageId) return left.messageId < right.messageId ? -1 : 1;
   return left.recipientNumber - right.recipientNumber;
 }
-  /** Of a claim's own rows only. */
-  listed?: boolean;
-    listed: raw.listed ?? false,
