@@ -106,7 +106,7 @@ export const callbackUrl = z
     params: { code: 'invalid_url' },
     error: 'Write a whole address: https://example.com/webhooks.',
   })
-  .meta({ description: '`https`, and reachable from the internet.', examples: ['https://example.com/webhooks'] });
+  .meta({ format: 'http-url', description: '`https`, and reachable from the internet.', examples: ['https://example.com/webhooks'] });
 
 const pattern = z.string().superRefine((text, context) => {
   if (isEventPattern(text)) return;

@@ -20,13 +20,7 @@ const flows: readonly Flow[] = [
   {
     of: 'message',
     parameter: 'path.id',
-    from: [
-      'sendMessages 202 /id',
-      'sendMessages 202 /data/0/id',
-      'sendTemplate 202 /id',
-      'resendMessage 202 /id',
-      'listMessages 200 /data/0/id',
-    ],
+    from: ['sendMessages 202 /id', 'sendMessages 202 /data/0/id', 'sendTemplate 202 /id', 'resendMessage 202 /id'],
     to: ['getMessage', 'getMessageTimeline', 'getMessageContent', 'cancelMessage', 'rescheduleMessage', 'resendMessage'],
   },
   { of: 'message', parameter: 'query.message_id', from: ['sendMessages 202 /id', 'getMessage 200 /id'], to: ['listCapturedMail'] },
@@ -40,14 +34,14 @@ const flows: readonly Flow[] = [
   {
     of: 'template',
     parameter: 'path.id',
-    from: ['createTemplate 201 /id', 'listTemplates 200 /data/0/id'],
+    from: ['createTemplate 201 /id'],
     to: ['getTemplate', 'updateTemplate', 'deleteTemplate', 'sendTemplate', 'previewTemplate', 'listTemplateVersions', 'publishTemplate'],
   },
   { of: 'template', parameter: 'query.template_id', from: ['createTemplate 201 /id'], to: ['listMessages'] },
   {
     of: 'callback',
     parameter: 'path.id',
-    from: ['createCallback 201 /id', 'listCallbacks 200 /data/0/id'],
+    from: ['createCallback 201 /id'],
     to: [
       'getCallback',
       'updateCallback',
@@ -61,7 +55,7 @@ const flows: readonly Flow[] = [
   {
     of: 'domain',
     parameter: 'path.domain',
-    from: ['createDomain 201 /domain', 'listDomains 200 /data/0/domain'],
+    from: ['createDomain 201 /domain'],
     to: ['getDomain', 'verifyDomain', 'rotateDkim', 'deleteDomain'],
   },
   { of: 'SMTP user', parameter: 'path.id', from: ['createSmtpUser 201 /id'], to: ['resetSmtpPassword', 'deleteSmtpUser'] },
@@ -69,7 +63,7 @@ const flows: readonly Flow[] = [
   {
     of: 'suppression',
     parameter: 'path.email',
-    from: ['createSuppression 201 /email', 'listSuppressions 200 /data/0/email'],
+    from: ['createSuppression 201 /email'],
     to: ['deleteSuppression'],
   },
   { of: 'suppression', parameter: 'query.email', from: ['createSuppression 201 /email'], to: ['listSuppressions'] },

@@ -4,6 +4,7 @@ import { z } from 'zod';
 import { deprecationText, isDeprecated } from './deprecation.ts';
 import { errorSchema, exampleError } from './error-json.ts';
 import { type ErrorCode, errorTable, retried } from './errors.ts';
+import { maxKeyChars } from './idempotency-key.ts';
 import { limitHeaderNames, type NamedHeader, namedHeaders, type OpenapiHeader, type OpenapiHeaders, referred } from './openapi-headers.ts';
 import { linksOf, type OpenapiLink } from './openapi-links.ts';
 import { rolesOf } from './roles.ts';
@@ -127,13 +128,13 @@ function parameters(route: Operation | OpenOperation, schemas: Schemas): Openapi
   for (const [name, { description, example }] of Object.entries(route.params ?? {})) {
     list.push({ name, in: 'path', required: true, description, schema: { type: 'string' }, example });
   }
-  const query = route.query ? (schemas.input(route.query) as { properties?: Record<string, JsonSchema> }).properties : undefined;
-  for (const [name, schema] of Object.entries(query ?? {})) {
+  const query = route.query ? (schemas.input(route.query) as { properties?: Record<string, JsonSchema>; required?: string[] }) : {};
+  for (const [name, schema] of Object.entries(query.properties ?? {})) {
     const { description, examples, ...rest } = schema;
     list.push({
       name,
       in: 'query',
-      required: false,
+      required: query.required?.includes(name) ?? false,
       ...(description === undefined ? {} : { description: String(description) }),
       schema: rest,
       ...(Array.isArray(examples) ? { example: examples[0] } : {}),
@@ -148,7 +149,7 @@ function parameters(route: Operation | OpenOperation, schemas: Schemas): Openapi
       in: 'header',
       required: false,
       description: 'A value of your own: the same request with the same key is done once, and its answer is given again for a day.',
-      schema: { type: 'string', maxLength: 255 },
+      schema: { type: 'string', minLength: 1, maxLength: maxKeyChars, pattern: '^[ -~]+$' },
       example: '0d8f3b1e-9a57-4a1b-8f2e-2f6c1f0c9a51',
     });
   }
@@ -166,8 +167,7 @@ function responses(route: Route, schemas: Schemas, publicUrl: string): Record<st
   for (const [status, codes] of Map.groupBy(errorsOf(route), (code) => errorTable[code].status))
     all[status] = failure(status, codes, schemas, publicUrl);
   for (const [status, response] of Object.entries(all)) {
-    // Who can't be told apart has no limits.
-    const limits = route.kind === 'operation' && status !== '401' && status !== '303' ? limitHeaderNames : [];
+    const limits = isLimited(route, status) ? limitHeaderNames : [];
     const replayed: NamedHeader[] = route.kind !== 'public' && route.idempotent && status.startsWith('2') ? ['Idempotent-Replayed'] : [];
     const deprecation: NamedHeader[] = isDeprecated(route) ? ['Deprecation', 'Sunset', 'Link'] : [];
     response.headers = { ...referred(['X-Request-Id', ...limits, ...replayed, ...deprecation]), ...response.headers };
@@ -175,6 +175,12 @@ function responses(route: Route, schemas: Schemas, publicUrl: string): Record<st
     if (links) response.links = links;
   }
   return all;
+}
+
+/** Who can't be told apart has no limits. What is wrong with a password is said to somebody who is known. */
+function isLimited(route: Route, status: string): boolean {
+  if (route.kind !== 'operation' || status === '303') return false;
+  return status !== '401' || route.errors.some((code) => errorTable[code].status === 401);
 }
 
 function success(spec: ResponseSpec, schemas: Schemas): OpenapiResponse {
@@ -237,6 +243,8 @@ class Schemas {
         if (jsonSchema.minimum === Number.MIN_SAFE_INTEGER) delete jsonSchema.minimum;
         // A format says it; the pattern beside it is two lines of digits.
         if (jsonSchema.format !== undefined) delete jsonSchema.pattern;
+        // zod calls everything behind a conversion optional; the check itself knows.
+        if (io === 'input' && zodSchema instanceof z.ZodObject) jsonSchema.required = requiredOf(zodSchema);
         if (io === 'output' && jsonSchema.additionalProperties === false) delete jsonSchema.additionalProperties;
       },
     });
@@ -246,6 +254,10 @@ class Schemas {
     this.named[name] ??= relocated(printed) as JsonSchema;
     return { $ref: `#/components/schemas/${name}` };
   }
+}
+
+function requiredOf({ shape }: z.ZodObject): string[] {
+  return Object.keys(shape).filter((name) => !z.safeParse(shape[name] as z.ZodType, undefined).success);
 }
 
 function relocated(value: unknown): unknown {

@@ -121,5 +121,6 @@ export const emailText = z
   .string()
   .min(1)
   .max(320)
-  .meta({ format: 'idn-email', examples: ['ada@example.com'] });
+  .meta({ examples: ['ada@example.com'] });
 export const passwordText = z.string().min(1).max(1024);
+export const newPasswordText = passwordText.meta({ minLength: 10, description: 'At least 10 characters.' });

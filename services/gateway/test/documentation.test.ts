@@ -156,3 +156,17 @@ test('pages run their own script and nothing else', async () => {
   assert.match(script, /setAttribute\('sandbox', ''\)/);
   assert.doesNotMatch(inbox.text, / on[a-z]+="/);
 });
+
+test('what a request can’t do without is required in the document too', () => {
+  const batch = document.paths['/v1/messages']?.delete?.parameters.find(({ name }) => name === 'batch_id');
+  assert.equal(batch?.required, true);
+  assert.deepEqual(document.components.schemas.MessageInput?.required, ['from', 'to']);
+  for (const route of operations) {
+    const { parameters = [] } = document.paths[route.path.replace(/:([a-z]+)/g, '{$1}')]?.[route.method.toLowerCase()] ?? {};
+    for (const { name, in: place, required } of parameters) {
+      if (place !== 'query') continue;
+      const without = route.query?.safeParse({}).error?.issues.some(({ path }) => path[0] === name) ?? false;
+      assert.equal(required, without, `${route.operationId} ${name}`);
+    }
+  }
+});

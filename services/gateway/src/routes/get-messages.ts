@@ -29,7 +29,11 @@ export const getMessages = defineRoute({
     tag: textField('A tag.', 256),
     metadata: textsByName(100)
       .optional()
-      .meta({ description: '`metadata[order]=4711`: what the metadata has under a key.', examples: [{ order: '4711' }] }),
+      .meta({
+        propertyNames: { type: 'string', pattern: '^[^\\[\\]]+$' },
+        description: '`metadata[order]=4711`: what the metadata has under a key.',
+        examples: [{ order: '4711' }],
+      }),
     domain: domainField('The domain in From.'),
     created_after: timeField('Created after this time.'),
     created_before: timeField('Created before this time.'),

@@ -6,15 +6,18 @@ import { apiKeyJson, exampleApiKey, newApiKeySchema, scopes } from '../api-key-j
 import { internalError } from '../errors.ts';
 import { requestHash } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
-import { controls } from '../schema-parts.ts';
+import { controls, noControls } from '../schema-parts.ts';
 
 const maxListed = 50;
 
 // What these may be is auth's to say; a first look here tells the obvious mistakes together with all others.
-const network = z.string().refine((text) => parseCidr(text.trim()) !== undefined, {
-  params: { code: 'invalid_cidr' },
-  error: 'Write an IPv4 or IPv6 address or block: 198.51.100.7, 198.51.100.0/24, 2001:db8::/32.',
-});
+const network = z
+  .string()
+  .refine((text) => parseCidr(text.trim()) !== undefined, {
+    params: { code: 'invalid_cidr' },
+    error: 'Write an IPv4 or IPv6 address or block: 198.51.100.7, 198.51.100.0/24, 2001:db8::/32.',
+  })
+  .meta({ format: 'cidr' });
 const domain = z
   .string()
   .refine((text) => normaliseDomain(text.trim().replace(/\.$/, '')) !== undefined, {
@@ -33,7 +36,7 @@ const newKey = z
         error: 'A name has no line breaks or other control characters.',
       })
       .refine((text) => [...text.trim()].length <= 100, { params: { code: 'too_long' }, error: 'A name has at most 100 characters.' })
-      .meta({ description: 'What you know it by.' }),
+      .meta({ maxLength: 100, pattern: noControls, description: 'What you know it by.' }),
     scope: z.enum(scopes.words).meta({ description: '`read`: every GET. `send`: sending, and GET of messages. `full`: everything.' }),
     expires_at: z.iso
       .datetime({ offset: true })

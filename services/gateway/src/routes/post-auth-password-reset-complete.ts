@@ -3,12 +3,12 @@ import { RpcError } from '@maildoot/rpc/errors';
 import { z } from 'zod';
 import { ApiError } from '../errors.ts';
 import { defineOpenRoute } from '../route.ts';
-import { originOf, passwordText } from '../session-json.ts';
+import { newPasswordText, originOf } from '../session-json.ts';
 
 const completion = z
   .strictObject({
     token: z.string().min(1).max(256).meta({ description: 'What stands behind `#token=` in the link.' }),
-    new_password: passwordText,
+    new_password: newPasswordText,
   })
   .meta({ id: 'PasswordResetCompletion' });
 

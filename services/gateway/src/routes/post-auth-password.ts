@@ -1,9 +1,9 @@
 // POST /v1/auth/password: another password, by the current one.
 import { z } from 'zod';
 import { defineRoute } from '../route.ts';
-import { originOf, passwordText } from '../session-json.ts';
+import { newPasswordText, originOf, passwordText } from '../session-json.ts';
 
-const change = z.strictObject({ current_password: passwordText, new_password: passwordText }).meta({ id: 'PasswordInput' });
+const change = z.strictObject({ current_password: passwordText, new_password: newPasswordText }).meta({ id: 'PasswordInput' });
 
 export const postAuthPassword = defineRoute({
   method: 'POST',

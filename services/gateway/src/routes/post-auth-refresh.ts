@@ -15,7 +15,7 @@ export const postAuthRefresh = defineOpenRoute({
     'Takes the cookie of the login and replaces it: each is good once. One that is used a second time was copied, and ends the whole session. The request has no body.',
   withoutIdempotencyKey:
     'a refresh token is good once, so a repeated request is told from a stolen token, and an answer with tokens is never kept.',
-  headers: { Cookie: { description: 'The refresh token.', example: 'maildoot_refresh=rt_…' } },
+  headers: { Cookie: { description: 'The refresh token.', example: 'maildoot_refresh=rt_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfG' } },
   errors: ['MISSING_TOKEN', 'INVALID_TOKEN'],
   responses: [
     {

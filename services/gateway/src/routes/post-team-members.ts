@@ -8,10 +8,12 @@ import { emailText, exampleMember, memberJson, memberRoles, memberSchema, roles 
 
 const invitation = z
   .strictObject({
-    email: emailText.refine((text) => normaliseEmail(text) !== undefined, {
-      params: { code: 'invalid_email' },
-      error: 'This must be an address like name@example.com.',
-    }),
+    email: emailText
+      .refine((text) => normaliseEmail(text) !== undefined, {
+        params: { code: 'invalid_email' },
+        error: 'This must be an address like name@example.com.',
+      })
+      .meta({ format: 'idn-email', examples: ['bob@example.com'] }),
     role: z.enum(memberRoles).meta({
       description: '`owner`: everything. `member`: everything but members and full keys. `viewer`: every GET.',
     }),

@@ -31,10 +31,13 @@ const newUser = z
       .meta({ description: 'The one domain it may send from.', examples: ['yourdomain.com'] }),
     allowed_ips: z
       .array(
-        z.string().refine((text) => parseCidr(text.trim()) !== undefined, {
-          params: { code: 'invalid_cidr' },
-          error: 'Write an IPv4 or IPv6 address or block: 198.51.100.7, 198.51.100.0/24, 2001:db8::/32.',
-        }),
+        z
+          .string()
+          .refine((text) => parseCidr(text.trim()) !== undefined, {
+            params: { code: 'invalid_cidr' },
+            error: 'Write an IPv4 or IPv6 address or block: 198.51.100.7, 198.51.100.0/24, 2001:db8::/32.',
+          })
+          .meta({ format: 'cidr' }),
       )
       .max(50)
       .optional()
