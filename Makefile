@@ -54,5 +54,11 @@ properties: setup ## Round trips of addresses, headers and MIME through Python's
 bench: setup ## Measure the platform beside what it compares with (PART=accept…, SHORT=1, PROFILE=1, PLATFORM=cluster); see bench/README.md
 	@$(RUN) PROFILE=$(PROFILE) PLATFORM=$(PLATFORM) exec node bench/main.ts $(PART) $(if $(filter 1 true yes,$(SHORT)),--short)
 
+schemathesis: setup ## Requests made of the OpenAPI document, right and wrong, and its links followed, by a Python program that knows nothing else of it (CASES=5000 SEED=7 SHORT=1)
+	@$(RUN) exec node e2e/schemathesis/main.ts --cases $(or $(CASES),5000) $(if $(SEED),--seed $(SEED)) $(if $(filter 1 true yes,$(SHORT)),--short)
+
+fairness: setup ## How much 100,000 queued messages of one tenant delay ten of another (MESSAGES=100000)
+	@$(RUN) FAIRNESS=$(or $(MESSAGES),100000) exec node tools/test.ts e2e/scenarios/fair-between-tenants.test.ts
+
 help: ## This list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

@@ -1,0 +1,201 @@
+"""What Schemathesis is told about Maildoot: whose credential an operation is called with, what addresses look like, and which refusals of a
+request that fits its schema are right because no schema can say what they are about.
+
+The runner (main.ts) sets MAILDOOT_API, MAILDOOT_PEOPLE, MAILDOOT_CREDENTIAL and MAILDOOT_TALLY.
+"""
+
+import atexit
+import itertools
+import json
+import os
+import socket
+import threading
+import urllib.request
+from collections import Counter
+from datetime import datetime, timedelta, timezone
+
+import schemathesis
+import urllib3.connection
+from hypothesis import strategies as st
+
+API = os.environ["MAILDOOT_API"]
+PEOPLE = json.loads(os.environ["MAILDOOT_PEOPLE"])
+TOKENS = json.loads(os.environ["MAILDOOT_TOKENS"])
+CREDENTIAL = os.environ["MAILDOOT_CREDENTIAL"]
+
+
+# ── who calls ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+# They end what they are called with, or other sessions of the same person, or make logging in slow by wrong passwords: called as people on
+# whom nothing else depends.
+SPARE = {"logout": "spare", "endSessions": "spare", "endSession": "spare", "listSessions": "spare", "changePassword": "changer"}
+
+
+def post(path, body, token=None):
+    request = urllib.request.Request(API + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
+    if token:
+        request.add_header("Authorization", f"Bearer {token}")
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return json.load(response)
+
+
+class Credentials:
+    """One of each kind; one that the run has ended itself is made anew."""
+
+    def __init__(self):
+        self.lock = threading.Lock()
+        self.held = PEOPLE.pop("held", {})
+
+    def get(self, kind):
+        with self.lock:
+            if kind not in self.held:
+                self.held[kind] = self.new_key() if kind == "key" else self.log_in(kind)
+            return self.held[kind]
+
+    def ended(self, token):
+        with self.lock:
+            self.held = {kind: held for kind, held in self.held.items() if held != token}
+
+    def log_in(self, who):
+        return post("/v1/auth/login", PEOPLE[who])["access_token"]
+
+    def new_key(self):
+        return post("/v1/api-keys", {"name": "schemathesis", "scope": "full"}, self.log_in("owner"))["key"]
+
+
+credentials = Credentials()
+
+
+@schemathesis.auth(refresh_interval=None)
+class Caller:
+    def get(self, case, context):
+        operation = case.operation.definition.raw.get("operationId")
+        if not case.operation.definition.raw.get("security"):
+            return None
+        return credentials.get(SPARE.get(operation, "owner" if CREDENTIAL == "session" else "key"))
+
+    def set(self, case, data, context):
+        case.headers["Authorization"] = f"Bearer {data}"
+
+
+def spread_callers():
+    """Each connection comes from another address of loopback: refused credentials are counted by address, and the run shows many."""
+    try:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.2", 0))
+    except OSError:
+        print("· only 127.0.0.1 here: more requests will be answered 429")
+        return
+    numbers = itertools.count(2)
+    original = urllib3.connection.HTTPConnection.__init__
+
+    def from_elsewhere(self, *args, **kwargs):
+        number = next(numbers)
+        kwargs["source_address"] = (f"127.1.{number // 250 % 250}.{number % 250 + 2}", 0)
+        original(self, *args, **kwargs)
+
+    urllib3.connection.HTTPConnection.__init__ = from_elsewhere
+
+
+spread_callers()
+
+
+# ── what values look like ──────────────────────────────────────────────────────────────────────────────────────────────────
+
+labels = st.from_regex(r"[a-z]([a-z0-9]{0,8}[a-z0-9])?", fullmatch=True)
+domains = st.builds("{}.{}".format, labels, st.sampled_from(["example", "test", "example.com", "bücher.example"]))
+emails = st.builds("{}@{}".format, st.from_regex(r"[A-Za-z0-9]+([._+-][A-Za-z0-9]+)?", fullmatch=True).filter(lambda t: len(t) <= 64), domains)
+names = st.text(st.characters(categories=["L", "N", "So"]), min_size=1, max_size=30)
+
+addresses = st.one_of(st.ip_addresses(v=4), st.ip_addresses(v=6)).map(str)
+
+schemathesis.openapi.format("cidr", st.one_of(addresses, st.sampled_from(["198.51.100.0/24", "2001:db8::/32", "127.0.0.0/8"])))
+schemathesis.openapi.format("http-url", st.builds("https://{}/{}".format, domains, labels))
+schemathesis.openapi.format("idn-email", emails)
+schemathesis.openapi.format("idn-hostname", domains)
+schemathesis.openapi.format("mailbox", st.one_of(emails, st.builds("{} <{}>".format, labels, emails), st.builds('"{}" <{}>'.format, names, emails)))
+
+
+# ── what nobody makes up ───────────────────────────────────────────────────────────────────────────────────────────────────
+
+def refresh_cookie():
+    request = urllib.request.Request(API + "/v1/auth/login", json.dumps(PEOPLE["owner"]).encode(), {"Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=30) as response:
+        return response.headers["Set-Cookie"].split(";")[0]
+
+
+def in_an_hour():
+    return (datetime.now(timezone.utc) + timedelta(hours=1)).isoformat()
+
+
+# What every second of these requests has in place of what was made up.
+REAL = {
+    "login": lambda case: case.body.update(PEOPLE["owner"]),
+    "refreshSession": lambda case: case.headers.update({"Cookie": refresh_cookie()}),
+    "changePassword": lambda case: case.body.update(current_password=PEOPLE["changer"]["password"]),
+    "completePasswordReset": lambda case: case.body.update(token=TOKENS["password"]),
+    "requestPasswordReset": lambda case: case.body.update(email=PEOPLE["spare"]["email"]),
+    "trackOpen": lambda case: case.path_parameters.update(token=TOKENS["open"]),
+    "trackClick": lambda case: case.path_parameters.update(token=TOKENS["click"]),
+    "showUnsubscribe": lambda case: case.path_parameters.update(token=TOKENS["unsubscribe"]),
+    "sendMessages": lambda case: isinstance(case.body, dict) and "from" in case.body and case.body.update(send_at=in_an_hour()),
+    "rescheduleMessage": lambda case: case.body.update(send_at=in_an_hour()),
+    "unsubscribe": lambda case: case.path_parameters.update(token=TOKENS["unsubscribe"]),
+}
+turns = Counter()
+
+
+@schemathesis.hook
+def before_call(context, case, kwargs):
+    operation = case.operation.definition.raw.get("operationId")
+    if operation == "listCapturedMail" and isinstance(case.query, dict) and str(case.query.get("wait", "")).isdecimal():
+        # It may wait for a minute; one second shows the same.
+        if 1 < int(case.query["wait"]) <= 60:
+            case.query["wait"] = 1
+    if operation not in REAL or case.meta is None or not case.meta.generation.mode.is_positive:
+        return
+    turns[operation] += 1
+    if turns[operation] % 2 == 1:
+        REAL[operation](case)
+
+
+# ── what is right to refuse though it fits the schema ──────────────────────────────────────────────────────────────────────
+
+@schemathesis.check
+def refused_for_what_no_schema_says(ctx, response, case):
+    """The check positive_data_acceptance lets a 400 or 422 pass (see main.ts); this one says which."""
+    if case.meta is None or not case.meta.generation.mode.is_positive or response.status_code not in (400, 422):
+        return None
+    error = response.json()["error"]
+    if response.status_code == 422:
+        return None
+    assert error["code"] == "VALIDATION_ERROR", f"a request that fits the schema was answered {error['code']}: {error['message']}"
+    for issue in error.get("issues", []):
+        place = issue["path"].split(".")[-1]
+        assert issue["code"] in RULES or f"{issue['code']} {place}" in RULES, f"{issue['path']}: {issue['code']}: the schema takes what the door refuses: {issue['message']}"
+    return None
+
+
+RULES = set(json.loads(os.environ["MAILDOOT_RULES"]))
+
+
+# ── what came of it ────────────────────────────────────────────────────────────────────────────────────────────────────────
+
+tally = Counter()
+
+
+@schemathesis.hook
+def after_call(context, case, response):
+    operation = case.operation.definition.raw.get("operationId")
+    tally[f"{operation} {response.status_code}"] += 1
+    refused = response.status_code == 401 and response.json()["error"]["code"] == "INVALID_TOKEN"
+    if refused or (operation in SPARE and operation != "changePassword" and response.status_code == 204):
+        credentials.ended(response.request.headers.get("Authorization", "").removeprefix("Bearer "))
+    if operation == "changePassword" and response.status_code == 204:
+        PEOPLE["changer"]["password"] = case.body["new_password"]
+
+
+@atexit.register
+def write_tally():
+    with open(os.environ["MAILDOOT_TALLY"], "w", encoding="utf-8") as file:
+        json.dump({"answers": tally, "people": {**PEOPLE, "held": credentials.held}}, file)
