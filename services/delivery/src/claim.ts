@@ -7,26 +7,88 @@ import type { DueRow, ReadyPair, Share } from './store/due.ts';
 /** Rows per claim at most: more of them in one transaction would hold their locks for longer than a cancellation should wait. */
 export const rowsPerClaim = 100;
 
-// Credit that a tenant can't use now may be used later, but not hoarded: it would be a burst at everybody else's expense.
-const maxCredit = 2 * rowsPerClaim;
+/** Who has how much, for sharing out what a claim may take. */
+export interface Holdings {
+  /** Rows that this process holds for a tenant: claimed and not yet recorded. */
+  of(tenantId: string): number;
+  /** Of those, the ones that go to a destination. */
+  at(destination: string, tenantId: string): number;
+  /** Rows that it may hold beside all that it holds. */
+  free: number;
+}
+
+// A tenant holds at most so many times what is left free. Alone it gets four fifths of everything, and however many are greedy, some room is
+// always left for one who comes (Choudhury and Hahne, 1998: dynamic thresholds).
+const greed = 4;
 
 /**
- * Deficit round robin (Shreedhar and Varghese, 1995) over the pairs of destination and tenant that are ready, in the order given: each
- * gets the same quantum on top of the credit it has, and takes as much as the claim and its destination have room for. Credit that the
- * claim had no room for is kept for the next one.
+ * Divides a claim among the pairs of destination and tenant that are ready, one row after the other. At each destination the tenant is next
+ * that has the fewest rows on their way there; among the destinations, the tenant that has the fewest in all; then who was served longest
+ * ago. So a tenant's share depends on how many tenants there are, and not on how many rows or destinations each of them has, and who comes
+ * with little waits for nobody's queue.
  */
-export function share(pairs: readonly ReadyPair[], budget: number, room: (destination: string) => number): Share[] {
-  const quantum = Math.max(1, Math.ceil(budget / Math.max(1, pairs.length)));
-  const rooms = new Map<string, number>();
-  let left = budget;
-  return pairs.map((pair) => {
-    const roomLeft = rooms.get(pair.destination) ?? room(pair.destination);
-    const credit = Math.min(maxCredit, pair.deficit + quantum);
-    const take = Math.max(0, Math.min(credit, left, roomLeft));
-    left -= take;
-    rooms.set(pair.destination, roomLeft - take);
-    return { ...pair, take, credit };
-  });
+export function share(
+  pairs: readonly ReadyPair[],
+  budget: number,
+  room: (destination: string) => number,
+  holdings: Holdings,
+  turns: Pick<Turns, 'last'>,
+): Share[] {
+  const counted = pairs.map((pair) => ({
+    ...pair,
+    take: 0,
+    there: holdings.at(pair.destination, pair.tenantId),
+    turn: turns.last(pair.tenantId),
+  }));
+  const atDestination = Map.groupBy(counted, ({ destination }) => destination);
+  const rooms = new Map([...atDestination.keys()].map((destination) => [destination, room(destination)]));
+  const held = new Map(counted.map(({ tenantId }) => [tenantId, holdings.of(tenantId)]));
+  const heldBy = ({ tenantId }: ReadyPair): number => held.get(tenantId) ?? 0;
+  for (let left = budget, free = holdings.free; left > 0 && free > 0; left--, free--) {
+    let next: (typeof counted)[number] | undefined;
+    for (const [destination, those] of atDestination) {
+      if ((rooms.get(destination) ?? 0) <= 0) continue;
+      let first: (typeof counted)[number] | undefined;
+      for (const one of those) {
+        if (heldBy(one) >= greed * free) continue;
+        if (first === undefined || order([one.there, heldBy(one), one.turn], [first.there, heldBy(first), first.turn]) < 0) first = one;
+      }
+      if (first === undefined) continue;
+      if (next === undefined || order([heldBy(first), first.turn, first.there], [heldBy(next), next.turn, next.there]) < 0) next = first;
+    }
+    if (next === undefined) break;
+    next.take++;
+    next.there++;
+    held.set(next.tenantId, heldBy(next) + 1);
+    rooms.set(next.destination, (rooms.get(next.destination) ?? 0) - 1);
+  }
+  return counted.map(({ destination, tenantId, take }) => ({ destination, tenantId, take }));
+}
+
+function order(one: readonly number[], other: readonly number[]): number {
+  for (const [index, value] of one.entries()) {
+    const difference = value - (other[index] ?? 0);
+    if (difference !== 0) return difference;
+  }
+  return 0;
+}
+
+const maxTurnsRemembered = 10_000;
+
+/** When each tenant was served last, in claims. Who was forgotten counts as never served, which harms nobody. */
+export class Turns {
+  readonly #last = new Map<string, number>();
+  #claims = 0;
+
+  last(tenantId: string): number {
+    return this.#last.get(tenantId) ?? 0;
+  }
+
+  served(rows: readonly { tenantId: string }[]): void {
+    this.#claims++;
+    if (this.#last.size > maxTurnsRemembered) this.#last.clear();
+    for (const { tenantId } of rows) this.#last.set(tenantId, this.#claims);
+  }
 }
 
 export interface ClaimLoopParts {

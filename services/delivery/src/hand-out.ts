@@ -32,6 +32,7 @@ export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
     const content = contents[index];
     if (content === undefined) continue;
     const job = {
+      tenantId: group[0].tenantId,
       rows: group.length,
       async run() {
         try {

@@ -12,7 +12,9 @@ const retryMs = 500;
 
 export class Holding {
   readonly #parts: HoldingParts;
-  readonly #rows = new Map<string, Held>();
+  readonly #rows = new Map<string, Held & Pick<DueRow, 'tenantId' | 'destination'>>();
+  // How many of them, by tenant and by destination and tenant.
+  readonly #counts = new Map<string, number>();
   readonly #returning = new Set<Promise<void>>();
   #stopped = false;
 
@@ -25,7 +27,22 @@ export class Holding {
   }
 
   add(rows: readonly DueRow[]): void {
-    for (const row of rows) this.#rows.set(keyOf(row), row);
+    for (const row of rows) {
+      const before = this.#rows.get(keyOf(row));
+      if (before !== undefined) this.#count(before, -1);
+      this.#rows.set(keyOf(row), row);
+      this.#count(row, 1);
+    }
+  }
+
+  /** Rows of a tenant. */
+  of(tenantId: string): number {
+    return this.#counts.get(tenantId) ?? 0;
+  }
+
+  /** Rows of a tenant that were claimed for a destination. */
+  at(destination: string, tenantId: string): number {
+    return this.#counts.get(`${destination}\n${tenantId}`) ?? 0;
   }
 
   /** Whether exactly this claim is held. */
@@ -36,7 +53,18 @@ export class Holding {
 
   /** The row is on record and not ours any more. */
   done(held: Held): void {
-    if (this.has(held)) this.#rows.delete(keyOf(held));
+    const known = this.#rows.get(keyOf(held));
+    if (known === undefined || !this.has(held)) return;
+    this.#rows.delete(keyOf(held));
+    this.#count(known, -1);
+  }
+
+  #count({ tenantId, destination }: Pick<DueRow, 'tenantId' | 'destination'>, change: 1 | -1): void {
+    for (const key of [tenantId, `${destination}\n${tenantId}`]) {
+      const count = (this.#counts.get(key) ?? 0) + change;
+      if (count > 0) this.#counts.set(key, count);
+      else this.#counts.delete(key);
+    }
   }
 
   /** Puts rows back whose attempt was not made. Tried until the database has heard it; nobody waits for that. */

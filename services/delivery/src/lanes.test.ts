@@ -17,6 +17,48 @@ describe('Lanes', () => {
     assert.deepEqual(house.running, ['x1', 'y0', 'x2']);
   });
 
+  it('lets tenants take turns in a lane, whoever came first and with however many', async () => {
+    const house = make({ maxSessions: 10, maxSessionsPerDestination: 2 });
+    for (let number = 0; number < 5; number++) house.add('x', `xa${number}`, undefined, 'a');
+    for (let number = 0; number < 2; number++) house.add('x', `xb${number}`, undefined, 'b');
+    await house.settle();
+    assert.deepEqual(house.running, ['xa0', 'xa1']);
+    house.finish('xa0');
+    await house.settle();
+    assert.deepEqual(house.running, ['xa1', 'xb0']);
+    house.finish('xb0');
+    await house.settle();
+    assert.deepEqual(house.running, ['xa1', 'xb1']);
+    house.finish('xa1');
+    await house.settle();
+    assert.deepEqual(house.running, ['xb1', 'xa2']);
+  });
+
+  it('gives a session that is free to the tenant that has the fewest, however many lanes another one waits in', async () => {
+    const house = make({ maxSessions: 4, maxSessionsPerDestination: 2 });
+    for (const lane of ['u', 'v', 'w', 'x']) for (let number = 0; number < 2; number++) house.add(lane, `${lane}${number}`, undefined, 'a');
+    await house.settle();
+    assert.deepEqual(house.running, ['u0', 'u1', 'v0', 'v1']);
+    house.add('y', 'y0', undefined, 'b');
+    house.add('y', 'y1', undefined, 'b');
+    await house.settle();
+    house.finish('u0');
+    await house.settle();
+    house.finish('v0');
+    await house.settle();
+    assert.deepEqual(house.running, ['u1', 'v1', 'y0', 'y1']);
+  });
+
+  it('keeps a session for who comes, where there are many', async () => {
+    const house = make({ maxSessions: 50, maxSessionsPerDestination: 50 });
+    for (let number = 0; number < 60; number++) house.add('x', `x${number}`, undefined, 'a');
+    await house.settle();
+    assert.equal(house.running.length, 48);
+    house.add('y', 'y0', undefined, 'b');
+    await house.settle();
+    assert.equal(house.running.at(-1), 'y0');
+  });
+
   it('starts a job only when what it waits for is there', async () => {
     const house = make({ maxSessions: 1, maxSessionsPerDestination: 1 });
     const { promise, resolve } = Promise.withResolvers<void>();
@@ -110,14 +152,14 @@ function make({ maxSessions, maxSessionsPerDestination }: { maxSessions: number;
     givenBack,
     running,
     peak,
-    add(destination: string, name: string, ready: Promise<unknown> = Promise.resolve()) {
+    add(destination: string, name: string, ready: Promise<unknown> = Promise.resolve(), tenantId = 'a') {
       const run = async (): Promise<void> => {
         running.push(name);
         peak.set(destination, Math.max(peak.get(destination) ?? 0, running.filter((one) => one.startsWith(destination)).length));
         await new Promise<void>((resolve) => ends.set(name, resolve));
         running.splice(running.indexOf(name), 1);
       };
-      lanes.add(destination, { rows: 1, run, giveBack: () => givenBack.push(name) }, ready);
+      lanes.add(destination, { tenantId, rows: 1, run, giveBack: () => givenBack.push(name) }, ready);
     },
     finish: (name: string) => ends.get(name)?.(),
     settle: () => new Promise((resolve) => setImmediate(resolve)),

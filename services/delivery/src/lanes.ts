@@ -1,9 +1,11 @@
-// Which transaction is made next. A lane per destination, each with so many sessions at most, all of them together with so many; lanes take
-// turns, so that a destination with a long queue does not keep another one waiting. How many rows a lane may hold in advance follows what
-// it got done lately: a fast one needs a stock between two claims, a slow one would only sit on rows that can't be cancelled any more.
+// Which transaction is made next. A lane per destination, each with so many sessions at most, all of them together with so many. Tenants take
+// turns: in a lane the one with the fewest sessions there is next, among the lanes the one with the fewest in all, and then lanes take turns,
+// so that neither a destination nor a tenant with a long queue keeps another one waiting. How many rows a lane may hold in advance follows
+// what it got done lately: a fast one needs a stock between two claims, a slow one would only sit on rows that can't be cancelled any more.
 
 /** A transaction to be made: how many rows it holds and how it is made. */
 export interface Job {
+  tenantId: string;
   rows: number;
   /** Never rejects. */
   run(): Promise<void>;
@@ -12,8 +14,10 @@ export interface Job {
 }
 
 interface Lane {
-  queue: Job[];
+  /** By tenant; none is empty. */
+  queues: Map<string, Job[]>;
   active: number;
+  activeOf: Counts;
   /** Rows that this lane answers for: waiting for content, queued, being sent. */
   rows: number;
   doneNow: number;
@@ -32,6 +36,25 @@ const rateWindowMs = 250;
 const stockFactor = 5;
 const maxRemembered = 1_000;
 
+// A tenant has at most so many times the sessions that are left free. Alone it gets 96 of a hundred, and all where there are fewer than 25; who
+// comes finds one.
+const greed = 24;
+
+/** How many of each; those with none are not kept. */
+class Counts {
+  readonly #counts = new Map<string, number>();
+
+  of(key: string): number {
+    return this.#counts.get(key) ?? 0;
+  }
+
+  add(key: string, change: 1 | -1): void {
+    const count = this.of(key) + change;
+    if (count > 0) this.#counts.set(key, count);
+    else this.#counts.delete(key);
+  }
+}
+
 export class Lanes {
   readonly #options: LanesOptions;
   readonly #lanes = new Map<string, Lane>();
@@ -39,6 +62,7 @@ export class Lanes {
   // Destinations that were asked about and have no session here. Others have all of them.
   readonly #others = new Set<string>();
   #active = 0;
+  readonly #activeOf = new Counts();
   #stopped = false;
   // What is done with each job whose bytes aren't there yet. At a stop nobody waits for bytes that will not be sent.
   readonly #awaited = new Set<() => void>();
@@ -92,19 +116,21 @@ export class Lanes {
     const lane = this.#lane(destination);
     lane.rows += job.rows;
     // Not by Promise.race with a promise for the stop: each race would stay attached to that, and keep the message's bytes until then.
-    const queue = (): void => {
-      if (!this.#awaited.delete(queue)) return;
-      lane.queue.push(job);
+    const arrive = (): void => {
+      if (!this.#awaited.delete(arrive)) return;
+      const queue = lane.queues.get(job.tenantId);
+      if (queue === undefined) lane.queues.set(job.tenantId, [job]);
+      else queue.push(job);
       this.#pump();
     };
-    this.#awaited.add(queue);
-    ready.then(queue, queue);
+    this.#awaited.add(arrive);
+    ready.then(arrive, arrive);
   }
 
   /** Starts nothing more; jobs that wait are run at once with the knowledge that nothing may be started (they give their rows back). */
   async stop(): Promise<void> {
     this.#stopped = true;
-    for (const queue of this.#awaited) queue();
+    for (const arrive of this.#awaited) arrive();
     clearInterval(this.#rates);
     this.#pump();
     if (this.#lanes.size > 0 && this.rows > 0) await new Promise<void>((resolve) => this.#idle.push(resolve));
@@ -113,54 +139,88 @@ export class Lanes {
   #lane(destination: string): Lane {
     let lane = this.#lanes.get(destination);
     if (lane === undefined) {
-      lane = { queue: [], active: 0, rows: 0, doneNow: 0, doneBefore: 0 };
+      lane = { queues: new Map(), active: 0, activeOf: new Counts(), rows: 0, doneNow: 0, doneBefore: 0 };
       this.#lanes.set(destination, lane);
     }
     return lane;
   }
 
   #pump(): void {
-    // One job per lane and turn. A lane that was served goes to the end of the line.
-    let started = true;
-    while (started) {
-      started = false;
-      for (const [destination, lane] of [...this.#lanes]) {
-        if (!this.#stopped && this.#active >= this.#options.maxSessions) return;
-        if (lane.queue.length === 0) continue;
-        const sessions = this.#stopped ? Number.POSITIVE_INFINITY : this.#options.sessionsFor(destination);
-        if (sessions === 0) this.#giveBack(lane);
-        if (lane.active >= sessions) continue;
-        const job = lane.queue.shift();
-        if (job === undefined) continue;
-        this.#lanes.delete(destination);
-        this.#lanes.set(destination, lane);
-        started = true;
-        void this.#run(lane, job);
-      }
+    for (;;) {
+      const next = this.#next();
+      if (next === undefined) return;
+      const { destination, lane, tenantId } = next;
+      const job = lane.queues.get(tenantId)?.shift();
+      if (job === undefined) return;
+      // Who was served goes to the end of the line.
+      const rest = lane.queues.get(tenantId) ?? [];
+      lane.queues.delete(tenantId);
+      if (rest.length > 0) lane.queues.set(tenantId, rest);
+      this.#lanes.delete(destination);
+      this.#lanes.set(destination, lane);
+      void this.#run(lane, job);
     }
   }
 
+  #next(): { destination: string; lane: Lane; tenantId: string } | undefined {
+    const free = this.#options.maxSessions - this.#active;
+    if (free <= 0 && !this.#stopped) return undefined;
+    let next: { destination: string; lane: Lane; tenantId: string } | undefined;
+    for (const [destination, lane] of this.#lanes) {
+      if (lane.queues.size === 0) continue;
+      const sessions = this.#stopped ? Number.POSITIVE_INFINITY : this.#options.sessionsFor(destination);
+      if (sessions === 0) this.#giveBack(lane);
+      if (lane.active >= sessions) continue;
+      const tenantId = this.#nextIn(lane, free);
+      if (tenantId === undefined) continue;
+      if (next === undefined || this.#activeOf.of(tenantId) < this.#activeOf.of(next.tenantId)) next = { destination, lane, tenantId };
+    }
+    return next;
+  }
+
+  #nextIn(lane: Lane, free: number): string | undefined {
+    let next: string | undefined;
+    for (const tenantId of lane.queues.keys()) {
+      if (this.#activeOf.of(tenantId) >= greed * free && !this.#stopped) continue;
+      if (next === undefined || this.#fewer(lane, tenantId, next)) next = tenantId;
+    }
+    return next;
+  }
+
+  /** Fewer sessions in the lane, or as many there and fewer in all. */
+  #fewer(lane: Lane, one: string, other: string): boolean {
+    const here = lane.activeOf.of(one) - lane.activeOf.of(other);
+    return here < 0 || (here === 0 && this.#activeOf.of(one) < this.#activeOf.of(other));
+  }
+
   #giveBack(lane: Lane): void {
-    for (const job of lane.queue.splice(0)) {
+    const jobs = [...lane.queues.values()].flat();
+    lane.queues.clear();
+    for (const job of jobs) {
       lane.rows -= job.rows;
       job.giveBack();
     }
   }
 
   async #run(lane: Lane, job: Job): Promise<void> {
-    this.#active++;
-    lane.active++;
+    this.#count(lane, job, 1);
     try {
       await job.run();
     } finally {
-      this.#active--;
-      lane.active--;
+      this.#count(lane, job, -1);
       lane.rows -= job.rows;
       lane.doneNow += job.rows;
       this.#pump();
       this.#options.onRoom();
       if (this.#stopped && this.rows === 0) for (const idle of this.#idle.splice(0)) idle();
     }
+  }
+
+  #count(lane: Lane, { tenantId }: Job, change: 1 | -1): void {
+    this.#active += change;
+    lane.active += change;
+    this.#activeOf.add(tenantId, change);
+    lane.activeOf.add(tenantId, change);
   }
 
   #turnWindow(): void {

@@ -28,7 +28,7 @@ import { createSealer } from '@maildoot/runtime/seal';
 import pg from 'pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
 import { readMail, verifyDkim } from './captured-mail.ts';
-import { ClaimLoop, rowsPerClaim, share } from './claim.ts';
+import { ClaimLoop, rowsPerClaim, share, Turns } from './claim.ts';
 import type { Config } from './config.ts';
 import { handleAddressSuppressed } from './consumers/address-suppressed.ts';
 import { group, handleMessageAccepted } from './consumers/message-accepted.ts';
@@ -288,20 +288,30 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   };
   // Questions about return paths, with claimed rows behind them. They are over soon.
   const asked = new Set<Promise<unknown> | undefined>();
+  const turns = new Turns();
+  const rotation = new Rotation();
   const claims = new ClaimLoop({
     clock,
     async claim() {
       const id = incarnation.current;
-      const budget = Math.min(rowsPerClaim, maxHeld - holding.size);
-      if (id === undefined || budget <= 0) return [];
-      return await claim(database, {
+      const free = maxHeld - holding.size;
+      if (id === undefined || free <= 0) return [];
+      const holdings = {
+        of: (tenantId: string) => holding.of(tenantId),
+        at: (to: string, tenantId: string) => holding.at(to, tenantId),
+        free,
+      };
+      const rows = await claim(database, {
         incarnation: id,
         now: clock.now(),
         full: lanes.full(),
-        share: (pairs) => share(pairs, budget, (destination) => lanes.room(destination)),
+        rotation,
+        share: (pairs) => share(pairs, rowsPerClaim, (destination) => lanes.room(destination), holdings, turns),
       });
+      turns.served(rows);
+      return rows;
     },
-    earliest: () => earliestDue(database, lanes.full()),
+    earliest: () => earliestDue(database, lanes.full(), clock.now()),
     handOut(rows) {
       holding.add(rows);
       telemetry.claimed(rows);

@@ -7,7 +7,7 @@ import { ensurePartitions } from '@maildoot/db/partitions';
 import { newUuid } from '@maildoot/runtime/ids';
 import { createTestDatabase } from '@maildoot/testkit/database';
 import { migrations, schema } from '../src/service.ts';
-import { claim, type DueRow, enqueue, giveBack } from '../src/store/due.ts';
+import { claim, type DueRow, enqueue, giveBack, Rotation } from '../src/store/due.ts';
 import { heartbeat, registerIncarnation, releaseExpired } from '../src/store/incarnation.ts';
 
 describe('a row’s owner', () => {
@@ -97,7 +97,8 @@ describe('a row’s owner', () => {
       incarnation,
       now: new Date(),
       full: [],
-      share: (pairs) => pairs.map((pair) => ({ ...pair, take, credit: take })),
+      rotation: new Rotation(),
+      share: (pairs) => pairs.map((pair) => ({ ...pair, take })),
     });
   }
 });

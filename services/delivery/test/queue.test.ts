@@ -9,7 +9,7 @@ import { type SmtpReceiver, startSmtpReceiver } from '@maildoot/testkit/smtp';
 import { waitFor } from '@maildoot/testkit/wait';
 import { endOf } from '../src/outcome.ts';
 import { type AttemptEnd, recordEnds } from '../src/store/attempt.ts';
-import { claim, type DueRow } from '../src/store/due.ts';
+import { claim, type DueRow, Rotation } from '../src/store/due.ts';
 import { registerIncarnation } from '../src/store/incarnation.ts';
 import { type House, mxZone, openHouse, type RunningDelivery } from './delivery.ts';
 
@@ -150,7 +150,8 @@ describe('the queue', () => {
         incarnation,
         now: new Date(clock.now().getTime() + 700_000),
         full: [],
-        share: (pairs) => pairs.map((pair) => ({ ...pair, take: 10, credit: 10 })),
+        rotation: new Rotation(),
+        share: (pairs) => pairs.map((pair) => ({ ...pair, take: 10 })),
       });
     const dead = await deadPod('9 seconds');
     await house.database.pool.query('DELETE FROM incarnation WHERE id = $1', [dead]);
@@ -303,8 +304,8 @@ describe('the queue', () => {
       signingDomain: '',
       captured: false,
       personal: false,
-      sizeBytes: 1,
       listed: false,
+      sizeBytes: 1,
       attempt,
       claims: attempt,
       incarnation,

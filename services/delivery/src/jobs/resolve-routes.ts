@@ -16,6 +16,8 @@ export interface ResolveParts {
 }
 
 const domainsAtOnce = 20;
+// A thousand names of slow servers in one tenant's list leave others some of the places.
+const domainsPerTenant = 15;
 const rowsPerMove = 1_000;
 const pollMs = 500;
 
@@ -26,22 +28,25 @@ export interface Resolving extends AsyncDisposable {
 export function startResolvingRoutes(parts: ResolveParts): Resolving {
   const stop = new AbortController();
   // A domain whose name servers are slow must not hold up the others, so each is a task of its own.
-  const working = new Map<string, Promise<void>>();
+  const working = new Map<string, { tenantId: string; done: Promise<void> }>();
   let wake: (() => void) | undefined;
   let woken = false;
 
   async function look(): Promise<void> {
-    const found = await unresolvedDestinations(parts.database, parts.clock.now(), domainsAtOnce * 5);
-    for (const destination of found) {
+    const except = [...working.keys()];
+    const found = await unresolvedDestinations(parts.database, parts.clock.now(), { perTenant: domainsPerTenant, except });
+    for (const { destination, tenantId } of found) {
       if (working.size >= domainsAtOnce) return;
       if (working.has(destination)) continue;
-      const work = resolve(destination)
+      if ([...working.values()].filter((one) => one.tenantId === tenantId).length >= domainsPerTenant) continue;
+      const done = resolve(destination)
         .catch((error: unknown) => parts.telemetry.failed('resolve-routes', error))
         .finally(() => {
           working.delete(destination);
-          if (found.length > domainsAtOnce) wakeUp();
+          // There may be more than had a place.
+          wakeUp();
         });
-      working.set(destination, work);
+      working.set(destination, { tenantId, done });
     }
   }
 
@@ -73,7 +78,7 @@ export function startResolvingRoutes(parts: ResolveParts): Resolving {
       });
       wake = undefined;
     }
-    await Promise.allSettled(working.values());
+    await Promise.allSettled([...working.values()].map(({ done }) => done));
   })();
   return {
     wake: wakeUp,

@@ -62,6 +62,9 @@ export interface Held {
   claims: number;
 }
 
+// Less than every tenant's.
+const firstTenant = '00000000-0000-0000-0000-000000000000';
+
 // Deadlocks: every statement below takes ready rows in the order (destination, tenant_id), compared by bytes, or skips locked ones.
 export const upsertReady = `
   INSERT INTO ready (destination, tenant_id, next_due_at)
@@ -119,13 +122,17 @@ export async function enqueue(database: Database, rows: readonly NewDueRow[], no
 export interface ReadyPair {
   destination: string;
   tenantId: string;
-  deficit: number;
 }
 
-/** How much of a pair to take, and the credit it has before that. */
+/** How much of a pair to take. */
 export interface Share extends ReadyPair {
   take: number;
-  credit: number;
+}
+
+/** Where the look over tenants goes on, so that each has its turn however many they are. */
+export class Rotation {
+  /** The last one that was looked at; claims go on behind it. */
+  after = firstTenant;
 }
 
 export interface ClaimOptions {
@@ -133,12 +140,14 @@ export interface ClaimOptions {
   now: Date;
   /** Destinations with no room in this pod. */
   full: readonly string[];
+  rotation: Rotation;
   /** Divides this claim among the pairs that are ready; see claim.ts. */
   share(pairs: readonly ReadyPair[]): Share[];
 }
 
-/** How many pairs a claim looks at. */
+/** How many pairs a claim looks at, all tenants together, but one of each at least. */
 const pairsPerClaim = 64;
+const tenantsPerClaim = 128;
 
 /** Takes due rows for a pod. The attempt is counted here, so it is written down before it is made. Empty when the incarnation is not alive any more. */
 export async function claim(database: Database, options: ClaimOptions): Promise<DueRow[]> {
@@ -150,19 +159,11 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
       values: [options.incarnation],
     });
     if (alive.rowCount === 0) return [];
-    const pairs = await client.query<{ destination: string; tenant_id: string; deficit: number }>({
-      name: 'claim-pairs',
-      text: `SELECT r.destination, r.tenant_id, r.deficit FROM ready r
-       WHERE r.next_due_at <= $1 AND r.destination < $2 AND r.destination <> ALL ($3::text[])
-         AND NOT EXISTS (SELECT 1 FROM destination d WHERE d.name = r.destination AND d.back_off_until > $1)
-       ORDER BY r.deficit DESC, r.last_claimed_at LIMIT ${pairsPerClaim} FOR UPDATE OF r SKIP LOCKED`,
-      values: [options.now, unresolvedPrefix, options.full],
-    });
-    if (pairs.rows.length === 0) return [];
-    const shares = options.share(
-      pairs.rows.map((row) => ({ destination: row.destination, tenantId: row.tenant_id, deficit: row.deficit })),
-    );
+    const pairs = await readyPairs(client, options);
+    if (pairs.length === 0) return [];
+    const shares = options.share(pairs);
     const taken = shares.filter((share) => share.take > 0);
+    if (taken.length === 0) return [];
     const claimed = await client.query<RawDueRow>({
       name: 'claim-rows',
       text: `WITH pick AS (
@@ -188,35 +189,81 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
       ],
     });
     const rows = claimed.rows.map(dueRow);
-    // Deficit round robin: who emptied its queue keeps no credit, who was cut short by the budget keeps what was not served.
-    const served = new Map<string, number>();
-    for (const row of rows) served.set(pairKey(row), (served.get(pairKey(row)) ?? 0) + 1);
     await client.query({
       name: 'claim-ready',
-      text: `UPDATE ready r SET deficit = CASE WHEN p.served < p.take THEN 0 ELSE p.credit - p.served END,
-              last_claimed_at = CASE WHEN p.take > 0 THEN clock_timestamp() ELSE r.last_claimed_at END,
+      text: `UPDATE ready r SET last_claimed_at = clock_timestamp(),
               next_due_at = COALESCE((SELECT min(d.next_due_at) FROM due d WHERE d.destination = r.destination AND d.tenant_id = r.tenant_id AND d.incarnation IS NULL), 'infinity')
-       FROM unnest($1::text[], $2::uuid[], $3::int[], $4::int[], $5::int[]) AS p(destination, tenant_id, take, credit, served)
+       FROM unnest($1::text[], $2::uuid[]) AS p(destination, tenant_id)
        WHERE r.destination = p.destination AND r.tenant_id = p.tenant_id`,
-      values: [
-        shares.map((share) => share.destination),
-        shares.map((share) => share.tenantId),
-        shares.map((share) => share.take),
-        shares.map((share) => share.credit),
-        shares.map((share) => served.get(pairKey(share)) ?? 0),
-      ],
+      values: [taken.map((share) => share.destination), taken.map((share) => share.tenantId)],
     });
     return rows.sort(byMessage);
   });
 }
 
-/** When the next row that may be claimed is due; undefined when there is none. */
-export async function earliestDue(database: Database, full: readonly string[]): Promise<Date | undefined> {
-  const result = await database.pool.query<{ at: Date | null }>(
-    `SELECT min(GREATEST(r.next_due_at, d.back_off_until)) AS at FROM ready r LEFT JOIN destination d ON d.name = r.destination
-     WHERE r.next_due_at < 'infinity' AND r.destination < $1 AND r.destination <> ALL ($2::text[])`,
-    [unresolvedPrefix, full],
-  );
+// What a claim may look at and what the resolver has to: each has its index by tenant and due time, ready_claimable and ready_unresolved.
+const claimable = `destination < '${unresolvedPrefix}' AND next_due_at < 'infinity'`;
+const unresolved = `destination >= '${unresolvedPrefix}' AND next_due_at < 'infinity'`;
+
+/** A recursive query `waiting (tenant_id, number)`: the tenants that have such pairs, by jumping from one to the next in the index. */
+function tenantsWith(pairs: string, after: string, limit: number | undefined): string {
+  return `waiting (tenant_id, number) AS (
+      (SELECT tenant_id, 1 FROM ready WHERE ${pairs} AND tenant_id > ${after} ORDER BY tenant_id LIMIT 1)
+      UNION ALL
+      SELECT following.tenant_id, w.number + 1 FROM waiting w CROSS JOIN LATERAL (
+        SELECT tenant_id FROM ready WHERE ${pairs} AND tenant_id > w.tenant_id ORDER BY tenant_id LIMIT 1
+      ) following${limit === undefined ? '' : ` WHERE w.number < ${limit}`}
+    )`;
+}
+
+/**
+ * Pairs that are due, locked: of each tenant its share of 64, those that wait longest first. Costs what the tenants that wait cost, and not
+ * what their rows and destinations would.
+ */
+async function readyPairs(client: PoolClient, options: ClaimOptions): Promise<ReadyPair[]> {
+  const { rotation } = options;
+  for (;;) {
+    const before = rotation.after;
+    const found = await client.query<{ tenant_id: string; destination: string | null }>({
+      name: 'claim-pairs',
+      text: `WITH RECURSIVE ${tenantsWith(claimable, '$3', tenantsPerClaim)}, tenant AS MATERIALIZED (
+         SELECT w.tenant_id, w.number, COALESCE((
+           SELECT true FROM ready WHERE ${claimable} AND tenant_id = w.tenant_id AND next_due_at <= $1 AND destination <> ALL ($2::text[]) LIMIT 1
+         ), false) AS is_due FROM waiting w
+       )
+       SELECT t.tenant_id, r.destination FROM tenant t LEFT JOIN LATERAL (
+         SELECT destination FROM ready
+         WHERE t.is_due AND ${claimable} AND tenant_id = t.tenant_id AND next_due_at <= $1 AND destination <> ALL ($2::text[])
+           AND NOT EXISTS (SELECT 1 FROM destination d WHERE d.name = ready.destination AND d.back_off_until > $1)
+         ORDER BY next_due_at LIMIT (SELECT ${pairsPerClaim} / greatest(1, least(${pairsPerClaim}, count(*))) FROM tenant WHERE is_due)
+         FOR UPDATE OF ready SKIP LOCKED
+       ) r ON true
+       ORDER BY t.number`,
+      values: [options.now, options.full, before],
+    });
+    const tenants = new Set(found.rows.map((row) => row.tenant_id));
+    rotation.after = tenants.size < tenantsPerClaim ? firstTenant : (found.rows.at(-1)?.tenant_id ?? firstTenant);
+    const pairs = found.rows.flatMap((row) =>
+      row.destination === null ? [] : [{ destination: row.destination, tenantId: row.tenant_id }],
+    );
+    // The end was reached and nothing was left there.
+    if (pairs.length > 0 || before === firstTenant || rotation.after !== firstTenant) return pairs;
+  }
+}
+
+/** When the next row that may be claimed is due; undefined when there is none. May be too early where a destination backs off. */
+export async function earliestDue(database: Database, full: readonly string[], now: Date): Promise<Date | undefined> {
+  const result = await database.pool.query<{ at: Date | null }>({
+    name: 'earliest-due',
+    text: `WITH RECURSIVE ${tenantsWith(claimable, `'${firstTenant}'`, undefined)}
+     SELECT LEAST(min(r.next_due_at), (SELECT min(back_off_until) FROM destination WHERE back_off_until > $2)) AS at
+     FROM waiting w CROSS JOIN LATERAL (
+       SELECT next_due_at FROM ready WHERE ${claimable} AND tenant_id = w.tenant_id AND destination <> ALL ($1::text[])
+         AND NOT EXISTS (SELECT 1 FROM destination d WHERE d.name = ready.destination AND d.back_off_until > $2)
+       ORDER BY next_due_at LIMIT 1
+     ) r`,
+    values: [full, now],
+  });
   return result.rows[0]?.at ?? undefined;
 }
 
@@ -279,13 +326,28 @@ async function settleReady(client: PoolClient, destination: string): Promise<voi
   );
 }
 
-/** Destinations whose domain was not resolved when their rows came, with something due. */
-export async function unresolvedDestinations(database: Database, now: Date, limit: number): Promise<string[]> {
-  const result = await database.pool.query<{ destination: string }>(
-    'SELECT DISTINCT destination FROM ready WHERE destination >= $1 AND next_due_at <= $2 LIMIT $3',
-    [unresolvedPrefix, now, limit],
-  );
-  return result.rows.map((row) => row.destination);
+/**
+ * Destinations whose domain was not resolved when their rows came, with something due, and whose rows those are: tenants take turns, and of
+ * each those that wait longest are first.
+ */
+export async function unresolvedDestinations(
+  database: Database,
+  now: Date,
+  limits: { perTenant: number; except: readonly string[] },
+): Promise<ReadyPair[]> {
+  const result = await database.pool.query<{ destination: string; tenant_id: string }>({
+    name: 'unresolved',
+    text: `WITH RECURSIVE ${tenantsWith(unresolved, `'${firstTenant}'`, undefined)}
+     SELECT r.destination, w.tenant_id FROM waiting w CROSS JOIN LATERAL (
+       SELECT destination, row_number() OVER (ORDER BY next_due_at) AS turn FROM (
+         SELECT destination, next_due_at FROM ready
+         WHERE ${unresolved} AND tenant_id = w.tenant_id AND next_due_at <= $1 AND destination <> ALL ($2::text[])
+         ORDER BY next_due_at LIMIT $3
+       ) oldest
+     ) r ORDER BY r.turn`,
+    values: [now, limits.except, limits.perTenant],
+  });
+  return result.rows.map((row) => ({ destination: row.destination, tenantId: row.tenant_id }));
 }
 
 /** Destinations that waiting rows have, with the rows' domain where it says nothing by itself. */
@@ -384,10 +446,6 @@ export function dueRow(raw: RawDueRow): DueRow {
     listed: raw.listed ?? false,
     traceparent: raw.traceparent ?? undefined,
   };
-}
-
-function pairKey(pair: { destination: string; tenantId: string }): string {
-  return `${pair.destination}\n${pair.tenantId}`;
 }
 
 function byMessage(left: DueRow, right: DueRow): number {
