@@ -11,7 +11,7 @@ import { promisify } from 'node:util';
 import { messageOf } from '../libs/events/src/kafka-record.ts';
 import { FRAMING_BYTES } from '../libs/events/src/kafka-topics.ts';
 import { RECORD_LIMIT_BYTES } from '../libs/events/src/log.ts';
-import { partitionOf } from '../libs/events/src/partition.ts';
+import { partitionIn } from '../libs/events/src/partition.ts';
 import {
   addressSuppressed,
   attemptRecorded,
@@ -60,7 +60,7 @@ export interface Sample {
 
 function sampleOf<E extends object>(topic: Topic<E>, toldAt: Date, event: E): Sample {
   const key = topic.key(event);
-  const shard = partitionOf(key, topic.partitions);
+  const shard = partitionIn(topic, key);
   const payload = Buffer.from(topic.codec.encode(event).finish());
   const id = uuidAt(toldAt);
   const traceparent = '00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01';
@@ -379,7 +379,10 @@ export async function generatedParts(): Promise<Record<string, string>> {
     limits: table(
       ['', ''],
       [
-        ['partitions of every topic', `${PARTITIONS}; a key is in partition \`murmur2(key)\` of Kafka’s default partitioner`],
+        [
+          'partitions of every topic',
+          `${PARTITIONS}; a key is in partition \`murmur2(key)\` of Kafka’s default partitioner. \`${messageAccepted.name}\`: a key has one event; it is in one of eight partitions, those of who sends very many in the other eight`,
+        ],
         ['key and value of a record together', `at most ${RECORD_LIMIT_BYTES.toLocaleString('en')} bytes`],
         [`${code('max.message.bytes')} of a topic`, (RECORD_LIMIT_BYTES + FRAMING_BYTES).toLocaleString('en')],
         [

@@ -7,7 +7,7 @@ import { contextFrom, traceparentOf } from '@maildoot/runtime/telemetry';
 import type { ClientBase } from 'pg';
 import pg from 'pg';
 import { RECORD_LIMIT_BYTES } from './log.ts';
-import { partitionOf } from './partition.ts';
+import { partitionIn } from './partition.ts';
 import { publishSpan } from './telemetry.ts';
 import { schemaOf, type Topic } from './topics.ts';
 
@@ -16,6 +16,8 @@ export interface OutboxEvent<E> {
   event: E;
   /** The parent of the producer span where the active context is not that of this event, as in a group commit. */
   traceparent?: string | undefined;
+  /** For topics with bulk partitions: whose bulk it belongs to. Undefined: nobody's, it must not wait behind any. */
+  bulkOf?: string | undefined;
 }
 
 /** The event can't be told as it is. Not retryable. */
@@ -54,7 +56,7 @@ export interface OutboxRows {
  */
 export function outboxRows<E>(events: readonly OutboxEvent<E>[]): OutboxRows {
   const rows: OutboxRows = { ids: [], topics: [], shards: [], keys: [], payloads: [], traceparents: [] };
-  for (const { topic, event } of events) {
+  for (const { topic, event, bulkOf } of events) {
     if (topic.owner !== events[0]?.topic.owner)
       throw new TypeError(`one append can't tell events of ${events[0]?.topic.owner} and of ${topic.owner}`);
     const key = topic.key(event);
@@ -63,7 +65,7 @@ export function outboxRows<E>(events: readonly OutboxEvent<E>[]): OutboxRows {
     if (sizeBytes > RECORD_LIMIT_BYTES) throw new RecordTooLargeError(topic.name, sizeBytes);
     rows.ids.push(newUuid());
     rows.topics.push(topic.name);
-    rows.shards.push(partitionOf(key, topic.partitions));
+    rows.shards.push(partitionIn(topic, key, bulkOf));
     rows.keys.push(key);
     rows.payloads.push(payload);
   }

@@ -202,7 +202,9 @@ export class PostgresSubscription<E> implements Subscription {
       members.map(({ member }) => member),
       assignments.length,
     );
-    const staying = [...this.#terms.values()].filter(({ ending }) => !ending.signal.aborted);
+    // By number and not by who was busy last: half of the partitions may have nothing, those for bulk (partition.ts), and each member gets some
+    // of both.
+    const staying = [...this.#terms.values()].filter(({ ending }) => !ending.signal.aborted).sort((a, b) => a.partition - b.partition);
     for (const term of staying.slice(share)) term.ending.abort();
     await this.#giveBackEnded();
 

@@ -16,6 +16,8 @@ export interface Topic<E> {
   key(event: E): string;
   /** The same for every topic: it is the number of the outbox' shards. Changing it would move keys to other partitions. */
   readonly partitions: typeof PARTITIONS;
+  /** Half of the partitions are for those who tell very many at a time; see partition.ts. Only where a key has one event. */
+  readonly hasBulk?: boolean;
   readonly retentionDays: number;
   readonly meaning: string;
   /** Why this version of the code can't act on a decoded event; it is parked then. protobuf lets unknown and missing values through. */
@@ -37,6 +39,7 @@ export const messageAccepted: Topic<MessageAcceptedEvent> = {
   codec: MessageAcceptedEvent,
   key: (event) => event.messageId,
   partitions: PARTITIONS,
+  hasBulk: true,
   retentionDays: 7,
   meaning: 'A message was accepted and is durable. Carries the addresses of the envelope, no content.',
   unreadable(event) {

@@ -17,6 +17,7 @@ import type { Clock } from '@maildoot/runtime/clock';
 import { idToUuid } from '@maildoot/runtime/ids';
 import type { AcceptCaller } from './accept.ts';
 import { inProgress, itemKey, mismatch, requestKeys, settledBy } from './accept-keys.ts';
+import { Bulk } from './bulk.ts';
 import { acceptedResult, allFailed, type Draft, failed, hasFailed, isScheduled, openOnes } from './draft.ts';
 import { errors } from './errors.ts';
 import { personalOf } from './personal.ts';
@@ -67,6 +68,7 @@ type SubmittedAtOnce = Submitted & { lock: bigint | undefined };
 
 export function createCommitter(parts: CommitParts): Committer {
   const { database, capture, clock, telemetry } = parts;
+  const bulk = new Bulk();
   const limits = { maxItems: groupMessages, maxBytes: groupBytes, patienceMs, sizeOf: (acceptance: Submitted) => acceptance.sizeBytes };
   const atOnce = new GroupCommit<SubmittedAtOnce, Committed | typeof keyTaken | typeof onTheList>({
     ...limits,
@@ -291,6 +293,7 @@ export function createCommitter(parts: CommitParts): Committer {
         suppressed: written.filter((one) => !isOpen(one)).map(addressed),
         personal: personal !== 0,
       },
+      isBulk: bulk.count(caller.tenantUuid, written.length),
       traceparent: caller.traceparent,
     };
   }

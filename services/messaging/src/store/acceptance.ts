@@ -54,6 +54,8 @@ export interface NewMessage {
   /** Compressed slices of the MIME. */
   chunks: readonly Uint8Array[];
   event: MessageAcceptedEvent;
+  /** It belongs to its tenant's bulk; see bulk.ts. */
+  isBulk: boolean;
   traceparent: string | undefined;
 }
 
@@ -187,7 +189,14 @@ function writing(unsorted: readonly Written[], { keyed, free, suppressible }: Te
   const column = <T>(of: (message: NewMessage) => T) => messages.map(({ message }) => of(message));
   const recipients = messages.flatMap((written) => written.message.recipients.map((recipient) => ({ ...written, recipient })));
   const chunks = messages.flatMap((written) => written.message.chunks.map((data, chunk) => ({ ...written, chunk, data })));
-  const events = outboxRows(column(({ event, traceparent }) => ({ topic: messageAccepted, event, traceparent })));
+  const events = outboxRows(
+    column(({ event, traceparent, isBulk }) => ({
+      topic: messageAccepted,
+      event,
+      traceparent,
+      bulkOf: isBulk ? event.tenantId : undefined,
+    })),
+  );
   return {
     // Prepared once per connection: PostgreSQL plans it half a millisecond at a time otherwise.
     name: 'accept-messages',
