@@ -285,7 +285,7 @@ export function createCommitter(parts: CommitParts): Committer {
         signingDomain: draft.signingDomain,
         recipients: written.filter(isOpen).map(addressed),
         acceptedAt: draft.createdAt,
-        sendAt: outgoing.sendAt,
+        sendAt: outgoing.sendAt ?? draft.pacedUntil,
         sizeBytes: BigInt(draft.sizeBytes),
         captured,
         stream,

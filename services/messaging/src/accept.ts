@@ -25,6 +25,7 @@ import { compressContent } from './content.ts';
 import { type Draft, draftOf, type Frozen, failed, hasFailed, openOnes, refuseAllIfAnyFailed } from './draft.ts';
 import { errors } from './errors.ts';
 import { isSurelyTooLarge, type MimeFreezer, maxMimeBytes, partsBytes } from './mime.ts';
+import type { Pace, Turn } from './pace.ts';
 import type { Links } from './personal.ts';
 import { completeRawMime, isRaw } from './raw-mime.ts';
 import type { SenderDomains } from './sender-domains.ts';
@@ -55,6 +56,8 @@ export interface AcceptParts {
   linkKey: LinkKey;
   /** Everything goes to the built-in inbox, so any From will do. */
   capture: boolean;
+  /** When each tenant's turn is. */
+  pace: Pick<Pace, 'take'>;
   clock: Clock;
   telemetry: Telemetry;
   /** Called after a commit. */
@@ -86,8 +89,10 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
     const looksFirst = !isSmall(request);
     const earlier = looksFirst ? await replay(drafts, request, caller) : undefined;
     if (earlier !== undefined) return earlier;
+    let turn: Turn;
     try {
       await prepare(drafts, request, caller);
+      turn = await parts.pace.take(drafts, caller.tenantUuid);
     } catch (error) {
       const stored = looksFirst ? undefined : await replay(drafts, request, caller);
       if (stored !== undefined) return stored;
@@ -97,10 +102,16 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
       const stored = await replay(drafts, request, caller);
       if (stored !== undefined) return stored;
     }
-    const committed = await committer.commit(drafts, request, caller);
+    const committed = await committer.commit(drafts, request, caller).catch(async (error: unknown) => {
+      await turn.giveBack();
+      throw error;
+    });
     parts.wakeSequencer();
 
-    if ('replay' in committed) return replayOf(committed.replay, drafts);
+    if ('replay' in committed) {
+      await turn.giveBack();
+      return replayOf(committed.replay, drafts);
+    }
     report(committed.results, performance.now() - startedAt);
     return { results: committed.results, replayed: false, batchId: request.batchId };
   }

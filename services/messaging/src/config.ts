@@ -76,6 +76,21 @@ export const settings = defineSettings({
     unit: 'days',
     meaning: 'How long the MIME of messages is kept.',
   }),
+  tenantPace: integer('TENANT_PACE', {
+    optional: true,
+    min: 1,
+    max: 100_000_000,
+    unit: 'recipients a minute',
+    meaning:
+      'How fast one tenant’s mail is sent; what it sends faster is accepted and goes out later. A minute’s worth goes at once. Unset: no pace.',
+  }),
+  tenantBacklog: integer('TENANT_BACKLOG', {
+    default: 100_000,
+    min: 1,
+    max: 1_000_000_000,
+    unit: 'recipients',
+    meaning: 'With TENANT_PACE: how many of one tenant may wait for their turn. Beyond that its sends are answered 429.',
+  }),
   statsRetentionDays: integer('STATS_RETENTION_DAYS', {
     default: 400,
     min: 1,

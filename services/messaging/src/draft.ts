@@ -28,6 +28,8 @@ export interface Draft {
   /** Empty = not signed. */
   signingDomain: string;
   warnings: Issue[];
+  /** Its tenant sends faster than its pace: when it is this one's turn; see pace.ts. */
+  pacedUntil: Date | undefined;
   mime: Buffer | undefined;
   /** Its bytes were made before: it is sent again. Which of them are each recipient's own is known from then. */
   frozen: Frozen | undefined;
@@ -46,6 +48,7 @@ export function draftOf(outgoing: OutgoingMessage, frozen?: Frozen): Draft {
     suppressed: undefined,
     signingDomain: '',
     warnings: [],
+    pacedUntil: undefined,
     mime: undefined,
     frozen,
     sizeBytes: 0,
@@ -86,7 +89,7 @@ export function acceptedResult(draft: Draft, captured: boolean): AcceptResult {
     id: draft.outgoing.id,
     status: suppressed ? MessageStatus.MESSAGE_STATUS_SUPPRESSED : open,
     createdAt: draft.createdAt,
-    estimatedSendAt: suppressed ? undefined : scheduled ? draft.outgoing.sendAt : draft.createdAt,
+    estimatedSendAt: suppressed ? undefined : scheduled ? draft.outgoing.sendAt : (draft.pacedUntil ?? draft.createdAt),
     warnings: [...draft.warnings, ...suppressionWarnings(draft)],
     captured: captured || draft.outgoing.test,
   };

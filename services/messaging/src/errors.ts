@@ -22,6 +22,8 @@ export const errors = defineErrors({
   MESSAGE_NOT_CANCELLABLE: { status: 'FAILED_PRECONDITION', retryable: false },
   /** No recipient waits for its first attempt any more. */
   MESSAGE_NOT_RESCHEDULABLE: { status: 'FAILED_PRECONDITION', retryable: false },
+  /** More of the tenant's recipients wait for their turn than may. */
+  RATE_LIMITED: { status: 'RESOURCE_EXHAUSTED', retryable: true },
   /** The first request with this idempotency key has not been answered yet. */
   IDEMPOTENCY_IN_PROGRESS: { status: 'ABORTED', retryable: true },
   /** The idempotency key was used with another request. */

@@ -39,6 +39,7 @@ import { startIdempotencyExpiry } from './jobs/idempotency-expiry.ts';
 import { startPartitions } from './jobs/partitions.ts';
 import { startStatsExpiry } from './jobs/stats-expiry.ts';
 import { createMimeFreezer } from './mime.ts';
+import { Pace } from './pace.ts';
 import { acceptMessages } from './rpc/accept-messages.ts';
 import { addSuppressions } from './rpc/add-suppressions.ts';
 import { appendTenantEvent } from './rpc/append-tenant-event.ts';
@@ -143,6 +144,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
       mime,
       linkKey,
       capture: config.capture,
+      pace: new Pace({ database, clock, perMinute: config.tenantPace, backlog: config.tenantBacklog }),
       clock,
       telemetry,
       wakeSequencer: () => sequencer.wake(),

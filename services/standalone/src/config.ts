@@ -69,6 +69,8 @@ export const settings = defineSettings({
   }),
   smtpTlsKey: gateway.smtpTlsKey,
   retrySchedule: delivery.retrySchedule,
+  tenantPace: messaging.tenantPace,
+  tenantBacklog: messaging.tenantBacklog,
   logLevel: oneOf('LOG_LEVEL', {
     values: ['debug', 'info', 'warn', 'error', 'silent'],
     default: 'warn',

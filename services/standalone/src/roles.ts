@@ -133,6 +133,8 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         CAPTURE: String(config.delivery === 'capture'),
         ...(config.publicUrl === undefined ? {} : { PUBLIC_URL: config.publicUrl }),
         ...(config.noticeFrom === undefined ? {} : { NOTICE_FROM: config.noticeFrom }),
+        ...(config.tenantPace === undefined ? {} : { TENANT_PACE: String(config.tenantPace) }),
+        TENANT_BACKLOG: String(config.tenantBacklog),
       };
     case 'delivery':
       return {
