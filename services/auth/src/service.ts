@@ -8,6 +8,7 @@ import { keepPartitions } from '@maildoot/db/partitions';
 import { watchDatabase } from '@maildoot/db/watch';
 import { AuditServiceService } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { DeprecationServiceService } from '@maildoot/proto/maildoot/auth/v1/deprecation';
 import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operator';
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
@@ -25,6 +26,7 @@ import type { Config } from './config.ts';
 import { answering } from './errors.ts';
 import { Gate } from './gate.ts';
 import { startExpiringAnswers } from './jobs/expire-answers.ts';
+import { startSendingDeprecations } from './jobs/send-deprecations.ts';
 import { startSendingNotices } from './jobs/send-notices.ts';
 import { startTending } from './jobs/tend.ts';
 import { createLastUsed } from './last-used.ts';
@@ -49,6 +51,7 @@ import { listSessions } from './rpc/list-sessions.ts';
 import { listSmtpUsers } from './rpc/list-smtp-users.ts';
 import { listTenants } from './rpc/list-tenants.ts';
 import { login } from './rpc/login.ts';
+import { recordDeprecatedCalls } from './rpc/record-deprecated-calls.ts';
 import { recordRefusals } from './rpc/record-refusals.ts';
 import { refresh } from './rpc/refresh.ts';
 import { releaseTenant } from './rpc/release-tenant.ts';
@@ -62,6 +65,7 @@ import { suspendTenant } from './rpc/suspend-tenant.ts';
 import { takeQuota } from './rpc/take-quota.ts';
 import { watchRevocations } from './rpc/watch-revocations.ts';
 import { insertEntries } from './store/audit.ts';
+import { openDeprecations } from './store/deprecations.ts';
 import { openGuesses } from './store/guesses.ts';
 import { openPeople } from './store/people.ts';
 import { openQuotas } from './store/quotas.ts';
@@ -149,6 +153,8 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
         );
   const notices = starting.use(startSendingNotices({ people, clock, messaging, logger }));
   const kept = (): void => notices.wake();
+  const deprecations = openDeprecations(database);
+  const deprecationNotices = starting.use(startSendingDeprecations({ deprecations, clock, messaging, logger }));
 
   const gateway = ['gateway'];
   const operator = ['operator', 'standalone'];
@@ -198,6 +204,12 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
         implement(AuditServiceService, {
           listAuditEntries: { allow: gateway, handle: answering(listAuditEntries({ database })) },
           recordRefusals: { allow: gateway, handle: answering(recordRefusals({ note })) },
+        }),
+        implement(DeprecationServiceService, {
+          recordDeprecatedCalls: {
+            allow: gateway,
+            handle: answering(recordDeprecatedCalls({ deprecations, clock }, () => deprecationNotices.wake())),
+          },
         }),
         implement(OperatorServiceService, {
           listTenants: { allow: operator, handle: answering(listTenants({ tenants })) },

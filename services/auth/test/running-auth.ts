@@ -3,6 +3,7 @@
 import { openDatabase } from '@maildoot/db/database';
 import { AuditServiceService } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { DeprecationServiceService } from '@maildoot/proto/maildoot/auth/v1/deprecation';
 import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operator';
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
@@ -26,6 +27,7 @@ const definition = {
   ...TeamServiceService,
   ...QuotaServiceService,
   ...AuditServiceService,
+  ...DeprecationServiceService,
   ...OperatorServiceService,
 } as const;
 

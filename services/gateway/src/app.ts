@@ -2,11 +2,12 @@
 //   1. route        404 and 405 (Express matches)
 //   2. browsers     a person who opened an API address is sent to the page
 //   3. principal    401; where too many unknown ones came from: 429
-//   4. scope        403, also for an account that is suspended; 429
-//   5. body         415, 413, 503; then what it says: 400
-//   6. the rest     query and Idempotency-Key; every problem of all parts in one 400
-//   7. handler      one question to a service
-//   8. answer
+//   4. limits       429
+//   5. scope        403, also for an account that is suspended
+//   6. body         415, 413, 503; then what it says: 400
+//   7. the rest     query and Idempotency-Key; every problem of all parts in one 400
+//   8. handler      one question to a service
+//   9. answer
 import type { BlockList } from 'node:net';
 import { contextFrom } from '@maildoot/runtime/telemetry';
 import { context, trace } from '@opentelemetry/api';
@@ -14,6 +15,8 @@ import express, { type Express, type NextFunction, type Request, type Response }
 import { z } from 'zod';
 import type { Authenticator } from './authentication.ts';
 import { callerAddress } from './caller-address.ts';
+import type { DeprecatedCalls } from './deprecated-calls.ts';
+import { deprecationHeaders, deprecationText, isDeprecated } from './deprecation.ts';
 import { ApiError, apiErrorFrom, notFound, validationError } from './errors.ts';
 import { Exchange, type ExchangeOptions } from './exchange.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
@@ -30,6 +33,7 @@ export interface AppParts extends ExchangeOptions {
   readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
   readonly rateLimits: RateLimits;
+  readonly deprecatedCalls: Pick<DeprecatedCalls, 'note'>;
   readonly budget: BodyBudget;
   readonly trustedProxies: BlockList | undefined;
   readonly surroundings: Surroundings;
@@ -52,7 +56,12 @@ export function createApp(parts: AppParts): Express {
   for (const [path, ofPath] of Map.groupBy(parts.routes, (route) => route.path)) {
     const route = app.route(path);
     for (const one of ofPath) {
-      const handler = (request: Request, response: Response): Promise<void> => serve(one, request, exchangeOf(response), parts);
+      const deprecation = deprecationHeaders(one, parts.routes, parts.publicUrl);
+      const handler = (request: Request, response: Response): Promise<void> => {
+        const exchange = exchangeOf(response);
+        exchange.deprecationHeaders = deprecation;
+        return serve(one, request, exchange, parts);
+      };
       route[one.method.toLowerCase() as 'get' | 'post' | 'patch' | 'delete'](handler);
     }
     const allow = ofPath.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
@@ -117,8 +126,17 @@ async function answerOf(route: Route, request: Request, exchange: Exchange, part
   const { authorization } = request.headers;
   const principal = await authenticator.principalOf(authorization, address);
   exchange.principal = principal;
-  admit(principal, route);
+  // Before what the credential may: a refusal is a request too, and says what is left.
   await rateLimits.takeRequest(principal, route, exchange);
+  admit(principal, route);
+  if (isDeprecated(route)) {
+    parts.deprecatedCalls.note(principal, {
+      operationId: route.operationId,
+      operation: `${route.method} ${route.path}`,
+      meaning: deprecationText(route, parts.routes),
+      docsUrl: `${parts.publicUrl}/docs#${route.operationId}`,
+    });
+  }
 
   const call: Call = {
     ...open,

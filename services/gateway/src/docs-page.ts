@@ -84,6 +84,7 @@ function section(route: Route, document: OpenapiDocument, publicUrl: string): st
   return `<section class="operation" id="${route.operationId}">
 <h3>${escapeHtml(route.summary)}</h3>
 <p class="line"><span class="method ${route.method}">${route.method}</span> <code>${escapeHtml(path)}</code>${route.kind === 'operation' ? ` <span class="scope">${route.credentials?.includes('key') === false ? 'session' : route.scopes.join(' · ')}</span>` : ''}</p>
+${deprecationOf(operation)}
 ${route.description === undefined ? '' : `<p>${prose(route.description)}</p>`}
 ${parameterTable(operation.parameters)}
 ${bodyTable(operation, document)}
@@ -189,6 +190,11 @@ function objectIn(schema: JsonSchema, document: OpenapiDocument): { object: Json
   if (only.properties !== undefined) return { object: only, mark: '.' };
   const items = only.type === 'array' ? resolved((only.items as JsonSchema | undefined) ?? {}, document) : {};
   return items.properties === undefined ? undefined : { object: items, mark: '[].' };
+}
+
+/** The first words of a deprecated operation's description. */
+function deprecationOf({ deprecated, description = '' }: OpenapiOperation): string {
+  return deprecated ? `<p><strong>${prose(description.split('\n\n')[0] ?? '')}</strong></p>` : '';
 }
 
 function row(name: string, type: string, required: boolean, description: string | undefined): string {

@@ -35,6 +35,8 @@ export class Exchange {
   #share: BodyShare | undefined;
   #abort: AbortController | undefined;
   principal: Principal | undefined;
+  /** What every answer of a deprecated operation says. */
+  deprecationHeaders: Readonly<Record<string, string>> | undefined;
   /** What the answer says about limits. */
   limitHeaders: Readonly<Record<string, string>> | undefined;
 
@@ -121,7 +123,13 @@ export class Exchange {
   }
 
   #writeHead(status: number, headers: Record<string, string>, lengthBytes: number | undefined): void {
-    const head: Record<string, string | number> = { 'X-Request-Id': this.requestId, ...alwaysSent, ...this.limitHeaders, ...headers };
+    const head: Record<string, string | number> = {
+      'X-Request-Id': this.requestId,
+      ...alwaysSent,
+      ...this.deprecationHeaders,
+      ...this.limitHeaders,
+      ...headers,
+    };
     if (lengthBytes !== undefined) head['Content-Length'] = lengthBytes;
     if (this.#options.publicUrl.startsWith('https:')) head['Strict-Transport-Security'] = 'max-age=31536000';
     if (this.#options.stopping.aborted) head.Connection = 'close';

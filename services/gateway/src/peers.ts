@@ -1,6 +1,7 @@
 // The services that the gateway asks. How their calls went is what /healthz says about them.
 import { AuditServiceService } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { DeprecationServiceService } from '@maildoot/proto/maildoot/auth/v1/deprecation';
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
@@ -49,6 +50,7 @@ const authDefinition = {
   ...QuotaServiceService,
   ...SmtpUserServiceService,
   ...AuditServiceService,
+  ...DeprecationServiceService,
 } as const;
 
 export interface Peers extends AsyncDisposable {

@@ -4,7 +4,8 @@
 //   · A portion that runs low is filled in the background; only one that is empty is waited for.
 //   · A portion is as large as what was used lately, so that a limit of three is exact and one of a million costs a call a second.
 //   · What nobody has used for a while is given back.
-//   · While auth can't be asked there are no limits: for longer than seconds nobody gets past the credentials then.
+//   · While auth can't be asked, what it said last is not exceeded, and who is new has no limit: for longer than seconds nobody gets past the
+//     credentials then.
 import { Ledger, type Take, type Taken, type TakeQuotaRequest, type TakeQuotaResponse } from '@maildoot/proto/maildoot/auth/v1/quota';
 import type { Principal } from './authentication.ts';
 import { ApiError } from './errors.ts';
@@ -55,6 +56,8 @@ export class RateLimits implements AsyncDisposable {
   readonly #options: RateLimitsOptions;
   readonly #portions = new Map<string, Portion>();
   readonly #tidying: NodeJS.Timeout;
+  /** What an answer speaks of already: the limits of requests, when messages are counted too. */
+  readonly #spokenOf = new WeakMap<LimitHeaders, Portion>();
   #failedAtMs = Number.NEGATIVE_INFINITY;
 
   constructor(options: RateLimitsOptions) {
@@ -68,6 +71,7 @@ export class RateLimits implements AsyncDisposable {
       ? this.#portion('sends', Ledger.LEDGER_SENDS, tenantId)
       : this.#portion('requests', Ledger.LEDGER_REQUESTS, tenantId);
     const had = this.#takeNow(portion, 1) || (await this.#takeSoon(portion, 1));
+    this.#spokenOf.set(answer, portion);
     answer.limitHeaders = this.#headers([portion]);
     if (!had) {
       throw new ApiError('RATE_LIMITED', `There are at most ${portion.last?.limit} of these requests a minute. Go on after Retry-After.`, {
@@ -90,7 +94,8 @@ export class RateLimits implements AsyncDisposable {
     }
     const had = await Promise.all(portions.map((portion) => this.#takeNow(portion, count) || this.#takeSoon(portion, count)));
     const limited = portions.filter(({ last }) => last !== undefined && last.limit > 0n);
-    if (limited.length > 0) answer.limitHeaders = { ...answer.limitHeaders, ...this.#headers(limited) };
+    const ofRequests = this.#spokenOf.get(answer);
+    if (limited.length > 0) answer.limitHeaders = this.#headers(ofRequests === undefined ? limited : [ofRequests, ...limited]);
     const giveBack = (unused: number): void => {
       if (unused > 0) for (const portion of limited) portion.left += unused;
     };
@@ -145,22 +150,34 @@ export class RateLimits implements AsyncDisposable {
     return true;
   }
 
-  /** After asking. True also while nobody can be asked. */
+  /** After asking; while nobody can be asked, by what was said last. */
   async #takeSoon(portion: Portion, count: number): Promise<boolean> {
     // What is being asked for may be for others: twice, and then for us.
     for (let round = 0; round < 3; round++) {
       if (this.#isEmpty(portion, count)) return false;
-      if (this.#options.nowMs() - this.#failedAtMs < unaskedAfterFailureMs) return true;
+      if (this.#options.nowMs() - this.#failedAtMs < unaskedAfterFailureMs) return this.#takeUnasked(portion, count);
       try {
         await withinPatience(this.#ask(portion, count));
       } catch (error) {
         this.#failedAtMs = this.#options.nowMs();
         telemetry.limitsNotAsked(error);
-        return true;
+        return this.#takeUnasked(portion, count);
       }
       if (this.#takeNow(portion, count)) return true;
     }
     return false;
+  }
+
+  /** From what was left for everybody when auth was asked last. Other gateways may do the same, so a limit may be exceeded by as much once each. */
+  #takeUnasked(portion: Portion, count: number): boolean {
+    const { last } = portion;
+    if (last === undefined || last.limit === 0n || this.#isOver(portion)) return true;
+    const own = Math.min(count, Math.max(0, portion.left));
+    const others = BigInt(count - own);
+    if (last.remaining < others) return false;
+    portion.left -= own;
+    last.remaining -= others;
+    return true;
   }
 
   /** Auth has just said that there is not enough. */

@@ -9,6 +9,7 @@ import { createApp } from './app.ts';
 import { Authenticator } from './authentication.ts';
 import { networkList } from './caller-address.ts';
 import { type Config, checkConfig } from './config.ts';
+import { DeprecatedCalls } from './deprecated-calls.ts';
 import { docsPage } from './docs-page.ts';
 import { documentRoutes } from './documents.ts';
 import { internalError } from './errors.ts';
@@ -25,7 +26,7 @@ import { RateLimits } from './rate-limits.ts';
 import { Refusals } from './refusals.ts';
 import { BodyBudget } from './request-body.ts';
 import { followRevocations, watchDeadlineMs } from './revocations.ts';
-import type { Pages, Surroundings } from './route.ts';
+import type { Pages, Route, Surroundings } from './route.ts';
 import { getHealthz } from './routes/get-healthz.ts';
 import { getReadyz } from './routes/get-readyz.ts';
 import { postMessages } from './routes/post-messages.ts';
@@ -45,9 +46,17 @@ export interface Running extends AsyncDisposable {
   readonly smtp: { readonly starttls: string | undefined; readonly tls: string | undefined };
 }
 
-export async function start(config: Config, parts: { logger?: Logger; eventStreams?: Partial<EventStreamLimits> } = {}): Promise<Running> {
+export interface Parts {
+  readonly logger?: Logger;
+  readonly eventStreams?: Partial<EventStreamLimits>;
+  /** Other than the API's own, in tests. */
+  readonly routes?: readonly Route[];
+}
+
+export async function start(config: Config, parts: Parts = {}): Promise<Running> {
   checkConfig(config);
   const logger = parts.logger ?? createLogger({ service: 'gateway', level: config.logLevel });
+  const all = parts.routes ?? routes;
   const health = createHealth();
   const stopping = new AbortController();
 
@@ -64,6 +73,7 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
     nowMs,
   });
   const refusals = starting.use(new Refusals((request) => peers.auth.recordRefusals(request)));
+  const deprecatedCalls = starting.use(new DeprecatedCalls((request) => peers.auth.recordDeprecatedCalls(request)));
   const authenticator = new Authenticator({
     ask: async (keySha256, address) => holder(await peers.auth.authenticate({ keySha256, address }, options)),
     askSession: async (sessionId) => holder(await peers.auth.authenticateSession({ sessionId }, options)),
@@ -113,14 +123,15 @@ export async function start(config: Config, parts: { logger?: Logger; eventStrea
     logger,
     health,
     linkKeys: linkKeys(config.linkKeys, config.rpcSecret),
-    pages: pagesFor(publicUrl),
+    pages: pagesFor(all, publicUrl),
     sessionTokens,
     eventStreams: new EventStreams(parts.eventStreams),
   };
   handle = createApp({
-    routes: config.role === 'smtp' ? [getHealthz, getReadyz] : [...routes, ...documentRoutes(routes, publicUrl)],
+    routes: config.role === 'smtp' ? [getHealthz, getReadyz] : [...all, ...documentRoutes(all, publicUrl)],
     authenticator,
     rateLimits,
+    deprecatedCalls,
     budget,
     trustedProxies: networkList(config.trustedProxies),
     surroundings,
@@ -167,7 +178,7 @@ function holder({ principal }: { principal: Principal | undefined }): Principal 
   return principal;
 }
 
-function pagesFor(publicUrl: string): Pages {
-  const document = openapiDocument(routes, publicUrl);
-  return { openapi: JSON.stringify(document), docs: docsPage(routes, document, publicUrl), inbox: inboxPage(), password: passwordPage() };
+function pagesFor(all: readonly Route[], publicUrl: string): Pages {
+  const document = openapiDocument(all, publicUrl);
+  return { openapi: JSON.stringify(document), docs: docsPage(all, document, publicUrl), inbox: inboxPage(), password: passwordPage() };
 }

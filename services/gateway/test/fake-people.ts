@@ -2,6 +2,7 @@
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
 import { AuditServiceService, type RecordRefusalsRequest } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { CredentialKind, type Principal, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type DeprecatedCall, DeprecationServiceService } from '@maildoot/proto/maildoot/auth/v1/deprecation';
 import { QuotaServiceService, type Take, type Taken } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { type LoginResponse, SessionServiceService, type User } from '@maildoot/proto/maildoot/auth/v1/session';
 import { type SmtpUser, SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
@@ -35,6 +36,8 @@ export class FakePeople {
   readonly members = new Map<string, Map<string, User>>();
   readonly smtpUsers = new Map<string, Map<string, SmtpUser>>();
   readonly refusals: RecordRefusalsRequest['refusals'] = [];
+  /** Told calls of deprecated operations. */
+  readonly deprecatedCalls: DeprecatedCall[] = [];
   /** How often each was asked; they are not written down among the other calls. */
   readonly count = { authenticateSession: 0, getSigningKeys: 0, takeQuota: 0 };
   /** The first signs. */
@@ -232,6 +235,16 @@ export class FakePeople {
             this.count.takeQuota++;
             return { taken: await Promise.all(takes.map((take) => this.quota(take))) };
           },
+        },
+      }),
+      implement(DeprecationServiceService, {
+        recordDeprecatedCalls: {
+          allow,
+          handle: (request, call) =>
+            answer('recordDeprecatedCalls', request, call, () => {
+              this.deprecatedCalls.push(...request.calls);
+              return {};
+            }),
         },
       }),
       implement(AuditServiceService, {

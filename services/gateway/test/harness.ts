@@ -55,6 +55,7 @@ import { start } from '../src/service.ts';
 import { FakeCallbacks } from './fake-callbacks.ts';
 import { FakeMail } from './fake-mail.ts';
 import { FakePeople, sampleSmtpUser, sampleUser } from './fake-people.ts';
+import { nothingUndocumented, record } from './recorder.ts';
 
 const secret = 'a secret that all services of this test share';
 const quiet = createLogger({ service: 'test', level: 'silent' });
@@ -803,6 +804,7 @@ export async function startGateway(
   env: Record<string, string> = {},
   logger: Logger = quiet,
   eventStreams: Partial<EventStreamLimits> = {},
+  all: readonly Route[] = routes,
 ): Promise<Gateway> {
   const config = loadSettings(settings, {
     HTTP_PORT: '0',
@@ -814,13 +816,15 @@ export async function startGateway(
     TEMPLATE_ADDRESS: services.addresses.templates,
     ...env,
   });
-  const running = await start(config, { logger, eventStreams });
+  const running = await start(config, { logger, eventStreams, routes: all });
+  record(running.httpUrl, all);
   return {
     url: running.httpUrl,
     smtp: running.smtp,
     call: async (method, path, options = {}) => {
       const response = await send(running.httpUrl, method, path, options);
-      checkAnswer(method, path, response, options.expectFailure ?? false);
+      nothingUndocumented();
+      checkAnswer(method, path, response, options.expectFailure ?? false, all);
       return response;
     },
     [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
@@ -861,21 +865,21 @@ export function responseOf(status: number, headers: IncomingHttpHeaders, text: s
   return { status, headers, text, json, code: error?.code, issues: error?.issues?.map((issue) => `${issue.path} ${issue.code}`) ?? [] };
 }
 
-export function routeOf(method: string, path: string): Route | undefined {
+export function routeOf(method: string, path: string, all: readonly Route[] = routes): Route | undefined {
   const [bare = ''] = path.split('?');
   const asked = method === 'HEAD' ? 'GET' : method;
-  return routes.find((route) => route.method === asked && new RegExp(`^${route.path.replace(/:[A-Za-z]+/g, '[^/]+')}/?$`).test(bare));
+  return all.find((route) => route.method === asked && new RegExp(`^${route.path.replace(/:[A-Za-z]+/g, '[^/]+')}/?$`).test(bare));
 }
 
 /** What holds for every answer of the gateway: it is named, it is documented, and it has the shape that the documentation says. */
-export function checkAnswer(method: string, path: string, response: Response, expectFailure: boolean): void {
+export function checkAnswer(method: string, path: string, response: Response, expectFailure: boolean, all = routes): void {
   const { status, headers, json } = response;
   const where = `${method} ${path} → ${status} ${response.text.slice(0, 300)}`;
   assert.match(String(headers['x-request-id']), /^req_[0-9a-z]{26}$/, where);
   assert.equal(headers['x-powered-by'], undefined, where);
   assert.equal(headers['x-content-type-options'], 'nosniff', where);
   if (!expectFailure) assert.ok(status < 500 || path === '/readyz', where);
-  const route = routeOf(method, path);
+  const route = routeOf(method, path, all);
   if (status >= 400 && !(route?.kind === 'public')) {
     if (method === 'HEAD') return;
     const parsed = errorSchema.safeParse(json);
