@@ -48,9 +48,10 @@ interface Run {
   readonly operations: readonly Operation[];
   readonly directory: string;
   readonly tally: Map<string, number>;
+  readonly signal: AbortSignal;
 }
 
-async function main(): Promise<number> {
+async function main(signal: AbortSignal): Promise<number> {
   const { values } = parseArgs({
     options: {
       cases: { type: 'string', default: '5000' },
@@ -76,6 +77,7 @@ async function main(): Promise<number> {
     operations: await operationsOf(platform),
     directory,
     tally: new Map(),
+    signal,
   };
 
   process.stdout.write(`seed ${seed}: make schemathesis CASES=${cases} SEED=${seed} does the same again\n`);
@@ -128,6 +130,7 @@ async function schemathesis(run: Run, set: CaseSet, { seed, cases, short }: Roun
     {
       stdio: ['ignore', 'inherit', 'inherit'],
       cwd: run.directory,
+      signal: run.signal,
       env: {
         ...inherited(),
         PYTHONPATH: here,
@@ -143,6 +146,8 @@ async function schemathesis(run: Run, set: CaseSet, { seed, cases, short }: Roun
     },
   );
   const code = await new Promise<number | null>((resolve, reject) => child.once('error', reject).once('exit', resolve));
+  // 1: it found something.
+  if (code !== 0 && code !== 1) throw new Error(`it ended with ${code}`);
   const { test_cases, complete } = JSON.parse(await readFile(report, 'utf8')) as { test_cases: { generated: number }; complete: boolean };
   const after = JSON.parse(await readFile(tally, 'utf8')) as { answers: Record<string, number>; people: People };
   run.people = after.people;
@@ -204,7 +209,11 @@ function describeRules(): void {
   process.stdout.write(`${lines.join('\n')}\n`);
 }
 
-process.exitCode = await main().catch((error: unknown) => {
+// The platform is no child of the terminal's: it is stopped here, whatever ends the run.
+const interrupts = new AbortController();
+for (const name of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) process.on(name, () => interrupts.abort());
+
+process.exitCode = await main(interrupts.signal).catch((error: unknown) => {
   process.stderr.write(`schemathesis: ${error instanceof Error ? error.message : String(error)}\n`);
   return 1;
 });
