@@ -51,6 +51,7 @@ import { listSessions } from './rpc/list-sessions.ts';
 import { listSmtpUsers } from './rpc/list-smtp-users.ts';
 import { listTenants } from './rpc/list-tenants.ts';
 import { login } from './rpc/login.ts';
+import { recordActions } from './rpc/record-actions.ts';
 import { recordDeprecatedCalls } from './rpc/record-deprecated-calls.ts';
 import { recordRefusals } from './rpc/record-refusals.ts';
 import { refresh } from './rpc/refresh.ts';
@@ -203,6 +204,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
         }),
         implement(AuditServiceService, {
           listAuditEntries: { allow: gateway, handle: answering(listAuditEntries({ database })) },
+          recordActions: { allow: gateway, handle: answering(recordActions({ database })) },
           recordRefusals: { allow: gateway, handle: answering(recordRefusals({ note })) },
         }),
         implement(DeprecationServiceService, {

@@ -196,6 +196,35 @@ test('the audit log has who did what, and why a credential was refused; each ten
   assert.deepEqual([only.entries.length, only.hasMore], [1, true]);
 });
 
+test('what was done to things of others is in the log once, however often it is told; of its tenant alone, and from the gateway alone', async () => {
+  const { tenantId } = await newTenant(auth);
+  const stranger = await newTenant(auth);
+  const action = {
+    id: newId('aud'),
+    tenantId,
+    action: 'domain.deleted',
+    actorId: 'key_1',
+    subjectId: 'shop.example',
+    address: '203.0.113.1',
+  };
+  const other = { ...action, id: newId('aud'), tenantId: stranger.tenantId };
+  await auth.gateway.recordActions({ actions: [action] });
+  await auth.gateway.recordActions({ actions: [action, other] });
+  const entries = async (tenant: string) =>
+    (await auth.gateway.listAuditEntries({ limit: 100, afterId: '', action: 'domain.deleted' }, { tenantId: tenant })).entries;
+  assert.deepEqual(
+    (await entries(tenantId)).map(({ id, actorId, subjectId, address }) => [id, actorId, subjectId, address]),
+    [[action.id, 'key_1', 'shop.example', '203.0.113.1']],
+  );
+  assert.deepEqual(
+    (await entries(stranger.tenantId)).map(({ id }) => id),
+    [other.id],
+  );
+  for (const wrong of [{ id: 'aud_1' }, { tenantId: '' }, { action: 'Drop it' }])
+    await assert.rejects(auth.gateway.recordActions({ actions: [{ ...action, ...wrong }] }), { code: 'VALIDATION_ERROR' });
+  await assert.rejects(auth.stranger.recordActions({ actions: [action] }), { code: 'CALLER_NOT_ALLOWED' });
+});
+
 test('the audit log is dropped by the day', async () => {
   const { rows } = await auth.database.query<{ name: string }>(
     "SELECT child.relname AS name FROM pg_inherits JOIN pg_class child ON child.oid = inhrelid WHERE inhparent = 'audit_entry'::regclass",

@@ -13,6 +13,7 @@ import { contextFrom } from '@maildoot/runtime/telemetry';
 import { context, trace } from '@opentelemetry/api';
 import express, { type Express, type NextFunction, type Request, type Response } from 'express';
 import { z } from 'zod';
+import type { Actions } from './actions.ts';
 import type { Authenticator } from './authentication.ts';
 import { callerAddress } from './caller-address.ts';
 import type { DeprecatedCalls } from './deprecated-calls.ts';
@@ -33,6 +34,7 @@ export interface AppParts extends ExchangeOptions {
   readonly routes: readonly Route[];
   readonly authenticator: Authenticator;
   readonly rateLimits: RateLimits;
+  readonly actions: Pick<Actions, 'note'>;
   readonly deprecatedCalls: Pick<DeprecatedCalls, 'note'>;
   readonly budget: BodyBudget;
   readonly trustedProxies: BlockList | undefined;
@@ -147,7 +149,10 @@ async function answerOf(route: Route, request: Request, exchange: Exchange, part
     recheck: () => authenticator.principalOf(authorization, address),
     takeMessages: (count) => rateLimits.takeMessages(principal, count, exchange),
   };
-  return route.handle(await inputOf(route, request, exchange, parts, call), call);
+  const input = await inputOf(route, request, exchange, parts, call);
+  const answer = await route.handle(input, call);
+  parts.actions.note(route.operationId, call, input.params, answer);
+  return answer;
 }
 
 /** The checked parts of a request. @throws ApiError with every problem of all parts */

@@ -5,6 +5,7 @@ import type { Principal } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { createCertificate } from '@maildoot/runtime/certificate';
 import { createHealth } from '@maildoot/runtime/health';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
+import { Actions } from './actions.ts';
 import { createApp } from './app.ts';
 import { Authenticator } from './authentication.ts';
 import { networkList } from './caller-address.ts';
@@ -73,6 +74,12 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
     nowMs,
   });
   const refusals = starting.use(new Refusals((request) => peers.auth.recordRefusals(request)));
+  const actions = starting.use(
+    new Actions(
+      (request) => peers.auth.recordActions(request, options),
+      (count) => telemetry.actionsLost(logger, count),
+    ),
+  );
   const deprecatedCalls = starting.use(new DeprecatedCalls((request) => peers.auth.recordDeprecatedCalls(request)));
   const authenticator = new Authenticator({
     ask: async (keySha256, address) => holder(await peers.auth.authenticate({ keySha256, address }, options)),
@@ -131,6 +138,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
     routes: config.role === 'smtp' ? [getHealthz, getReadyz] : [...all, ...documentRoutes(all, publicUrl)],
     authenticator,
     rateLimits,
+    actions,
     deprecatedCalls,
     budget,
     trustedProxies: networkList(config.trustedProxies),

@@ -26,6 +26,8 @@ const submissions = counter('gateway', 'gateway.smtp.messages', { description: '
 
 const limitsLost = counter('gateway', 'gateway.limits.not_asked', { description: 'Times that auth could not be asked how much is left.' });
 
+const actionsNotTold = counter('gateway', 'gateway.actions.lost', { description: 'Entries of the audit log that auth did not hear of.' });
+
 /** One request and how it ended. */
 export interface RequestSummary {
   readonly requestId: string;
@@ -54,6 +56,11 @@ export const telemetry = {
       { hostname },
       'the SMTP doors have a self-signed certificate, which clients do not trust: set SMTP_TLS_CERT and SMTP_TLS_KEY',
     );
+  },
+
+  actionsLost(logger: Logger, count: number): void {
+    actionsNotTold.add(count);
+    logger.warn({ count }, 'entries of the audit log are lost: auth could not be told');
   },
 
   startRequest(method: string, route: string, parent: Context): Span {

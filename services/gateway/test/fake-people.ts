@@ -1,6 +1,6 @@
 // What auth knows of people and of limits, kept in memory: sessions with real tokens, members, ledgers.
 import { generateKeyPairSync, randomBytes } from 'node:crypto';
-import { AuditServiceService, type RecordRefusalsRequest } from '@maildoot/proto/maildoot/auth/v1/audit';
+import { type Action, AuditServiceService, type RecordRefusalsRequest } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { CredentialKind, type Principal, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { type DeprecatedCall, DeprecationServiceService } from '@maildoot/proto/maildoot/auth/v1/deprecation';
 import { QuotaServiceService, type Take, type Taken } from '@maildoot/proto/maildoot/auth/v1/quota';
@@ -36,6 +36,8 @@ export class FakePeople {
   readonly members = new Map<string, Map<string, User>>();
   readonly smtpUsers = new Map<string, Map<string, SmtpUser>>();
   readonly refusals: RecordRefusalsRequest['refusals'] = [];
+  /** Told for the audit log. */
+  readonly actions: Action[] = [];
   /** Told calls of deprecated operations. */
   readonly deprecatedCalls: DeprecatedCall[] = [];
   /** How often each was asked; they are not written down among the other calls. */
@@ -265,6 +267,14 @@ export class FakePeople {
               ],
               hasMore: false,
             })),
+        },
+        recordActions: {
+          allow,
+          handle: (request, call) =>
+            answer('recordActions', request, call, () => {
+              this.actions.push(...request.actions);
+              return {};
+            }),
         },
         recordRefusals: {
           allow,

@@ -117,7 +117,27 @@ test('of many requests few ask auth, and none waits for it but the first', async
   for (let count = 0; count < 5; count++) assert.equal((await post()).status, 202);
 });
 
-test('while nobody can be asked nothing is limited', async () => {
+test('while nobody can be asked, what was left at last is used up and no more, however long that lasts', async () => {
+  await using services = await FakeServices.start();
+  const { quota } = ledgers({ [Ledger.LEDGER_REQUESTS]: 5 });
+  services.people.quota = quota;
+  await using gateway = await startGateway(services);
+  const { keys } = services.addTenant();
+  const ask = async () => (await gateway.call('GET', '/v1/messages', { key: keys.full })).status;
+  assert.deepEqual([await ask(), await ask()], [200, 200]);
+  let asked = 0;
+  services.people.quota = () => {
+    asked++;
+    throw new Error('the ledgers are gone');
+  };
+  assert.deepEqual([await ask(), await ask(), await ask()], [200, 200, 200]);
+  // Twice as long as nobody is asked after a failure: refused from what is known, and when auth was asked again.
+  while (asked < 3) assert.equal(await ask(), 429);
+  services.people.quota = quota;
+  await waitFor(async () => (await ask()) === 200, { what: 'what the ledgers really have', timeoutMs: 10_000 });
+});
+
+test('who is new while nobody can be asked is not limited', async () => {
   await using services = await FakeServices.start();
   services.people.quota = () => {
     throw new Error('the ledgers are gone');

@@ -67,6 +67,25 @@ export async function insertEntries(
   );
 }
 
+/** What another service told, with ids that were made there. One that is there already stays. */
+export async function insertActions(
+  on: Pick<pg.Pool, 'query'>,
+  entries: readonly { id: string; tenantId: string; action: string; actorId: string; subjectId: string; address: string }[],
+): Promise<void> {
+  await on.query(
+    `INSERT INTO audit_entry (id, tenant_id, action, actor_id, subject_id, address, detail)
+     SELECT *, '' FROM unnest($1::uuid[], $2::uuid[], $3::text[], $4::text[], $5::text[], $6::text[]) ON CONFLICT DO NOTHING`,
+    [
+      entries.map(({ id }) => id),
+      entries.map(({ tenantId }) => tenantId),
+      entries.map(({ action }) => action),
+      entries.map(({ actorId }) => actorId),
+      entries.map(({ subjectId }) => subjectId),
+      entries.map(({ address }) => address),
+    ],
+  );
+}
+
 /** Newest first. */
 export async function listEntries(
   { pool }: Database,
