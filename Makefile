@@ -1,6 +1,6 @@
 # What people type. Every target installs what it needs first; see tools/setup.sh.
 .DEFAULT_GOAL := help
-.PHONY: demo up test check dev gen migration tenant operator cluster scenarios kafka chaos help setup bench properties schemathesis fairness
+.PHONY: openapi-release demo up test check dev gen migration tenant operator cluster scenarios kafka chaos help setup bench properties schemathesis fairness
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
 # Not needed where KAFKA_BROKERS names one.
@@ -42,6 +42,9 @@ tenant: setup ## Make another tenant with a key on the running platform: make te
 operator: setup ## Suspend, release, quotas, password links, signing keys on the running platform: make operator DO="tenants"; see services/standalone/src/operator.ts
 	@$(RUN) exec node services/standalone/src/operator.ts $(DO)
 
+openapi-release: setup ## Promise what the API is now: docs/openapi.json, which every check compares with, and docs/changelog.md
+	@$(RUN) exec node tools/openapi-release.ts
+
 kafka: setup ## A Kafka for developers on 127.0.0.1:9092, in the background; prints its KAFKA_BROKERS (needs Java; tools/kafka.sh stop ends it)
 	@$(RUN) exec tools/kafka.sh start
 
@@ -61,4 +64,4 @@ fairness: setup ## How much 100,000 queued messages of one tenant delay ten of a
 	@$(RUN) FAIRNESS=$(or $(MESSAGES),100000) exec node tools/test.ts e2e/scenarios/fair-between-tenants.test.ts
 
 help: ## This list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)

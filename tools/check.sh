@@ -14,6 +14,8 @@ echo '· docs of events'
 node tools/events-docs.ts --check
 echo '· docs of errors'
 node tools/errors-docs.ts --check
+echo '· the API breaks nothing of its last release'
+node tools/openapi-release.ts --check
 echo '· migrations fit the schemas'
 node tools/migration.ts --check
 echo '· proto'
