@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { test } from 'node:test';
 import { rawRecordOf } from '../libs/events/src/kafka-record.ts';
-import { partitionOf } from '../libs/events/src/partition.ts';
+import { partitionIn } from '../libs/events/src/partition.ts';
 import { addressSuppressed, attemptRecorded, messageAccepted, type Topic, topics } from '../libs/events/src/topics.ts';
 import {
   decodeByBuf,
@@ -61,7 +61,7 @@ test('a sample is a record as our consumers read it', () => {
     const event = topic.codec.decode(bytes);
     assert.equal(topic.unreadable?.(event), undefined);
     assert.equal(topic.key(event), key);
-    assert.equal(partitionOf(key, topic.partitions), partition);
+    assert.equal(partitionIn(topic, key), partition);
     assert.deepEqual(Buffer.from(topic.codec.encode(event).finish()), bytes, 'there is nothing in it that the codec does not know');
     const message = { offset: '0', key: Buffer.from(key), value: bytes, headers, timestamp: '0', isControlRecord: false };
     const raw = rawRecordOf(topic.name, partition, message);

@@ -158,7 +158,7 @@ export class Lanes {
       if (rest.length > 0) lane.queues.set(tenantId, rest);
       this.#lanes.delete(destination);
       this.#lanes.set(destination, lane);
-      void this.#run(lane, job);
+      void this.#run(destination, lane, job);
     }
   }
 
@@ -202,7 +202,7 @@ export class Lanes {
     }
   }
 
-  async #run(lane: Lane, job: Job): Promise<void> {
+  async #run(destination: string, lane: Lane, job: Job): Promise<void> {
     this.#count(lane, job, 1);
     try {
       await job.run();
@@ -211,7 +211,8 @@ export class Lanes {
       lane.rows -= job.rows;
       lane.doneNow += job.rows;
       this.#pump();
-      this.#options.onRoom();
+      // A claim that finds every destination full is for nothing, and costs what the tenants that wait cost.
+      if (this.room(destination) > 0) this.#options.onRoom();
       if (this.#stopped && this.rows === 0) for (const idle of this.#idle.splice(0)) idle();
     }
   }
