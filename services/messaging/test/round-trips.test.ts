@@ -93,12 +93,15 @@ const attachment = fc.record({
   inline: fc.boolean(),
 });
 
+// What a reader takes for an encoded word (RFC 2047), line breaks inside included.
+const seeminglyEncoded = fc.constantFrom('=?utf-8?q?x?=', 'Re: =?utf-8?B?eA==?=', '=?utf-8?q?x=0D=0ABcc:_a@b.example?=');
+
 const given = fc.record({
   from: address,
   to: fc.array(address, { minLength: 1, maxLength: 5 }),
   cc: fc.array(address, { maxLength: 3 }),
   replyTo: fc.array(address, { maxLength: 2 }),
-  subject: line(300),
+  subject: fc.oneof({ weight: 9, arbitrary: line(300) }, { weight: 1, arbitrary: seeminglyEncoded }),
   text: body,
   html: body,
   // A header of the sender's own is taken as it stands, encoded words of his own included.
