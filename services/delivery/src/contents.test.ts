@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
-import { Contents, ContentUnavailable } from './contents.ts';
+import { bySize, Contents, ContentUnavailable } from './contents.ts';
 
 describe('Contents', () => {
   it('reads the messages of a claim in one call, puts frames together and remembers', async () => {
@@ -52,6 +52,17 @@ describe('Contents', () => {
     const [stillB] = house.contents.load([b]);
     await stillB?.content;
     assert.equal(house.calls.length, calls, 'what was pinned is still here');
+  });
+
+  it('reads what is small while large ones wait for room, and gives each its own', async () => {
+    const [small, large] = [make({ capBytes: 100, keepBytes: 0 }), make({ capBytes: 100, keepBytes: 0 })];
+    const contents = bySize(small.contents, large.contents, 50);
+    const [x, a, y, b] = [large.message('x'.repeat(80)), small.message('a'), large.message('y'.repeat(80)), small.message('b')];
+    const pinned = contents.load([x, a, y, b]);
+    assert.deepEqual(await Promise.all([0, 1, 3].map(async (index) => String(await pinned[index]?.content))), ['x'.repeat(80), 'a', 'b']);
+    assert.deepEqual([small.calls.length, large.calls.length], [1, 1]);
+    pinned[0]?.release();
+    assert.equal(String(await pinned[2]?.content), 'y'.repeat(80));
   });
 
   it('keeps only so much of what nobody needs, and nothing is left over of what was given up before it was read', async () => {

@@ -203,3 +203,17 @@ export class Contents {
     if (entry.counted) this.#usedBytes -= entry.sizeBytes;
   }
 }
+
+/** Two stores as one: what is small is read beside what is large, and has bytes of its own, so that it waits for no other tenant's attachments. */
+export function bySize(small: Pick<Contents, 'load'>, large: Pick<Contents, 'load'>, largeFromBytes: number): Pick<Contents, 'load'> {
+  return {
+    load(messages) {
+      const isLarge = ({ sizeBytes }: { sizeBytes: number }): boolean => sizeBytes >= largeFromBytes;
+      const pinned = {
+        small: small.load(messages.filter((one) => !isLarge(one))).values(),
+        large: large.load(messages.filter(isLarge)).values(),
+      };
+      return messages.flatMap((one) => pinned[isLarge(one) ? 'large' : 'small'].next().value ?? []);
+    },
+  };
+}

@@ -32,7 +32,7 @@ import { ClaimLoop, rowsPerClaim, share, Turns } from './claim.ts';
 import type { Config } from './config.ts';
 import { handleAddressSuppressed } from './consumers/address-suppressed.ts';
 import { group, handleMessageAccepted } from './consumers/message-accepted.ts';
-import { Contents } from './contents.ts';
+import { bySize, Contents } from './contents.ts';
 import { deliver } from './deliver.ts';
 import { DkimKeys } from './dkim-keys.ts';
 import { answering } from './errors.ts';
@@ -78,6 +78,8 @@ const planSettings = ['enable_seqscan=off', 'enable_hashjoin=off', 'enable_merge
 const maxHeld = 1_000;
 const contentCacheBytes = 128 << 20;
 const contentKeptBytes = 8 << 20;
+// A quarter of the cache is for those below it, a hundred sessions' worth and more.
+const largeContentBytes = 256 << 10;
 const idleSessionMs = 5_000;
 const reserveTimeoutMs = 60_000;
 // Below the 25 s that runMain gives a service to stop: the doors, the sessions, the records and what is given back share one deadline, and
@@ -158,12 +160,12 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     clock,
     onFailure: failing('return-path'),
   });
-  const contents = new Contents({
-    messaging,
-    capBytes: contentCacheBytes,
-    keepBytes: contentKeptBytes,
-    retryDelaysMs: [100, 300, 1_000, 3_000],
-  });
+  const reading = { messaging, keepBytes: contentKeptBytes / 2, retryDelaysMs: [100, 300, 1_000, 3_000] };
+  const contents = bySize(
+    new Contents({ ...reading, capBytes: contentCacheBytes / 4 }),
+    new Contents({ ...reading, capBytes: (contentCacheBytes * 3) / 4 }),
+    largeContentBytes,
+  );
   const routes = new Routes({ resolver, clock, save: async (route) => await saveRoutes(database, [route]).catch(failing('save-route')) });
 
   // ── the inbox ──
