@@ -57,8 +57,8 @@ test('the document is OpenAPI 3.1 with everything that it refers to', () => {
   const references = [...JSON.stringify(document).matchAll(/"\$ref":"([^"]+)"/g)].map(([, target]) => target ?? '');
   assert.ok(references.length > 10);
   for (const reference of references) {
-    const name = /^#\/components\/schemas\/(.+)$/.exec(reference)?.[1] ?? '';
-    assert.ok(document.components.schemas[name], reference);
+    const [, kind = '', name = ''] = /^#\/components\/(schemas|headers)\/(.+)$/.exec(reference) ?? [];
+    assert.ok((document.components as Record<string, Record<string, unknown>>)[kind]?.[name], reference);
   }
   assert.doesNotMatch(JSON.stringify(document), /\$defs/);
   const ids = Object.values(document.paths).flatMap((path) => Object.values(path).map(({ operationId }) => operationId));
