@@ -27,7 +27,8 @@ export const settings = defineSettings({
   }),
   trackingHost: hostName('TRACKING_HOST', {
     optional: true,
-    meaning: 'The host that takes tracked links: where the tracking CNAME that customers publish leads, with scheme and port of PUBLIC_URL; unset: MAIL_HOSTNAME.',
+    meaning:
+      'The host that takes tracked links: where the tracking CNAME that customers publish leads, with scheme and port of PUBLIC_URL; unset: MAIL_HOSTNAME.',
   }),
   mxHost: hostName('MX_HOST', {
     optional: true,
