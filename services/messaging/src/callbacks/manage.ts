@@ -241,10 +241,15 @@ export async function replayCallback(
 function checkedStretch({ since, until }: WantedReplay, now: Date): { since: Date; until: Date } {
   const issue = (path: string, code: string, message: string) =>
     errors.VALIDATION_ERROR({ message, issues: [{ path, code, message, line: undefined, column: undefined }] });
-  if (since === undefined || since.getTime() < 1) throw issue('since', 'required', 'Say from when on events are to be sent again.');
+  if (since === undefined) throw issue('since', 'required', 'Say from when on events are to be sent again.');
   if (since > now) throw issue('since', 'not_in_past', 'Give an instant that is over.');
   if (until !== undefined && until <= since) throw issue('until', 'not_after_since', 'until comes after since.');
-  return { since, until: until ?? now };
+  // Places in the feed begin with 1970.
+  return { since: notBefore1970(since), until: notBefore1970(until ?? now) };
+}
+
+function notBefore1970(time: Date): Date {
+  return new Date(Math.max(1, time.getTime()));
 }
 
 async function mustExist({ database }: ManageParts, { tenantId }: Caller, id: string): Promise<void> {
