@@ -90,6 +90,7 @@ for (const [query, issues] of [
   ['metadata[a]=1&metadata[a]=2', ['metadata[a] invalid_type']],
   ['metadata=x', ['metadata invalid_type']],
   ['subject=%00', ['subject control_character']],
+  ['metadata[a]=x%00', ['metadata[a] control_character']],
   ['template_id=tpl_1', ['template_id invalid_id']],
   ['__proto__=x&constructor=y', ['__proto__ unknown_field', 'constructor unknown_field']],
   ['limit=0&statuss=sent&from=nope', ['from invalid_email', 'limit too_small', 'statuss unknown_field']],

@@ -8,7 +8,13 @@ import { exampleMessage } from '../message-examples.ts';
 import { messageJson, messageSchema, messageStatus } from '../message-json.ts';
 import { cursorField, domainField, emailField, idField, limitField, textField, timeField } from '../query.ts';
 import { defineRoute, json } from '../route.ts';
-import { textsByName } from '../schema-parts.ts';
+import { besideOthers, type Context, refuse, textEntries, textsByName } from '../schema-parts.ts';
+
+/** NUL is no text to a database. */
+function withoutNul(record: Record<string, string>, context: Context): void {
+  for (const [key, value] of textEntries(record))
+    if (`${key}${value}`.includes('\0')) refuse(context, record, 'control_character', 'The character NUL is not allowed.', [key]);
+}
 
 export const getMessages = defineRoute({
   method: 'GET',
@@ -28,6 +34,7 @@ export const getMessages = defineRoute({
     subject: textField('A part of the subject, in any case.'),
     tag: textField('A tag.', 256),
     metadata: textsByName(100)
+      .check(z.superRefine(withoutNul, besideOthers))
       .optional()
       .meta({
         propertyNames: { type: 'string', pattern: '^[^\\[\\]]+$' },
