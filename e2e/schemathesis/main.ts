@@ -96,6 +96,7 @@ async function main(signal: AbortSignal): Promise<number> {
     generated += made;
     process.stdout.write(`· as ${set.credential}: ${made} cases\n`);
   }
+  if (failed) process.stdout.write(errorsOf(platform));
   const untouched = neverDone(run);
   process.stdout.write(`· operations that never did what they are for: ${untouched.join(', ') || 'none'}\n`);
   const few = generated < cases;
@@ -174,6 +175,15 @@ function neverDone({ operations, tally }: Run): string[] {
         !Object.keys(responses).some((status) => /^[23]/.test(status) && tally.has(`${operationId} ${status}`)),
     )
     .map(({ operationId }) => operationId);
+}
+
+/** What the platform itself wrote of what went wrong, under the request_id of the answer. */
+function errorsOf(platform: Platform): string {
+  const lines = platform
+    .output()
+    .split('\n')
+    .filter((line) => line.includes('"level":"error"'));
+  return lines.length === 0 ? '' : `the platform says:\n${lines.slice(-20).join('\n')}\n`;
 }
 
 function configText(): string {

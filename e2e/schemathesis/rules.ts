@@ -10,6 +10,8 @@ export const rules: readonly (readonly [code: string, why: string])[] = [
   ['too_large', 'metadata and variables, all of it together'],
   ['too_far_ahead', 'depends on the present'],
   ['not_in_future', 'depends on the present'],
+  ['not_in_past', 'depends on the present'],
+  ['not_after_since', 'compares two fields'],
   ['invalid_cursor', 'only what a list has given'],
   ['invalid_day', 'a calendar, and how far back it goes'],
   ['unknown_event', 'names and prefixes of names'],
