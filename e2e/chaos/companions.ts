@@ -57,6 +57,10 @@ export interface LoadOptions {
   rate: number;
   seed: number;
   directory: string;
+  /** The SMTP door with STARTTLS and the file of its certificate, and the template that some messages name. */
+  smtp: string;
+  ca: string;
+  template: string;
 }
 
 export interface Load extends Companion {
@@ -66,8 +70,8 @@ export interface Load extends Companion {
   finish(): Promise<void>;
 }
 
-export function startLoad({ api, key, from, rate, seed, directory }: LoadOptions): Load {
-  const args = { api, from, rate, seed, directory };
+export function startLoad({ key, ...args }: LoadOptions): Load {
+  const { directory } = args;
   const child = spawn(process.execPath, [LOAD, ...Object.entries(args).flatMap(([name, value]) => [`--${name}`, String(value)])], {
     env: { ...inherited(), MAILDOOT_KEY: key },
     stdio: ['pipe', 'pipe', 'pipe'],

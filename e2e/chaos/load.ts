@@ -6,15 +6,16 @@
  *
  * Prints a JSON line per second; on SIGTERM it sends nothing more, waits for what is under way and ends.
  */
-import { randomUUID } from 'node:crypto';
 import { closeSync, openSync, writeSync } from 'node:fs';
 import { open } from 'node:fs/promises';
 import { Agent, request as httpRequest, type IncomingMessage } from 'node:http';
 import { join } from 'node:path';
 import { setTimeout as delay } from 'node:timers/promises';
 import { parseArgs } from 'node:util';
-import { type Random, seeded } from './random.ts';
-import type { Acknowledged, KeyPlace, Requested, RequestKind, Try } from './records.ts';
+import { type Planned, planner, written } from './load-plan.ts';
+import { startSubmitting } from './load-smtp.ts';
+import { seeded } from './random.ts';
+import type { Acknowledged, Requested, Try } from './records.ts';
 
 /** Longer than anything is stopped: whoever gives up earlier makes the platform look worse, and himself no better. */
 const PATIENCE_MS = 40_000;
@@ -23,18 +24,15 @@ const AFTER_FAILURE_MS = 250;
 /** It does as it is told, within reason. */
 const MOST_RETRY_AFTER_MS = 10_000;
 
-interface Planned {
-  request: number;
-  kind: RequestKind;
-  key: KeyPlace;
-  messages: { number: number; recipients: string[]; body: Record<string, unknown> }[];
-}
-
-interface Answered {
+export interface Answered {
+  /** 202 for what was taken, whatever the way; of SMTP otherwise its own code. */
   status: number;
   retryAfterMs: number | undefined;
   body: unknown;
 }
+
+/** What passes by itself: sent once more, like what was not answered at all. */
+const PASSING: ReadonlySet<number | string> = new Set([503, 421, 451, 454]);
 
 async function load(): Promise<void> {
   const { values } = parseArgs({
@@ -44,12 +42,18 @@ async function load(): Promise<void> {
       rate: { type: 'string', default: '200' },
       seed: { type: 'string', default: '1' },
       directory: { type: 'string', default: '.' },
+      // Where some are submitted by SMTP, with its certificate's file, and the template that some name; none are when these are left out.
+      smtp: { type: 'string', default: '' },
+      ca: { type: 'string', default: '' },
+      template: { type: 'string', default: '' },
     },
   });
   const key = process.env.MAILDOOT_KEY ?? '';
   const random = seeded(Number(values.seed));
   const perMessageMs = 1000 / Number(values.rate);
   const target = new URL('/v1/messages', values.api);
+  const submit =
+    values.smtp === '' ? undefined : await startSubmitting({ door: values.smtp, caFile: values.ca, key, patienceMs: PATIENCE_MS });
   const agent = new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY, maxFreeSockets: 1024, scheduling: 'fifo' });
   const acknowledged = await SyncedFile.open(join(values.directory, 'acknowledged.jsonl'));
   const requests = openSync(join(values.directory, 'requests.jsonl'), 'a');
@@ -70,8 +74,13 @@ async function load(): Promise<void> {
   }, 1000);
 
   const send = async (planned: Planned, dueMs: number): Promise<void> => {
-    const { body, headers } = written(planned);
-    const post = () => tried(() => postJson(target, agent, { authorization: `Bearer ${key}`, ...headers }, body));
+    const what = written(planned);
+    const post = () =>
+      tried(() =>
+        what.way === 'smtp' && submit !== undefined
+          ? submit(what)
+          : postJson(target, agent, { authorization: `Bearer ${key}`, ...what.headers }, what.body),
+      );
     tally.sent++;
     tally.messages += planned.messages.length;
     tally.underWay++;
@@ -79,7 +88,7 @@ async function load(): Promise<void> {
     const tries: Try[] = [];
     let { outcome, answer } = await post();
     tries.push(outcome);
-    if (outcome.end === 503 || answer === undefined) {
+    if (PASSING.has(outcome.end) || answer === undefined) {
       if (outcome.end !== 'timeout') {
         await delay(answer === undefined ? AFTER_FAILURE_MS : Math.min(outcome.retryAfterMs ?? AFTER_FAILURE_MS, MOST_RETRY_AFTER_MS));
         ({ outcome, answer } = await post());
@@ -107,7 +116,7 @@ async function load(): Promise<void> {
   };
 
   const running = new Set<Promise<void>>();
-  const plan = planner(random, values.from);
+  const plan = planner(random, { from: values.from, template: values.template, bySmtp: submit !== undefined });
   let dueMs = performance.now();
   while (!stopping) {
     while (dueMs <= performance.now()) {
@@ -125,47 +134,6 @@ async function load(): Promise<void> {
   await acknowledged[Symbol.asyncDispose]();
   agent.destroy();
   process.exit(0);
-}
-
-function planner(random: Random, from: string): () => Planned {
-  let requests = 0;
-  let messages = 0;
-  const message = (recipientCount: number) => {
-    const number = ++messages;
-    const recipients = Array.from({ length: recipientCount }, (_, index) => `to${number}-${index + 1}@sink.example`);
-    const [first, ...others] = recipients;
-    const body: Record<string, unknown> = {
-      from,
-      to: others.length > 1 ? [first, others[0]] : first,
-      ...(others.length === 1 ? { cc: others } : {}),
-      ...(others.length > 1 ? { bcc: others.slice(1) } : {}),
-      subject: `chaos ${number}`,
-      text: `Number ${number}.\n${randomUUID().repeat(random.integer(10, 60))}\n`,
-      headers: { 'X-Chaos-Number': String(number) },
-    };
-    return { number, recipients, body };
-  };
-  return () => {
-    const drawn = random.next();
-    const kind: RequestKind = drawn < 0.7 ? 'single' : drawn < 0.82 ? 'several' : 'batch';
-    const count = kind === 'batch' ? random.integer(2, 6) : 1;
-    const chosen = random.next();
-    return {
-      request: ++requests,
-      kind,
-      key: chosen < 0.5 ? 'header' : chosen < 0.65 ? 'message' : 'none',
-      messages: Array.from({ length: count }, () => message(kind === 'several' ? random.integer(2, 4) : 1)),
-    };
-  };
-}
-
-/** The same bytes and the same keys for both tries. */
-function written({ kind, key, messages }: Planned): { body: string; headers: Record<string, string> } {
-  const bodies = messages.map(({ body }) => (key === 'message' ? { ...body, idempotency_key: randomUUID() } : body));
-  return {
-    body: JSON.stringify(kind === 'batch' ? { messages: bodies } : bodies[0]),
-    headers: key === 'header' ? { 'idempotency-key': randomUUID() } : {},
-  };
 }
 
 /** What of it was acknowledged, and what a batch refused. */

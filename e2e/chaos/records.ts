@@ -20,7 +20,8 @@ export interface Received {
   to: string[];
 }
 
-export type RequestKind = 'single' | 'several' | 'batch';
+/** `template`: a single one that names one. `submitted`: by SMTP. */
+export type RequestKind = 'single' | 'several' | 'batch' | 'template' | 'submitted';
 /** Where the idempotency key of a request stood: the header, each message, or nowhere. */
 export type KeyPlace = 'header' | 'message' | 'none';
 

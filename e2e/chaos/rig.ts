@@ -23,6 +23,7 @@ import { type Acknowledged, type Received, type Requested, readRecords } from '.
 import type { Victims } from './strike.ts';
 
 const DOMAIN = 'yard.example';
+const TEMPLATE = 'chaos';
 /** When the queue stands still for so long, it won't move any more. Longer than the longest delay between two attempts. */
 const STALLED_MS = 60_000;
 
@@ -86,6 +87,7 @@ export async function startRig(options: RigOptions): Promise<Rig> {
   const call = client(cluster.httpUrl, cluster.key);
   await assertDurable(cluster.databaseUrl);
   await verifiedDomain(call, dns, DOMAIN);
+  await makeTemplate(call);
   say(`${cluster.processes.length} processes, ${edges.size} edges, API at ${cluster.httpUrl}`);
 
   let load: Load | undefined;
@@ -105,7 +107,10 @@ export async function startRig(options: RigOptions): Promise<Rig> {
     broken: failed.promise,
     say,
     startLoad({ rate, seed }) {
-      load = startLoad({ api: cluster.httpUrl, key: cluster.key, from: `load@${DOMAIN}`, rate, seed, directory: place });
+      load = startLoad({
+        ...{ api: cluster.httpUrl, key: cluster.key, from: `load@${DOMAIN}`, rate, seed, directory: place, template: TEMPLATE },
+        ...{ smtp: cluster.smtp.starttls, ca: join(place, 'home', 'smtp.crt') },
+      });
       watch(load);
       owned.use(load);
       return load;
@@ -149,6 +154,17 @@ async function serving(call: Call): Promise<void> {
     timeoutMs: 60_000,
     intervalMs: 250,
   });
+}
+
+async function makeTemplate(call: Call): Promise<void> {
+  const template = {
+    name: 'Chaos',
+    alias: TEMPLATE,
+    subject: 'chaos {{ number }}',
+    html: '<h1>{{ number }}</h1><ul>{% for line in lines %}<li>{{ line }}</li>{% endfor %}</ul>',
+  };
+  const { status, body } = await call('POST', '/v1/templates', template);
+  assert.equal(status, 201, JSON.stringify(body));
 }
 
 /** The promise rests on these; a platform that runs without them proves nothing. */

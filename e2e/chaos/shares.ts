@@ -13,7 +13,7 @@ export interface Shares {
   failed: [what: string, count: number][];
   /** The failed ones by who was away, most frequent first. */
   failedDuring: [who: string, count: number][];
-  /** Of accepted requests, from when they were due, retries included. */
+  /** Of accepted requests by HTTP, from when they were due, retries included. */
   p50Ms: number;
   p99Ms: number;
   maxMs: number;
@@ -28,10 +28,13 @@ export function sharesOf(requested: readonly Requested[], strikes: readonly Stru
   const during = new Map<string, number>();
   const latencies: number[] = [];
   let atOnce = 0;
+  let accepted = 0;
   for (const request of requested) {
     if (request.tries.length > 1) add(retried, endOf(request, 0));
     if (isAccepted(request)) {
-      latencies.push(request.ms);
+      // A session's greeting and its TLS are no part of a request.
+      if (request.kind !== 'submitted') latencies.push(request.ms);
+      accepted++;
       if (request.tries.length === 1) atOnce++;
       continue;
     }
@@ -42,8 +45,8 @@ export function sharesOf(requested: readonly Requested[], strikes: readonly Stru
   const at = (share: number) => latencies[Math.min(latencies.length - 1, Math.floor(latencies.length * share))] ?? 0;
   return {
     requests: requested.length,
-    accepted: latencies.length,
-    share: requested.length === 0 ? 0 : latencies.length / requested.length,
+    accepted,
+    share: requested.length === 0 ? 0 : accepted / requested.length,
     atOnce,
     retried: ranked(retried),
     failed: ranked(failed),
