@@ -26,11 +26,12 @@ import { type Draft, draftOf, type Frozen, failed, hasFailed, openOnes, refuseAl
 import { errors } from './errors.ts';
 import { isSurelyTooLarge, type MimeFreezer, maxMimeBytes, partsBytes } from './mime.ts';
 import type { Pace, Turn } from './pace.ts';
-import type { Links } from './personal.ts';
+import { type Links, personalOf } from './personal.ts';
 import { completeRawMime, isRaw } from './raw-mime.ts';
 import type { SenderDomains } from './sender-domains.ts';
 import type { Telemetry } from './telemetry.ts';
 import { fillTemplates, type TemplateRenderer } from './templates.ts';
+import type { TrackingHosts } from './tracking-hosts.ts';
 
 const maxTurnMs = 4;
 // Composing so much for nothing costs less than asking the database.
@@ -49,6 +50,7 @@ export interface AcceptCaller {
 export interface AcceptParts {
   database: Database;
   senderDomains: SenderDomains;
+  trackingHosts: TrackingHosts;
   mime: MimeFreezer;
   /** Undefined: messages with templates can't be accepted. */
   templates?: TemplateRenderer | undefined;
@@ -154,19 +156,20 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
     await checkDrafts(drafts, request, caller, { senderDomains, capture, now: clock.now() });
     await fillTemplates(drafts, caller, parts.templates);
     if (request.atomic) refuseAllIfAnyFailed(drafts);
-    await freeze(drafts, linksOf(request));
+    await freeze(drafts, request, caller);
     if (request.atomic) refuseAllIfAnyFailed(drafts);
     await compress(drafts);
   }
 
-  async function freeze(drafts: Draft[], links: Links | undefined): Promise<void> {
+  async function freeze(drafts: Draft[], request: Pick<AcceptMessagesRequest, 'linkUrl'>, caller: AcceptCaller): Promise<void> {
     const yieldTurn = turns();
     for (const draft of drafts) {
       if (draft.result !== undefined) continue;
       await yieldTurn();
       if (draft.frozen !== undefined) draft.mime = draft.frozen.mime;
       else if (isRaw(draft.outgoing)) draft.mime = completeRawMime(draft.outgoing, draft.createdAt);
-      else if (!isSurelyTooLarge(draft.outgoing)) draft.mime = await mime.freeze(draft.outgoing, draft.createdAt, links);
+      else if (!isSurelyTooLarge(draft.outgoing))
+        draft.mime = await mime.freeze(draft.outgoing, draft.createdAt, await linksOf(draft, request, caller));
       draft.sizeBytes = draft.mime?.length ?? Number.POSITIVE_INFINITY;
       if (draft.sizeBytes > maxMimeBytes) {
         const message = 'The message is over 40 MB when encoded. Attachments grow by a third; link to large files instead.';
@@ -202,12 +205,17 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
     const draft = draftOf(outgoing);
     await checkDrafts([draft], request, caller, { senderDomains, capture, now: clock.now() });
     await fillTemplates([draft], caller, parts.templates);
-    await freeze([draft], linksOf(request));
+    await freeze([draft], request, caller);
     return draft;
   }
 
-  function linksOf({ linkUrl: url }: Pick<AcceptMessagesRequest, 'linkUrl'>): Links | undefined {
-    return url === '' ? undefined : { url, key: parts.linkKey };
+  async function linksOf(
+    { outgoing, signingDomain: domain }: Draft,
+    { linkUrl }: Pick<AcceptMessagesRequest, 'linkUrl'>,
+    { tenantId, requestId }: AcceptCaller,
+  ): Promise<Links | undefined> {
+    if (linkUrl === '' || personalOf(outgoing) === 0) return undefined;
+    return { url: await parts.trackingHosts.urlFor({ tenantId, domain, requestId }, linkUrl), key: parts.linkKey };
   }
 
   return { accept, prepare: prepareOne, [Symbol.asyncDispose]: () => committer[Symbol.asyncDispose]() };

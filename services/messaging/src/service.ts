@@ -73,6 +73,7 @@ import { createSenderDomains } from './sender-domains.ts';
 import { createContentStore } from './store/content.ts';
 import { createMessageStore } from './store/messages.ts';
 import { createTelemetry } from './telemetry.ts';
+import { createTrackingHosts } from './tracking-hosts.ts';
 
 const name = 'messaging';
 export const schema = 'messaging';
@@ -140,6 +141,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     createAcceptor({
       database,
       senderDomains: createSenderDomains({ domains, clock }),
+      trackingHosts: createTrackingHosts({ domains, clock }),
       templates,
       mime,
       linkKey,

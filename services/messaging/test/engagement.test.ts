@@ -64,6 +64,29 @@ describe('the frozen bytes', () => {
     assert.deepEqual(readClickToken([key], filled), { holder, url: 'https://shop.example/a?b=1&c=2' });
   });
 
+  it('begin at the domain’s own tracking host where it has a verified one, and at ours while nobody can say', async () => {
+    const [own, asked] = [tenant(), tenant()];
+    for (const one of [own, asked]) world.trackingHosts.set(`${one} sender.example`, 'links.sender.example');
+    const message = { html, trackOpens: true, trackClicks: true, unsubscribe: {}, to };
+    const { text } = await mimeOf((await world.acceptOne(message, {}, own)).id, own);
+    assert.equal(text.match(/https:\/\/links\.sender\.example\/(?:t\/o|t\/c|u)\//g)?.length, 3);
+    assert.ok(!text.includes('links.example'));
+    // Verified a moment ago, so the domain may send; which host it has was never said.
+    await world.acceptOne({ to }, {}, asked);
+    world.domainService.down = true;
+    try {
+      const { id } = await world.acceptOne(message, {}, asked);
+      assert.ok((await mimeOf(id, asked)).text.includes('https://links.example/u/'));
+      const again = await world.acceptOne(message, {}, own);
+      assert.ok((await mimeOf(again.id, own)).text.includes('https://links.sender.example/u/'), 'what was said before still holds');
+    } finally {
+      world.domainService.down = false;
+    }
+    // Another tenant's domain of the same name is another domain.
+    const stranger = tenant();
+    assert.ok((await mimeOf((await world.acceptOne(message, {}, stranger)).id, stranger)).text.includes('https://links.example/u/'));
+  });
+
   it('stay as they are without tracking, and where there is no HTML', async () => {
     const own = tenant();
     for (const message of [

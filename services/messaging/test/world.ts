@@ -69,6 +69,8 @@ export interface World extends AsyncDisposable {
   secret: string;
   /** `tenant domain`: what domain-provisioning calls verified. */
   verified: Set<string>;
+  /** `tenant domain` to the tracking host that domain-provisioning calls verified. */
+  trackingHosts: Map<string, string>;
   domainService: { down: boolean; questions: number };
   deliveryService: {
     down: boolean;
@@ -109,6 +111,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const logs = captureLogs();
   const logger = createLogger({ service: 'messaging', level: 'debug', destination: logs.destination });
   const tenantId = newId('ten');
+  const trackingHosts = new Map<string, string>();
   const verified = new Set([`${tenantId} sender.example`]);
 
   const domainService = { down: false, questions: 0 };
@@ -141,7 +144,13 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
           getDomain: neverCalled,
           deleteDomain: neverCalled,
           rotateDkim: neverCalled,
-          getMailHosts: neverCalled,
+          getMailHosts: {
+            allow: ['messaging', 'delivery'],
+            handle({ domain }: { domain: string }, call: { tenantId: string }) {
+              if (domainService.down) throw rpcErrors.UNAVAILABLE({ message: 'down', retryAfterMs: 1000 });
+              return { returnPathHost: '', trackingHost: trackingHosts.get(`${call.tenantId} ${domain}`) ?? '' };
+            },
+          },
         }),
       ],
     }),
@@ -239,6 +248,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
     logs,
     tenantId,
     verified,
+    trackingHosts,
     domainService,
     deliveryService,
     accept,
