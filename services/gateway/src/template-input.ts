@@ -15,7 +15,7 @@ export const templateNames = {
     .string()
     .max(100)
     .meta({
-      pattern: '^[A-Za-z0-9][A-Za-z0-9._-]*$',
+      pattern: '^([A-Za-z0-9][A-Za-z0-9._-]*)?$',
       description: 'Letters, digits, dots, hyphens and underscores; stands for the id everywhere.',
       examples: ['order-confirmed'],
     }),
