@@ -1,5 +1,6 @@
 // One transaction for many requests. A COMMIT waits for the disk (and for the standby); while one is under way the requests that
 // arrive gather, and the next one takes them together. An idle group commits at once, without waiting for more.
+import { Pace } from '@maildoot/runtime/pace';
 import { CommitOutcomeUnknown, isConnectionError } from './errors.ts';
 
 export interface GroupCommitOptions<Item, Result> {
@@ -45,7 +46,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   #queue: Waiting<Item, Result>[] = [];
   #queuedBytes = 0;
   #running = 0;
-  #startedAtMs = Number.NEGATIVE_INFINITY;
+  readonly #pace = new Pace();
   #timer: NodeJS.Timeout | undefined;
   #woken = false;
   #closed = false;
@@ -95,7 +96,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   /** Asks itself again when it isn't. */
   #isTime(): boolean {
     if (this.#closed || this.#queue.length >= this.#maxItems || this.#queuedBytes >= this.#maxBytes) return true;
-    const waitMs = this.#startedAtMs + (this.#running === 0 ? this.#paceMs : this.#patienceMs) - performance.now();
+    const waitMs = this.#pace.restMs(this.#running === 0 ? this.#paceMs : this.#patienceMs);
     if (waitMs <= 0) return true;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
@@ -119,7 +120,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
 
   async #run(group: Waiting<Item, Result>[]): Promise<void> {
     this.#running++;
-    this.#startedAtMs = performance.now();
+    this.#pace.begin();
     try {
       const failure = await this.#attempt(group);
       if (failure === undefined) return;

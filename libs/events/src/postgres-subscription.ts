@@ -13,6 +13,7 @@
  */
 import { setTimeout as delay } from 'node:timers/promises';
 import { newUuid } from '@maildoot/runtime/ids';
+import { Pace } from '@maildoot/runtime/pace';
 import { backOff } from './back-off.ts';
 import type { SubscribeOptions, Subscription } from './log.ts';
 import { decodeNews, listenHere, type News, newsChannel } from './news.ts';
@@ -29,8 +30,6 @@ const DEFAULT_CONCURRENCY = 4;
 const COMMIT_EVERY_MS = 20;
 // News can be missed: the connection that listens was lost, a sequencer died between its commit and its NOTIFY.
 const POLL_MS = 500;
-// Between the starts of two fetches that don't bring all that was asked for, so that one takes what several passes of a sequencer gave.
-const PACE_MS = 10;
 
 /** A partition while it is ours. Losing it and getting it again makes another one. */
 interface Term {
@@ -68,7 +67,8 @@ export class PostgresSubscription<E> implements Subscription {
   #joined: Disposable | undefined;
   #leaseUntilMs = 0;
   #pollAtMs = 0;
-  #readAtMs = 0;
+  /** Of fetches that don't bring all that was asked for: one takes what several passes of a sequencer gave. */
+  readonly #pace = new Pace();
   /** Partitions with a batch under way, also of a term that was lost: the next one waits for it. */
   readonly #busy = new Set<number>();
   #lastFetchMs = performance.now();
@@ -289,7 +289,7 @@ export class PostgresSubscription<E> implements Subscription {
         await this.#readSoon.wait(Math.max(1, this.#pollAtMs - performance.now()), signal);
         continue;
       }
-      const restMs = this.#readAtMs - performance.now();
+      const restMs = this.#pace.restMs();
       if (restMs > 0) {
         await delay(restMs, undefined, { signal }).catch(() => {});
         continue;
@@ -320,7 +320,7 @@ export class PostgresSubscription<E> implements Subscription {
 
   async #read(hungry: Term[]): Promise<void> {
     const { maxBatch } = this.#options;
-    const startedAtMs = performance.now();
+    this.#pace.begin();
     const newsBefore = hungry.map(({ news }) => news);
     const records = await this.#store.fetch(
       hungry.map(({ partition, read }) => ({ partition, position: read })),
@@ -329,7 +329,7 @@ export class PostgresSubscription<E> implements Subscription {
     this.#lastFetchMs = performance.now();
     const byPartition = Map.groupBy(records, ({ partition }) => partition);
     const full = [...byPartition.values()].some((found) => found.length === maxBatch);
-    this.#readAtMs = full ? 0 : startedAtMs + PACE_MS;
+    if (full) this.#pace.forget();
     for (const [index, term] of hungry.entries()) {
       const found = byPartition.get(term.partition) ?? [];
       const last = found.at(-1);

@@ -21,6 +21,7 @@ import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '@maildoot/db/database';
 import { dropExpired, ensurePartitions } from '@maildoot/db/partitions';
 import type { Logger } from '@maildoot/runtime/logger';
+import { Pace } from '@maildoot/runtime/pace';
 import pg from 'pg';
 import { backOff } from './back-off.ts';
 import { announceHere, encodeNews, type News, newsChannelOf, wakeChannelOf } from './news.ts';
@@ -57,8 +58,6 @@ export interface Sequencer extends AsyncDisposable {
 const BATCH_ROWS = 1_000;
 const ALL_SHARDS = PARTITIONS;
 const POLL_MS = 250;
-// Between the starts of two passes, so that one takes what several transactions told. The first after a rest begins at once.
-const PACE_MS = 10;
 const STANDBY_POLL_MS = 1_000;
 const MAINTENANCE_EVERY_MS = 3_600_000;
 const AHEAD_DAYS = 7;
@@ -96,7 +95,8 @@ class LeasedSequencer implements Sequencer {
   #term = 0;
   readonly #publisher: Publisher | undefined;
   #renewAtMs = 0;
-  #passAtMs = Number.NEGATIVE_INFINITY;
+  /** Of passes: one takes what several transactions told. */
+  readonly #pace = new Pace();
   #maintainAtMs = 0;
   #maintenance: Promise<void> = Promise.resolve();
   #bound = 0n;
@@ -183,7 +183,7 @@ class LeasedSequencer implements Sequencer {
   /** True: there are more rows than one pass takes. */
   async #pass(client: pg.Client): Promise<boolean> {
     this.#woken = false;
-    this.#passAtMs = performance.now();
+    this.#pace.begin();
     if (this.#heldShards.length === 0) return false;
     const { rows, oldestRunningXid } = await this.#readUnsequenced(client);
     if (rows.length > 0) {
@@ -445,7 +445,7 @@ class LeasedSequencer implements Sequencer {
   }
 
   async #idle(): Promise<void> {
-    const restMs = this.#passAtMs + PACE_MS - performance.now();
+    const restMs = this.#pace.restMs();
     if (restMs > 0) await delay(restMs, undefined, { signal: this.#stopping.signal }).catch(() => {});
     if (this.#woken || this.#wokenHere || this.#stopping.signal.aborted) return;
     const pollMs = this.#heldShards.length > 0 ? POLL_MS : STANDBY_POLL_MS;

@@ -2,6 +2,7 @@
 // numbers; store/due.ts does it in one transaction.
 import { setTimeout as delay } from 'node:timers/promises';
 import type { Clock } from '@maildoot/runtime/clock';
+import { Pace } from '@maildoot/runtime/pace';
 import type { DueRow, ReadyPair, Share } from './store/due.ts';
 
 /** Rows per claim at most: more of them in one transaction would hold their locks for longer than a cancellation should wait. */
@@ -105,13 +106,13 @@ const pollMs = 500;
 // Something is due and could not be claimed: another pod, the consumer or an outcome has its pair locked for a moment.
 const contendedMs = 20;
 const failureMs = 1_000;
-// Between the starts of two claims that don't take all they may, so that one takes what several sessions made room for.
-const paceMs = 10;
 
 /** Claims whenever there may be something: woken by the consumer, by lanes with room, by the next due time; looks twice a second in any case. */
 export class ClaimLoop {
   readonly #parts: ClaimLoopParts;
   readonly #stop = new AbortController();
+  /** Of claims that don't take all they may: one takes what several sessions made room for. */
+  readonly #pace = new Pace();
   #wake: (() => void) | undefined;
   #woken = false;
   #running: Promise<void> | undefined;
@@ -157,7 +158,7 @@ export class ClaimLoop {
   async #once(): Promise<number> {
     try {
       let claimed = 0;
-      const startedAtMs = performance.now();
+      this.#pace.begin();
       await this.between(async () => {
         const rows = await this.#parts.claim();
         claimed = rows.length;
@@ -165,7 +166,7 @@ export class ClaimLoop {
       });
       if (claimed >= rowsPerClaim) return 0;
       if (claimed > 0) {
-        const restMs = startedAtMs + paceMs - performance.now();
+        const restMs = this.#pace.restMs();
         if (restMs > 0) await delay(restMs, undefined, { signal: this.#stop.signal }).catch(() => undefined);
         return 0;
       }

@@ -2,6 +2,7 @@
 // share a transaction, and while the database is away they are kept and tried again. A failure to record is never a failure to send.
 import { setTimeout as delay } from 'node:timers/promises';
 import { GroupCommit } from '@maildoot/db/group-commit';
+import { PACE_MS } from '@maildoot/runtime/pace';
 import type { Recorded } from './store/attempt.ts';
 
 /** How many recipients may have been handed over without their outcome being on record. What a SIGKILL can turn into duplicates. */
@@ -16,8 +17,6 @@ export interface RecorderParts<End> {
 }
 
 const retryMs = 500;
-// No session waits for its record.
-const paceMs = 10;
 
 export class Recorder<End> implements AsyncDisposable {
   readonly #parts: RecorderParts<End>;
@@ -32,7 +31,8 @@ export class Recorder<End> implements AsyncDisposable {
     this.#group = new GroupCommit({
       maxItems: 200,
       concurrency: 2,
-      paceMs,
+      // No session waits for its record.
+      paceMs: PACE_MS,
       sizeOf: (end) => parts.sizeOf(end),
       commit: async (ends) => await parts.record(ends),
     });
