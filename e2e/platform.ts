@@ -12,7 +12,7 @@ import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 
 const UP = fileURLToPath(new URL('../services/standalone/src/up.ts', import.meta.url));
-const READY_WITHIN_MS = 120_000;
+const READY_WITHIN_MS = 240_000;
 
 /** Whether the scenarios run on the cluster. */
 export const onCluster = chosen() === 'cluster';
