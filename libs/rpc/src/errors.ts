@@ -63,7 +63,7 @@ export class RpcError extends Error {
     this.detail = {
       code,
       message: options.message,
-      issues: options.issues ? [...options.issues] : [],
+      issues: (options.issues ?? []).map(withoutUnset),
       retryAfterMs: Math.min(Math.max(0, Math.round(options.retryAfterMs ?? 0)), 2 ** 32 - 1),
     };
   }
@@ -166,6 +166,11 @@ function withoutDetail(code: grpcStatus, aborted: boolean): [maker: ErrorMaker, 
     default:
       return [rpcErrors.INTERNAL_ERROR, INTERNAL_MESSAGE];
   }
+}
+
+/** As its sender wrote it: decoding puts `undefined` where nothing was said. */
+function withoutUnset({ line, column, ...issue }: Issue): Issue {
+  return { ...issue, ...(line === undefined ? {} : { line }), ...(column === undefined ? {} : { column }) };
 }
 
 function encodeDetail(detail: ErrorDetail): Buffer {
