@@ -5,6 +5,7 @@ import { after, before, describe, test } from 'node:test';
 import { CreateTemplateRequest } from '@maildoot/proto/maildoot/template/v1/template';
 import type { RpcError } from '@maildoot/rpc/errors';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
+import { waitFor } from '@maildoot/testkit/wait';
 import { errorOf, present, type RunningTemplates, startTemplates } from './running-templates.ts';
 
 let templates: RunningTemplates;
@@ -434,23 +435,35 @@ describe('a request that comes twice', () => {
   });
 });
 
-test('a tenant has at most 5,000 templates, however many it makes at the same moment; another has room', async () => {
+test('a tenant has at most 5,000 templates, also of two that are made at the same moment; another has room', async () => {
   const tenantId = newId('ten');
   const uuid = idToUuid('ten', tenantId);
-  await templates.database.pool.query(
+  const insert = (count: number) =>
     `INSERT INTO template (id, tenant_id, name, published_version, latest_version, created_at, updated_at)
-     SELECT gen_random_uuid(), $1, 'One of many', NULL, 1, now(), now() FROM generate_series(1, 4998)`,
-    [uuid],
-  );
-  const made = await Promise.allSettled(Array.from({ length: 5 }, () => templates.create({ text: 'x' }, tenantId)));
-  const refused = made.flatMap((one) => (one.status === 'rejected' ? [one.reason as RpcError] : []));
-  assert.deepEqual(
-    refused.map(({ code, detail }) => [code, detail.issues[0]?.code]),
-    Array.from({ length: 3 }, () => ['CONFLICT', 'too_many']),
-  );
-  const [id = ''] = made.flatMap((one) => (one.status === 'fulfilled' ? [one.value.id] : []));
+     SELECT gen_random_uuid(), '${uuid}', 'One of many', NULL, 1, now(), now() FROM generate_series(1, ${count})`;
+  await templates.database.pool.query(insert(4998));
+  const { id } = await templates.create({ text: 'the last but one' }, tenantId);
+  const refused = { code: 'CONFLICT', issue: 'too_many' };
+  const make = () =>
+    templates.create({ text: 'x' }, tenantId).then(
+      () => 'made',
+      ({ code, detail }: RpcError) => ({ code, issue: detail.issues[0]?.code }),
+    );
+  let settled = false;
+  const made = await templates.database.transaction(async (client) => {
+    // Somebody else makes the last one, and has not committed yet.
+    await client.query(`SELECT pg_advisory_xact_lock(hashtextextended('templates ' || $1, 0))`, [uuid]);
+    await client.query(insert(1));
+    const making = make().finally(() => (settled = true));
+    const waits =
+      "SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND NOT granted AND database = (SELECT oid FROM pg_database WHERE datname = current_database())";
+    await waitFor(async () => settled || (await client.query(waits)).rowCount === 1, { what: 'the other to wait' });
+    return { making };
+  });
+  assert.deepEqual(await made.making, refused);
+  assert.deepEqual(await make(), refused);
   await templates.gateway.deleteTemplate({ id }, { tenantId });
-  await templates.create({ text: 'x' }, tenantId);
+  assert.equal(await make(), 'made');
   await templates.create({ text: 'x' });
 });
 
