@@ -4,7 +4,7 @@
  * --check it writes nothing, and fails where the document of now breaks what was released, or where the changelog doesn't have what is
  * deprecated; --changelog writes only that.
  */
-import { execFileSync } from 'node:child_process';
+import { spawnSync } from 'node:child_process';
 import { readFile, writeFile } from 'node:fs/promises';
 import { deprecationText, isDeprecated } from '../services/gateway/src/deprecation.ts';
 import { openapiDocument } from '../services/gateway/src/openapi.ts';
@@ -56,8 +56,10 @@ export function printed(value: Json, depth = 5): string {
   return entries.length === 0 ? '{}' : `{\n${entries.join(',\n')}\n}`;
 }
 
+/** Where no tags can be seen, a promise counts as given. */
 function isReleased(): boolean {
-  return execFileSync('git', ['tag', '--list', 'v*'], { encoding: 'utf8' }).trim() !== '';
+  const { status, stdout } = spawnSync('git', ['tag', '--list', 'v*'], { encoding: 'utf8' });
+  return status !== 0 || stdout.trim() !== '';
 }
 
 function shown({ where, what }: Finding): string {

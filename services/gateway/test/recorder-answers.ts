@@ -24,7 +24,7 @@ import type { OpenapiDocument } from '../src/openapi.ts';
 import type { Operation, Route } from '../src/route.ts';
 import { type CallOptions, FakeServices, type Gateway, type KnownTenant, type Response, Scope, startGateway } from './harness.ts';
 import { bodyFor, pathFor } from './operations.ts';
-import type { Recorded } from './recorder.ts';
+import { type Recorded, seen } from './recorder.ts';
 
 export interface World {
   services: FakeServices;
@@ -211,7 +211,7 @@ const special: Readonly<Record<string, Way>> = {
     await response.body?.getReader().read();
     given.abort();
     // What was cut off is noted when its connection has closed.
-    await fetch(`${world.gateway.url}/healthz`).then((answer) => answer.text());
+    await waitFor(() => seen.has('listEvents 200 text/event-stream'), { what: 'the stream to be noted' });
     return undefined;
   },
   'refreshSession MISSING_TOKEN': async (world, route) => ask(world, route, await holder(world, route), { headers: { cookie: '' } }),
