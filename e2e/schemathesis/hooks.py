@@ -34,9 +34,9 @@ CREDENTIAL = os.environ["MAILDOOT_CREDENTIAL"]
 SPARE = {"logout": "spare", "endSessions": "spare", "endSession": "spare", "listSessions": "spare", "changePassword": "changer"}
 
 
-def post(path, body, token=None):
+def post(path, body, token=None, tries=6):
     """Asked again when there is too much at one time: logging in passes a gate."""
-    for patience in (5, 4, 3, 2, 1, 0):
+    for left in range(tries - 1, -1, -1):
         request = urllib.request.Request(API + path, json.dumps(body).encode(), {"Content-Type": "application/json"})
         if token:
             request.add_header("Authorization", f"Bearer {token}")
@@ -44,13 +44,13 @@ def post(path, body, token=None):
             with urllib.request.urlopen(request, timeout=30) as response:
                 return json.load(response), response.headers
         except urllib.error.HTTPError as error:
-            if error.code not in (429, 503) or patience == 0:
+            if error.code not in (429, 503) or left == 0:
                 raise
             time.sleep(min(3, int(error.headers["Retry-After"])))
 
 
-def log_in(who):
-    tokens, headers = post("/v1/auth/login", PEOPLE[who])
+def log_in(who, tries=6):
+    tokens, headers = post("/v1/auth/login", PEOPLE[who], tries=tries)
     return tokens["access_token"], headers["Set-Cookie"].split(";")[0]
 
 
@@ -61,21 +61,23 @@ class Credentials:
         self.lock = threading.Lock()
         self.held = PEOPLE.pop("held", {})
         self.over = set()
+        self.not_before = {}
 
     def get(self, kind):
         with self.lock:
             held = self.held.get(kind)
-            if held is None or held in self.over:
+            if held is None or (held in self.over and time.monotonic() > self.not_before.get(kind, 0)):
                 self.held[kind] = self.renewed(kind, held)
             return self.held[kind]
 
     def renewed(self, kind, held):
         try:
-            return self.new_key() if kind == "key" else log_in(kind)[0]
-        except urllib.error.HTTPError:
+            return self.new_key() if kind == "key" else log_in(kind, tries=6 if held is None else 1)[0]
+        except urllib.error.HTTPError as error:
             # Wrong passwords have made logging in slow for somebody: until then the request is one with an ended session.
             if held is None:
                 raise
+            self.not_before[kind] = time.monotonic() + int(error.headers["Retry-After"] or 1)
             return held
 
     def new_key(self):
@@ -146,7 +148,7 @@ def in_an_hour():
 # What every second of these requests has in place of what was made up.
 REAL = {
     "login": lambda case: case.body.update(PEOPLE["owner"]),
-    "refreshSession": lambda case: case.headers.update({"Cookie": log_in("owner")[1]}),
+    "refreshSession": lambda case: case.headers.update({"Cookie": log_in("owner", tries=1)[1]}),
     "changePassword": lambda case: case.body.update(current_password=PEOPLE["changer"]["password"]),
     "completePasswordReset": lambda case: case.body.update(token=TOKENS["password"]),
     "requestPasswordReset": lambda case: case.body.update(email=PEOPLE["spare"]["email"]),
