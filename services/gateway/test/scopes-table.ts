@@ -26,6 +26,7 @@ export const credentials = {
   address: 'a key of scope full, from an address that it does not allow',
   ended: 'the session of an owner, ended',
   stale: 'the session of an owner, its token expired',
+  pat: 'a personal access token: none are given out yet',
 } as const;
 export type Credential = keyof typeof credentials;
 export const columns = Object.keys(credentials) as Credential[];
@@ -51,6 +52,7 @@ export function declared(route: Route, credential: Credential): Cell {
     case 'address':
     case 'ended':
     case 'stale':
+    case 'pat':
       return '401';
     case 'newer':
     case 'newrole':

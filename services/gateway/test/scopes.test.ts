@@ -52,6 +52,8 @@ async function holderOf(credential: Credential) {
   switch (credential) {
     case 'none':
       return { tenant, token: undefined };
+    case 'pat':
+      return { tenant, token: `pat_${'x'.repeat(43)}` };
     case 'full':
       return key();
     case 'send':

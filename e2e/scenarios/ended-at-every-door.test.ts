@@ -1,0 +1,134 @@
+/**
+ * A key that is revoked or that expires is worth nothing at any door within five seconds, also where it has been let in before: REST, SMTP
+ * (a new AUTH, a session that is open), the stream of events, `maildoot listen`. A suspended account may look at all of them, and send at none.
+ */
+import assert from 'node:assert/strict';
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+import { readFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { after, before, test } from 'node:test';
+import { fileURLToPath } from 'node:url';
+import { waitFor } from '@maildoot/testkit/wait';
+import { createTransport } from 'nodemailer';
+import pg from 'pg';
+import { operator } from '../operator.ts';
+import { type Call, client, inherited, type Platform, startPlatform } from '../platform.ts';
+import { createTenant } from '../tenant.ts';
+
+const MAILDOOT = fileURLToPath(new URL('../../services/standalone/src/maildoot.ts', import.meta.url));
+/** The contract's five seconds, and what a busy machine needs. */
+const withinMs = 7_000;
+
+let platform: Platform;
+let database: pg.Client;
+let smtp: { host: string; port: number; requireTLS: true; tls: object };
+before(async () => {
+  platform = await startPlatform();
+  database = new pg.Client({ connectionString: await platform.databaseUrl() });
+  await database.connect();
+  const up = JSON.parse(await readFile(join(platform.home, 'up.json'), 'utf8')) as { smtp: { starttls: string } };
+  const [host = '', port] = up.smtp.starttls.split(':');
+  const ca = await readFile(join(platform.home, 'smtp.crt'), 'utf8');
+  smtp = { host, port: Number(port), requireTLS: true, tls: { ca, servername: 'localhost' } };
+});
+after(async () => {
+  await database?.end();
+  await platform?.[Symbol.asyncDispose]();
+});
+
+const message = { from: 'a@shop.example', to: 'ada@example.com', subject: 'x', text: 'x' };
+
+/** Every door, opened with a key and let in. */
+async function openDoors(key: string) {
+  const call: Call = client(platform.api, key);
+  assert.equal((await call('POST', '/v1/messages', message)).status, 202);
+  const auth = { user: 'apikey', pass: key };
+  const session = createTransport({ ...smtp, auth, pool: true, maxConnections: 1, maxMessages: Number.POSITIVE_INFINITY });
+  await session.sendMail(message);
+
+  const stream = await fetch(`${platform.api}/v1/events`, { headers: { authorization: `Bearer ${key}`, accept: 'text/event-stream' } });
+  assert.equal(stream.status, 200);
+  let streamEnded = false;
+  const read = (async () => {
+    for await (const _ of stream.body ?? []);
+    streamEnded = true;
+  })();
+
+  const listen = spawn(process.execPath, [MAILDOOT, 'listen', '--forward-to', 'http://127.0.0.1:9/', '--api', platform.api, '--key', key], {
+    env: inherited(),
+    stdio: ['ignore', 'pipe', 'pipe'],
+  });
+  let said = '';
+  for (const output of [listen.stdout, listen.stderr]) output.setEncoding('utf8').on('data', (text: string) => (said += text));
+  const exited = once(listen, 'exit') as Promise<[number | null]>;
+  await waitFor(() => said.includes('ready:'), { what: 'maildoot listen to be ready', timeoutMs: 20_000 });
+
+  const replyTo = (transport: typeof session): Promise<number> =>
+    transport.sendMail(message).then(
+      () => 250,
+      (error: Error & { responseCode?: number }) => error.responseCode ?? assert.fail(error),
+    );
+  return {
+    rest: async () => (await call('POST', '/v1/messages', message)).status,
+    look: async () => (await call('GET', '/v1/messages')).status,
+    newSession: () => replyTo(createTransport({ ...smtp, auth }) as never),
+    openSession: () => replyTo(session),
+    streamEnded: () => streamEnded,
+    listenEnded: () => listen.exitCode !== null,
+    listened: async () => ({ code: (await exited)[0], said }),
+    async [Symbol.asyncDispose]() {
+      session.close();
+      if (listen.exitCode === null) listen.kill('SIGTERM');
+      await exited;
+      if (!streamEnded) await stream.body?.cancel().catch(() => undefined);
+      await read.catch(() => undefined);
+    },
+  };
+}
+
+const endings: Record<string, (key: { id: string; name: string }) => Promise<unknown>> = {
+  revoked: ({ id }) => platform.call('DELETE', `/v1/api-keys/${id}`),
+  expired: ({ name }) => database.query('UPDATE auth.api_key SET expires_at = now() WHERE name = $1', [name]),
+};
+
+for (const [how, end] of Object.entries(endings)) {
+  test(`a key that is ${how} is worth nothing at any door`, async () => {
+    const name = `for ${how}`;
+    const made = await platform.call<{ id: string; key: string }>('POST', '/v1/api-keys', { name, scope: 'full' });
+    await using doors = await openDoors(made.body.key);
+    await end({ id: made.body.id, name });
+    const endedAt = performance.now();
+    const soon = (what: string, done: () => boolean | Promise<boolean>) =>
+      waitFor(done, { what: `${what} to be closed`, timeoutMs: Math.max(1, withinMs - (performance.now() - endedAt)) });
+    await Promise.all([
+      soon('REST', async () => (await doors.rest()) === 401),
+      soon('AUTH', async () => (await doors.newSession()) === 535),
+      soon('the open session', async () => (await doors.openSession()) === 535),
+      soon('the stream', doors.streamEnded),
+      soon('maildoot listen', doors.listenEnded),
+    ]);
+    const { code, said } = await doors.listened();
+    assert.equal(code, 1);
+    assert.match(said, /^maildoot: The credential is unknown, revoked or expired/m);
+  });
+}
+
+test('a suspended account looks at every door, sends at none, and goes on when it is released', async () => {
+  const tenant = await createTenant(platform, 'suspended@tenant.example');
+  await using doors = await openDoors(tenant.key);
+  await operator(platform, 'suspend', tenant.tenant_id, '--reason', 'spam');
+  const soon = (what: string, done: () => Promise<boolean>) => waitFor(done, { what, timeoutMs: withinMs });
+  await Promise.all([
+    soon('403 over REST', async () => (await doors.rest()) === 403),
+    soon('525 at AUTH', async () => (await doors.newSession()) === 525),
+    soon('525 in the open session', async () => (await doors.openSession()) === 525),
+  ]);
+  assert.equal(await doors.look(), 200);
+  assert.deepEqual([doors.streamEnded(), doors.listenEnded()], [false, false]);
+  await operator(platform, 'release', tenant.tenant_id);
+  await Promise.all([
+    soon('202 over REST', async () => (await doors.rest()) === 202),
+    soon('250 in a new session', async () => (await doors.newSession()) === 250),
+  ]);
+});
