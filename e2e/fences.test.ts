@@ -12,7 +12,7 @@ before(async () => {
 });
 after(() => rm(directory, { recursive: true, force: true }));
 
-const reader: Reader = { env: { NAME: 'Ada' }, replaced: { '8080': '9090' }, elsewhere: {}, links: {} };
+const reader: Reader = { env: () => ({ NAME: 'Ada' }), replaced: { '8080': '9090' }, elsewhere: {}, links: {} };
 const fence = (info: string, text: string): string => `\`\`\`${info}\n${text}\n\`\`\`\n`;
 
 async function followed(...parts: string[]): Promise<number> {

@@ -46,8 +46,8 @@ export function stepsOf(markdown: string): Step[] {
 }
 
 export interface Reader {
-  /** Environment of the reader's shell. */
-  env: Record<string, string>;
+  /** Environment of the reader's shell, which begins in this directory. */
+  env: (directory: string) => Record<string, string>;
   /** What the pages say and is otherwise here: `http://127.0.0.1:8080`, a port that may be taken. */
   replaced: Readonly<Record<string, string>>;
   /** What the reader does elsewhere, by its name. */
@@ -127,7 +127,7 @@ class Shell {
       cwd: directory,
       detached: true,
       stdio: ['pipe', 'pipe', 'inherit'],
-      env: { ...base, PATH: `${directory}/.bin:${base.PATH}`, HOME: directory, TMPDIR: directory, PACKAGES: packages, ...env },
+      env: { ...base, PATH: `${directory}/.bin:${base.PATH}`, HOME: directory, TMPDIR: directory, PACKAGES: packages, ...env(directory) },
     });
     child.stdin?.on('error', () => undefined);
     child.stdin?.write('set -e\n');

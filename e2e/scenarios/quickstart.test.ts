@@ -30,7 +30,7 @@ before(async () => {
 after(() => parts.disposeAsync());
 
 test('quickstart.md: from a key to a webhook and a timeline', async () => {
-  const steps = await follow(`${docs}/quickstart.md`, await reader(platform.key, {}));
+  const steps = await follow(`${docs}/quickstart.md`, await reader(platform.key, () => ({})));
   assert.ok(steps >= 10, `only ${steps} fences were run`);
 });
 
@@ -38,7 +38,10 @@ for (const page of globSync('concepts/*.md', { cwd: docs }).sort()) {
   test(`${page}: what it shows is what comes`, async () => {
     const email = `${basename(page, '.md')}@example.net`;
     const { key, link } = await newTenant(email);
-    await follow(`${docs}/${page}`, await reader(key, { API: platform.api, KEY: key, EMAIL: email, PASSWORD_LINK: link }));
+    await follow(
+      `${docs}/${page}`,
+      await reader(key, (directory) => ({ API: platform.api, KEY: key, MAILDOOT: directory, EMAIL: email, PASSWORD_LINK: link })),
+    );
   });
 }
 
@@ -52,7 +55,7 @@ async function newTenant(email: string): Promise<{ key: string; link: string }> 
   return { key, link: passwordPage(api, token) };
 }
 
-async function reader(key: string, env: Record<string, string>): Promise<Reader> {
+async function reader(key: string, env: Reader['env']): Promise<Reader> {
   return {
     env,
     replaced: { 'http://127.0.0.1:8080': platform.api, '3000': String(await freePort()) },

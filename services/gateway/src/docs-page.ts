@@ -4,6 +4,7 @@ import { escapeHtml, pageWithPolicy } from './content-security-policy.ts';
 import { docsStyle } from './docs-style.ts';
 import { documentLinks } from './document-page.ts';
 import { readDocuments } from './documents.ts';
+import { exampleError } from './error-json.ts';
 import { type ErrorCode, errorTable } from './errors.ts';
 import type { JsonSchema, OpenapiContent, OpenapiDocument, OpenapiOperation, OpenapiParameter } from './openapi.ts';
 import { errorsOf, type Page, type Route } from './route.ts';
@@ -49,7 +50,7 @@ ${tags
         .join('\n')}`,
   )
   .join('\n')}
-${errorSection()}
+${errorSection(publicUrl)}
 </main>
 </body>
 </html>
@@ -91,8 +92,8 @@ ${bodyTable(operation, document)}
 <h4>Request</h4>
 <pre>${escapeHtml(curl(route, publicUrl))}</pre>
 ${otherRequests(operation)}
-${successes(operation, document)}
-${failures(route, operation)}
+${answers(route, operation, document)}
+${failures(route)}
 </section>`;
 }
 
@@ -118,9 +119,10 @@ function otherRequests(operation: OpenapiOperation): string {
     .join('\n');
 }
 
-function successes(operation: OpenapiOperation, document: OpenapiDocument): string {
+/** What isn't one of the errors. */
+function answers(route: Route, operation: OpenapiOperation, document: OpenapiDocument): string {
   return Object.entries(operation.responses)
-    .filter(([status]) => Number(status) < 400)
+    .filter(([status]) => route.kind === 'public' || Number(status) < 400)
     .map(([status, { description, content }]) => {
       const example = Object.values(content ?? {}).flatMap((one: OpenapiContent) => Object.values(one.examples ?? {}))[0];
       const shown =
@@ -138,15 +140,14 @@ function answerFields(content: Record<string, OpenapiContent> | undefined, docum
   return `<details><summary>Fields of the answer</summary><table><thead><tr><th>Field</th><th>Type</th><th>Meaning</th></tr></thead><tbody>${rows}</tbody></table></details>`;
 }
 
-/** The codes by their status, each status with its example. */
-function failures(route: Route, { responses }: OpenapiOperation): string {
+/** The codes by their status; what each looks like stands once, with the errors. */
+function failures(route: Route): string {
   const byStatus = Map.groupBy(errorsOf(route), (code) => errorTable[code].status);
-  const shown = [...byStatus].map(([status, codes]) => {
-    const [example] = Object.values(responses[status]?.content?.['application/json']?.examples ?? {});
-    const names = codes.map((code) => `<a href="#${code}"><code>${code}</code></a>`).join(', ');
-    return `<details><summary>${status} ${escapeHtml(STATUS_CODES[status] ?? '')}</summary><p>${names}</p>${example === undefined ? '' : `<pre>${escapeHtml(pretty(example.value))}</pre>`}</details>`;
+  const rows = [...byStatus].map(([status, codes]) => {
+    const names = codes.map((code) => `<a href="#${code}"><code>${code}</code></a>`).join(' ');
+    return `<tr><td>${status} ${escapeHtml(STATUS_CODES[status] ?? '')}</td><td>${names}</td></tr>`;
   });
-  return shown.length === 0 ? '' : `<div class="errors">${shown.join('\n')}</div>`;
+  return rows.length === 0 ? '' : `<table class="errors"><tbody>${rows.join('')}</tbody></table>`;
 }
 
 function parameterTable(parameters: readonly OpenapiParameter[]): string {
@@ -221,15 +222,13 @@ function typeText(schema: JsonSchema): string {
   return limits.filter((part) => part !== undefined).join(', ');
 }
 
-function errorSection(): string {
+function errorSection(publicUrl: string): string {
   const entries = (Object.entries(errorTable) as [ErrorCode, (typeof errorTable)[ErrorCode]][]).map(
     ([code, { status, meaning, remedy }]) =>
-      `<dt id="${code}"><code>${code}</code> <span class="scope">${status}</span></dt><dd>${prose(meaning)} ${prose(remedy)}</dd>`,
+      `<dt id="${code}"><code>${code}</code> <span class="scope">${status}</span></dt><dd>${prose(meaning)} ${prose(remedy)}<pre>${escapeHtml(pretty(exampleError(code, publicUrl)))}</pre></dd>`,
   );
   return `<h2 id="errors">Errors</h2>
 <section>
-<pre>{ "error": { "code": "VALIDATION_ERROR", "message": "…what is wrong and what to do", "request_id": "req_…",
-             "issues": [ { "path": "to[1].email", "code": "invalid_email", "message": "…" } ], "docs": "…" } }</pre>
 <p>Checks run in this order: 404 and 405, then 401, then 403, then 415, 413 and 400. <code>issues</code> is there where there are any, and lists all of them.</p>
 <dl class="codes">${entries.join('\n')}</dl>
 </section>`;
@@ -239,10 +238,11 @@ function pretty(value: unknown): string {
   return JSON.stringify(value, null, 2);
 }
 
-/** The little Markdown that descriptions use: `code`, **bold**, paragraphs. */
+/** The little Markdown that descriptions use: `code`, **bold**, [links](https://…), paragraphs. */
 function prose(text: string): string {
   return escapeHtml(text)
     .replace(/`([^`]+)`/g, '<code>$1</code>')
     .replace(/\*\*([^*]+)\*\*/g, '<b>$1</b>')
+    .replace(/\[([^\]]+)\]\((https:[^)\s]+)\)/g, '<a href="$2">$1</a>')
     .replaceAll('\n\n', '</p><p>');
 }

@@ -32,12 +32,17 @@ ${render(document.markdown, routes)}
 export function documentLinks(documents: readonly Document[], current?: Document): string {
   const link = (path: string, title: string, isCurrent: boolean) =>
     `<a href="${path}"${isCurrent ? ' aria-current="page"' : ''}>${escapeHtml(title)}</a>`;
-  const [start, ...concepts] = documents.map((one) => link(`/docs/${one.name}`, one.title, one === current));
+  const linksOf = (part: Document['part']) =>
+    documents
+      .filter((one) => one.part === part)
+      .map((one) => link(`/docs/${one.name}`, one.title, one === current))
+      .join('\n');
   return `<a class="brand" href="/docs">Maildoot API</a>
-${start ?? ''}
+${linksOf('Start')}
 ${link('/docs', 'Reference', false)}
+${linksOf('Reference')}
 <strong>Concepts</strong>
-${concepts.join('\n')}`;
+${linksOf('Concepts')}`;
 }
 
 function render(markdown: string, routes: readonly Route[]): string {

@@ -12,14 +12,20 @@ export interface Document {
   /** Its first sentence. */
   readonly summary: string;
   readonly markdown: string;
+  readonly part: 'Start' | 'Concepts' | 'Reference';
 }
 
 const directory = new URL('../../../docs/', import.meta.url);
 
-/** The quickstart first, then the concepts by name. */
+/** The quickstart first, then the concepts by name, then the changelog. */
 export function readDocuments(): Document[] {
   const concepts = readdirSync(new URL('concepts/', directory)).filter((file) => file.endsWith('.md'));
-  return ['quickstart.md', ...concepts.sort().map((file) => `concepts/${file}`)].map((file) => {
+  const files: [file: string, part: Document['part']][] = [
+    ['quickstart.md', 'Start'],
+    ...concepts.sort().map((file): [string, 'Concepts'] => [`concepts/${file}`, 'Concepts']),
+    ['changelog.md', 'Reference'],
+  ];
+  return files.map(([file, part]) => {
     const markdown = readFileSync(new URL(file, directory), 'utf8');
     const [, title, first] = /^# (.+)\n\n([\s\S]+?)(?:\n\n|\n?$)/.exec(markdown) ?? [];
     if (title === undefined || first === undefined) throw new Error(`docs/${file} has no heading with a paragraph under it`);
@@ -27,8 +33,9 @@ export function readDocuments(): Document[] {
     return {
       name: file.replace(/\.md$/, ''),
       title,
-      summary: /^.+?[.:](?= |$)/.exec(paragraph)?.[0].replace(/:$/, '.') ?? paragraph,
+      summary: /^.+?\.(?= |$)/.exec(paragraph)?.[0] ?? paragraph,
       markdown,
+      part,
     };
   });
 }
@@ -63,7 +70,11 @@ export function documentRoutes(routes: readonly Route[], publicUrl: string): Pub
 }
 
 function llmsText(documents: readonly Document[], publicUrl: string): string {
-  const line = ({ name, title, summary }: Document) => `- [${title}](${publicUrl}/docs/${name}.md): ${summary}`;
+  const linesOf = (part: Document['part']) =>
+    documents
+      .filter((document) => document.part === part)
+      .map(({ name, title, summary }) => `- [${title}](${publicUrl}/docs/${name}.md): ${summary}`)
+      .join('\n');
   return `# Maildoot
 
 > A self-hosted e-mail platform with a transactional API: one call, a durable 202, delivered by its own mail servers; webhooks, templates, domains with DKIM, SMTP submission.
@@ -72,21 +83,16 @@ The API is JSON over HTTP at ${publicUrl}/v1, with an API key in \`Authorization
 
 ## Start
 
-${documents
-  .filter(({ name }) => !name.startsWith('concepts/'))
-  .map(line)
-  .join('\n')}
+${linesOf('Start')}
 
 ## Reference
 
 - [OpenAPI 3.1 document](${publicUrl}/v1/openapi.json): every operation with its schemas, statuses and examples.
 - [Reference](${publicUrl}/docs): the same as one HTML page.
+${linesOf('Reference')}
 
 ## Concepts
 
-${documents
-  .filter(({ name }) => name.startsWith('concepts/'))
-  .map(line)
-  .join('\n')}
+${linesOf('Concepts')}
 `;
 }

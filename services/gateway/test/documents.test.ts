@@ -5,15 +5,19 @@ import { existsSync, globSync, readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { eventTypes } from '@maildoot/webhooks/event-types';
+import { escapeHtml } from '../src/content-security-policy.ts';
 import { anchorOf, operationNamed } from '../src/document-page.ts';
+import { exampleError } from '../src/error-json.ts';
+import { type ErrorCode, errorTable } from '../src/errors.ts';
 import { messageStatus } from '../src/message-json.ts';
+import { errorsOf } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
 import { FakeServices, type Gateway, startGateway } from './harness.ts';
 
 const publicUrl = 'https://api.example.com';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
 const docs = `${root}docs/`;
-const names = ['quickstart', ...globSync('concepts/*.md', { cwd: docs }).map((file) => file.replace(/\.md$/, ''))];
+const names = ['quickstart', ...globSync('concepts/*.md', { cwd: docs }).map((file) => file.replace(/\.md$/, '')), 'changelog'];
 /** What pages may lead to elsewhere. Nothing is loaded from there. */
 const elsewhere = ['https://liquidjs.com', 'https://www.standardwebhooks.com'];
 
@@ -74,6 +78,18 @@ test('no link on any page is dead, anchors included', async () => {
     }
   }
   assert.ok(followed > 300);
+});
+
+test('the reference shows an example of every answer, errors included', async () => {
+  const { text } = await get('/docs');
+  const shows = (value: unknown) => text.includes(escapeHtml(typeof value === 'string' ? value : JSON.stringify(value, null, 2)));
+  for (const route of routes) {
+    for (const { status, example } of route.responses)
+      if (example !== undefined) assert.ok(shows(example), `${route.operationId} ${status}`);
+    if (route.kind === 'public') continue;
+    for (const code of errorsOf(route)) assert.ok(text.includes(`href="#${code}"`), `${route.operationId} ${code}`);
+  }
+  for (const code of Object.keys(errorTable) as ErrorCode[]) assert.ok(shows(exampleError(code, publicUrl)), code);
 });
 
 test('llms.txt is in the form of llmstxt.org, names every page, and all that it names answers', async () => {
