@@ -1,4 +1,4 @@
-/** Markers in body, attachment, key, query and headers never come out in logs, spans or events: on the good path and on those that fail. */
+/** Markers in body, attachment, template, key, password, query and headers, by REST and by SMTP, never come out in logs, spans or events: on the good path and on those that fail. */
 import assert from 'node:assert/strict';
 import { glob, readFile } from 'node:fs/promises';
 import { join } from 'node:path';
@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { startOtlpReceiver } from '@maildoot/testkit/otlp';
 import { startSmtpReceiver } from '@maildoot/testkit/smtp';
 import { waitFor } from '@maildoot/testkit/wait';
+import { createTransport } from 'nodemailer';
 import pg from 'pg';
 import { startInternet, verifiedDomain } from '../internet.ts';
 import { onCluster, startPlatform } from '../platform.ts';
@@ -64,6 +65,34 @@ test('no log line, span or event record carries content or a credential', async 
     })) {
       assert.ok((await answer).status < 500, `${what}: ${(await answer).status}`);
     }
+    const template = { name: MARKER, alias: 'marked', subject: MARKER, html: `<p>${MARKER} {{ name }}</p>` };
+    assert.equal((await call('POST', '/v1/templates', template)).status, 201);
+    for (const [what, status, path, body] of [
+      [
+        'template',
+        202,
+        '/v1/messages',
+        { from: 'a@shop.example', to: 'd@example.org', template_id: 'marked', variables: { name: MARKER } },
+      ],
+      [
+        'missing variable',
+        422,
+        '/v1/messages',
+        { from: 'a@shop.example', to: 'd@example.org', template_id: 'marked', variables: { [MARKER]: 1 } },
+      ],
+      ['broken template', 422, '/v1/templates', { ...template, alias: 'broken', html: `{{ ${MARKER} | ` }],
+    ] as const)
+      assert.equal((await call('POST', path, body)).status, status, what);
+    const { smtp } = JSON.parse(await readFile(join(platform.home, 'up.json'), 'utf8')) as { smtp: { starttls: string } };
+    const submit = (pass: string) => {
+      const [host, port] = smtp.starttls.split(':') as [string, string];
+      const tls = { rejectUnauthorized: false };
+      const transport = createTransport({ host, port: Number(port), requireTLS: true, auth: { user: 'apikey', pass }, tls });
+      const { from, subject, text, html, headers } = marked;
+      return transport.sendMail({ from, subject, text, html, headers, to: 'e@example.org' }).finally(() => transport.close());
+    };
+    assert.match((await submit(platform.key)).response ?? '', /^250 /);
+    await assert.rejects(submit(markedKey), { responseCode: 535 });
     const ended = async () => {
       const { body } = await call<{ recipients: { status: string }[] }>('GET', `/v1/messages/${sent.body.id}`);
       return body.recipients.every(({ status }) => ['delivered', 'bounced', 'failed'].includes(status));
