@@ -91,7 +91,7 @@ async function main(): Promise<number> {
   }
   await writeFile(releasedFile, `${printed(now)}\n`);
   await writeFile(changelogFile, withRelease(withDeprecated(changelog, routes), today, isReleased() ? findings : []));
-  console.log(`docs/openapi.json is the document of ${today}: ${findings.length} changes, none of them breaking`);
+  console.log(`docs/openapi.json is the document of ${today}: ${findings.length} changes, ${breaking.length} of them breaking`);
   return 0;
 }
 
