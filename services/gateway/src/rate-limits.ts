@@ -49,6 +49,8 @@ interface Portion {
   endsAtMs: number;
   usedAtMs: number;
   usedSinceAsked: number;
+  /** What those want who wait for auth's answer. */
+  awaited: number;
   asking: Promise<void> | undefined;
 }
 
@@ -126,6 +128,7 @@ export class RateLimits implements AsyncDisposable {
         endsAtMs: 0,
         usedAtMs: 0,
         usedSinceAsked: 0,
+        awaited: 0,
         asking: undefined,
       };
       this.#portions.set(key, portion);
@@ -152,20 +155,26 @@ export class RateLimits implements AsyncDisposable {
 
   /** After asking; while nobody can be asked, by what was said last. */
   async #takeSoon(portion: Portion, count: number): Promise<boolean> {
-    // What is being asked for may be for others: twice, and then for us.
-    for (let round = 0; round < 3; round++) {
-      if (this.#isEmpty(portion, count)) return false;
-      if (this.#options.nowMs() - this.#failedAtMs < unaskedAfterFailureMs) return this.#takeUnasked(portion, count);
-      try {
-        await withinPatience(this.#ask(portion, count));
-      } catch (error) {
-        this.#failedAtMs = this.#options.nowMs();
-        telemetry.limitsNotAsked(error);
-        return this.#takeUnasked(portion, count);
+    const untilMs = this.#options.nowMs() + patienceMs;
+    portion.awaited += count;
+    try {
+      // What is being asked for may be for others, as often as there are others.
+      for (;;) {
+        if (this.#isEmpty(portion, count)) return false;
+        if (this.#options.nowMs() - this.#failedAtMs < unaskedAfterFailureMs) return this.#takeUnasked(portion, count);
+        try {
+          await withinPatience(this.#ask(portion, count));
+        } catch (error) {
+          this.#failedAtMs = this.#options.nowMs();
+          telemetry.limitsNotAsked(error);
+          return this.#takeUnasked(portion, count);
+        }
+        if (this.#takeNow(portion, count)) return true;
+        if (this.#options.nowMs() >= untilMs) return this.#takeUnasked(portion, count);
       }
-      if (this.#takeNow(portion, count)) return true;
+    } finally {
+      portion.awaited -= count;
     }
-    return false;
   }
 
   /** From what was left for everybody when auth was asked last. Other gateways may do the same, so a limit may be exceeded by as much once each. */
@@ -201,7 +210,7 @@ export class RateLimits implements AsyncDisposable {
 
   async #askNow(portion: Portion, needed: number): Promise<void> {
     const askedAtMs = this.#options.nowMs();
-    const wanted = Math.min(mostWanted, Math.max(leastWanted, portion.usedSinceAsked * 2));
+    const wanted = Math.min(mostWanted, Math.max(leastWanted, portion.usedSinceAsked * 2, portion.awaited));
     // What we hold counts towards what is needed.
     const take: Take = {
       ...portion.of,

@@ -117,6 +117,17 @@ test('of many requests few ask auth, and none waits for it but the first', async
   for (let count = 0; count < 5; count++) assert.equal((await post()).status, 202);
 });
 
+test('however many come at the same moment, none of them is refused while there is enough', async () => {
+  await using services = await FakeServices.start();
+  services.people.quota = ledgers({ [Ledger.LEDGER_REQUESTS]: 100_000 }).quota;
+  await using gateway = await startGateway(services);
+  const { keys } = services.addTenant();
+  const statuses = await Promise.all(
+    Array.from({ length: 300 }, async () => (await gateway.call('GET', '/v1/messages', { key: keys.full })).status),
+  );
+  assert.deepEqual([...new Set(statuses)], [200]);
+});
+
 test('while nobody can be asked, what was left at last is used up and no more, however long that lasts', async () => {
   await using services = await FakeServices.start();
   const { quota } = ledgers({ [Ledger.LEDGER_REQUESTS]: 5 });
