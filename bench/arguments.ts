@@ -2,7 +2,7 @@
 import { parseArgs } from 'node:util';
 import type { Form, TelemetryKind } from './platform.ts';
 
-export const parts = ['accept', 'batches', 'latency', 'path', 'drain', 'depth', 'memory'] as const;
+export const parts = ['accept', 'batches', 'latency', 'path', 'drain', 'depth', 'memory', 'hostile', 'guessing'] as const;
 export type Part = (typeof parts)[number];
 
 export interface Arguments {

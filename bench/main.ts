@@ -6,6 +6,8 @@ import { measureAccept } from './parts/accept.ts';
 import { measureBatches } from './parts/batches.ts';
 import { measureDepth } from './parts/depth.ts';
 import { measureDrain } from './parts/drain.ts';
+import { measureGuessing } from './parts/guessing.ts';
+import { measureHostile } from './parts/hostile.ts';
 import { measureLatency } from './parts/latency.ts';
 import { measureMemory } from './parts/memory.ts';
 import { measurePath } from './parts/path.ts';
@@ -19,6 +21,8 @@ const measures: Record<Part, (args: Arguments, report: Report) => Promise<void>>
   drain: measureDrain,
   depth: measureDepth,
   memory: measureMemory,
+  hostile: measureHostile,
+  guessing: measureGuessing,
 };
 
 async function main(): Promise<void> {

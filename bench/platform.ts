@@ -15,7 +15,7 @@ import { startEmbeddedPostgres } from '@maildoot/db/embedded-postgres';
 import { loadSettings } from '@maildoot/runtime/config';
 import { settings } from '@maildoot/standalone/config';
 import { firstTenant } from '@maildoot/standalone/first-tenant';
-import { Home } from '@maildoot/standalone/home';
+import { Home, type Run } from '@maildoot/standalone/home';
 import {
   environmentOf,
   isDoor,
@@ -56,6 +56,8 @@ export interface Platform extends AsyncDisposable {
   api: string;
   key: string;
   home: string;
+  /** Where the operator's commands reach it. */
+  authAddress: string;
   databaseUrl: string;
   /** A connection of our own, outside the platform's pools. */
   database: pg.Client;
@@ -72,6 +74,7 @@ export interface Platform extends AsyncDisposable {
 interface Started {
   api: string;
   key: string;
+  authAddress: string;
   databaseUrl: string;
   postgresPid: number;
   children(): Map<string, ChildOrPid>;
@@ -195,7 +198,10 @@ async function startSplit(env: Record<string, string>, options: PlatformOptions,
   });
   await Promise.all(ROLES.filter((role) => !options.without?.includes(role)).map(startRole));
   const key = await firstTenant(home, surroundings.addresses.auth);
-  return { api, key, databaseUrl: postgres.url, postgresPid: postgres.pid, children: () => children, startRole, stopRole };
+  return {
+    ...{ api, key, authAddress: surroundings.addresses.auth, databaseUrl: postgres.url, postgresPid: postgres.pid },
+    ...{ children: () => children, startRole, stopRole },
+  };
 }
 
 /** `up.ts`, as a person starts it. */
@@ -215,7 +221,8 @@ async function startWhole(env: Record<string, string>, options: PlatformOptions,
   if (up === 'ended') throw new Error(`the platform ended before it was up:\n${main.said()}`);
   const { api, key } = up;
   const cluster = await read<ClusterFile>('cluster.json').catch(() => undefined);
-  const databaseUrl = cluster?.postgres.url ?? (await read<{ databaseUrl: string }>('run.json')).databaseUrl;
+  const run = await read<Run>('run.json');
+  const databaseUrl = cluster?.postgres.url ?? run.databaseUrl;
   const postgresPid = Number((await readFile(join(home, 'postgres/data/postmaster.pid'), 'utf8')).split('\n')[0]);
   const said = () => main.said();
   const processes = (cluster?.processes ?? []).filter(({ name }) => name !== 'postgres');
@@ -224,7 +231,7 @@ async function startWhole(env: Record<string, string>, options: PlatformOptions,
     ...processes.map(({ name, pid }): [string, ChildOrPid] => [name, { pid, said }]),
   ]);
   const only = () => Promise.reject(new Error('single roles can be started and stopped with PLATFORM=split only'));
-  return { api, key, databaseUrl, postgresPid, children: () => children, startRole: only, stopRole: only };
+  return { api, key, authAddress: run.authAddress, databaseUrl, postgresPid, children: () => children, startRole: only, stopRole: only };
 }
 
 interface ClusterFile {
