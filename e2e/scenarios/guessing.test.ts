@@ -41,12 +41,15 @@ test('guessing passwords and keys is slowed, reveals nothing, and harms nobody',
     } while (!over || times.length < 100);
     return times.toSorted((one, other) => one - other)[Math.floor(times.length * 0.99)] ?? Number.NaN;
   };
+  // All 401s of a flood, but for the id of the request.
+  const refusals = { known: new Set<string>(), unknown: new Set<string>() };
   const flood = async (one: (index: number) => Promise<Answer>): Promise<Map<string, number>> => {
     const seen = new Map<string, number>();
     let next = 0;
     const worker = async (): Promise<void> => {
       for (let index = next++; index < TRIES; index = next++) {
         const { status, text } = await one(index);
+        if (status === 401) refusals[index % 2 ? 'known' : 'unknown'].add(text);
         const code = (JSON.parse(text) as { error: { code: string } }).error.code;
         seen.set(`${status} ${code}`, (seen.get(`${status} ${code}`) ?? 0) + 1);
       }
@@ -62,6 +65,9 @@ test('guessing passwords and keys is slowed, reveals nothing, and harms nobody',
   const logins = flood((index) => login(index % 2 ? 'ada@tenant.example' : `nobody${index}@tenant.example`, `guess ${index}`));
   const duringLogins = await bystander(logins);
   const loginAnswers = await logins;
+  // An account that there is, and those that there are not: byte for byte.
+  assert.equal(refusals.known.size, 1);
+  assert.deepEqual(refusals.known, refusals.unknown);
   const keys = flood((index) => ask('GET', '/v1/messages', { authorization: `Bearer mdsk_guess${index}` }));
   const duringKeys = await bystander(keys);
   const keyAnswers = await keys;
