@@ -324,6 +324,16 @@ it('the same request with the same key makes one callback and shows the same sec
   assert.ok(!world.logs.text.includes(first.secret.slice(6)), 'no log has it');
 });
 
+it('a replay from long before there was a feed is one from its beginning', async () => {
+  const tenantId = newTenant();
+  const { id } = await register(tenantId, newPath());
+  const longAgo = { since: new Date('0401-01-20T21:00:54Z'), until: new Date('1922-05-25T09:15:56Z') };
+  for (const stretch of [longAgo, { ...longAgo, until: undefined }]) {
+    const { since } = await world.callbacks.replayCallback({ id, ...stretch, onlyFailed: false, repeatable: undefined }, { tenantId });
+    assert.equal(since?.getTime(), 1);
+  }
+});
+
 it('a replay sends a stretch of the feed again under the same ids; only_failed leaves out what was taken', async () => {
   const tenantId = newTenant();
   const path = newPath();
