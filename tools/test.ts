@@ -12,13 +12,14 @@ const skipped = new Set(['node_modules', 'gen', '.git']);
 
 const options = process.argv.slice(2).filter((argument) => argument.startsWith('-'));
 const patterns = process.argv.slice(2).filter((argument) => !argument.startsWith('-'));
-const files = (patterns.length === 0 ? everything : patterns).flatMap((pattern) =>
-  globSync(pattern, { cwd: root, exclude: (path) => skipped.has(path.split('/').at(-1) ?? '') }).sort(),
-);
-if (files.length === 0) {
-  console.error(`no test files match ${patterns.join(' ')}`);
-  process.exit(1);
-}
+const files = (patterns.length === 0 ? everything : patterns).flatMap((pattern) => {
+  const found = globSync(pattern, { cwd: root, exclude: (path) => skipped.has(path.split('/').at(-1) ?? '') });
+  if (found.length === 0) {
+    console.error(`no test files match ${pattern}`);
+    process.exit(1);
+  }
+  return found.sort();
+});
 process.exitCode = await main();
 
 async function main(): Promise<number> {
