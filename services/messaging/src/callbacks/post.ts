@@ -59,6 +59,8 @@ export async function post(posted: Posted, outside: Outside): Promise<PostResult
 class TlsFailure extends Error {}
 
 async function secured(socket: Socket, host: string, signal: AbortSignal): Promise<Socket> {
+  // Before there is anything that could fail later, with nobody listening.
+  signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
   const tls = connectTls({ socket, ALPNProtocols: ['http/1.1'], ...(isIP(host) === 0 ? { servername: host } : { host }) });
   const abort = () => reject(signal.reason);
@@ -68,7 +70,6 @@ async function secured(socket: Socket, host: string, signal: AbortSignal): Promi
   tls.on('error', (error) => reject(new TlsFailure(error.message, { cause: error })));
   tls.once('close', () => reject(new TlsFailure('the connection was closed during the handshake')));
   try {
-    signal.throwIfAborted();
     await promise;
     return tls;
   } catch (error) {
