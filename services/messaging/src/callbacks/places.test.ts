@@ -42,3 +42,20 @@ test('those that do not answer share half of all places', () => {
   places.release('a', true);
   assert.equal(placesOf(places, 'e'), 1, 'a place is free again');
 });
+
+test('endpoints that failed and are asked nothing more are forgotten, those first that were asked longest ago', () => {
+  const places = new Places(10);
+  places.take('busy');
+  for (let count = 0; count < 1_500; count++) {
+    for (const lane of ['failing', `gone-${count}`]) {
+      places.take(lane);
+      places.release(lane, false);
+    }
+  }
+  assert.equal(places.known().length, 1_010);
+  assert.equal(placesOf(places, 'busy'), 9);
+  assert.equal(placesOf(places, 'failing'), 1);
+  assert.equal(placesOf(places, 'gone-1499'), 1);
+  assert.equal(placesOf(places, 'gone-0'), places.ofUnknown);
+  assert.equal(places.underWay, 1);
+});

@@ -3,6 +3,8 @@
 
 /** Of one endpoint at this process, while it answers. */
 const ofEachMost = 10;
+/** Of endpoints that are not well and have nothing under way, beyond as many as there are places. */
+const rememberedMost = 1_000;
 
 interface Lane {
   underWay: number;
@@ -17,6 +19,7 @@ export interface Free {
 
 export class Places {
   readonly #most: number;
+  /** Those that were used last stand last. */
   readonly #lanes = new Map<string, Lane>();
   #underWay = 0;
   /** Of endpoints that did not answer the last time. */
@@ -65,14 +68,23 @@ export class Places {
     const isSuspect = state.limit === 1;
     if (isSuspect !== wasSuspect) this.#suspect += isSuspect ? state.underWay : -state.underWay;
     if (state.underWay === 0 && state.limit === ofEachMost) this.#lanes.delete(lane);
+    else if (this.#lanes.size > this.#most + rememberedMost) this.#forgetOne();
+  }
+
+  /** Endpoints are given up, and nobody says so here. One that is forgotten and still fails is known again after its next attempt. */
+  #forgetOne(): void {
+    for (const [lane, { underWay }] of this.#lanes) {
+      if (underWay > 0) continue;
+      this.#lanes.delete(lane);
+      return;
+    }
   }
 
   #of(lane: string): Lane {
     let state = this.#lanes.get(lane);
-    if (state === undefined) {
-      state = { underWay: 0, limit: ofEachMost };
-      this.#lanes.set(lane, state);
-    }
+    if (state === undefined) state = { underWay: 0, limit: ofEachMost };
+    else this.#lanes.delete(lane);
+    this.#lanes.set(lane, state);
     return state;
   }
 }
