@@ -96,9 +96,12 @@ function decoded(body: string, encoding: string): string {
     case 'base64':
       return Buffer.from(body, 'base64').toString('latin1');
     case 'quoted-printable':
-      return body
-        .replace(/[ \t]*=\r?\n/g, '')
-        .replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)));
+      return (
+        body
+          // Only from where blanks begin: tried from each of them, a long run would cost its square.
+          .replace(/(?<![ \t])[ \t]*=\r?\n/g, '')
+          .replace(/=([0-9A-Fa-f]{2})/g, (_, hex: string) => String.fromCharCode(Number.parseInt(hex, 16)))
+      );
     default:
       return body;
   }
