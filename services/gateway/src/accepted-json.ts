@@ -2,7 +2,7 @@
 import type { Accepted } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
-import { messageStatus, messageStatusWord } from './message-json.ts';
+import { inboxUrl, messageStatus, messageStatusWord } from './message-json.ts';
 
 export const acceptedSchema = z
   .strictObject({
@@ -24,7 +24,7 @@ export function acceptedJson(accepted: Accepted, publicUrl: string): z.input<typ
     status: messageStatus.wordOf(accepted.status),
     created_at: timeOf(accepted.createdAt, accepted.id),
     estimated_send_at: timeJson(accepted.estimatedSendAt),
-    ...(accepted.captured ? { captured: true, inbox: `${publicUrl}/inbox` } : {}),
+    ...(accepted.captured ? { captured: true, inbox: inboxUrl(publicUrl) } : {}),
     ...(accepted.warnings.length > 0 ? { warnings: accepted.warnings } : {}),
   };
 }

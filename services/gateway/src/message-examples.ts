@@ -35,6 +35,7 @@ export const exampleMessage: MessageJson = {
   batch_id: null,
   size_bytes: 742,
   captured: false,
+  inbox: null,
   stream: 'transactional',
   template_id: null,
   pool: null,
@@ -65,15 +66,26 @@ export const exampleAttempt = {
   bounce: null,
 };
 
-const accepted = { id: exampleIds.event, type: 'message.accepted', at: exampleTime, recipient: null, attempt: null, engagement: null };
+const accepted = {
+  id: exampleIds.event,
+  object: 'event',
+  type: 'message.accepted',
+  at: exampleTime,
+  created_at: exampleTime,
+  recipient: null,
+  attempt: null,
+  engagement: null,
+} as const;
 const delivered = {
   id: 'evt_01kg97xw00fscrrszmz39ef7ms',
+  object: 'event',
   type: 'message.delivered',
   at: exampleLaterTime,
+  created_at: exampleLaterTime,
   recipient: 'user@example.com',
   attempt: exampleAttempt,
   engagement: null,
-};
+} as const;
 
 export const exampleMessageWithEvents: z.input<typeof messageWithEventsSchema> = { ...exampleMessage, events: [accepted, delivered] };
 
@@ -84,7 +96,20 @@ export const exampleTimeline: z.input<typeof timelineSchema> = {
   created_at: exampleTime,
   events: [accepted],
   webhook_attempts: [],
-  recipients: [{ ...recipient, attempts: [exampleAttempt], events: [delivered], webhook_attempts: [exampleCallbackAttempt] }],
+  recipients: [
+    {
+      ...recipient,
+      attempts: [exampleAttempt],
+      events: [delivered],
+      webhook_attempts: [exampleCallbackAttempt],
+      explain: {
+        cause: 'The recipient’s server took the message.',
+        who_must_act: 'nobody',
+        action: 'Nothing is left to do.',
+        next_retry_at: null,
+      },
+    },
+  ],
 };
 
 export const exampleMime =

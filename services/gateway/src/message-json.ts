@@ -13,6 +13,7 @@ import {
 import { attemptJson, bounceClasses, bounceJson, bounceTypes, outcomes } from '@maildoot/webhooks/attempt-json';
 import { engagementJson } from '@maildoot/webhooks/engagement-json';
 import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
+import { actors, explain } from '@maildoot/webhooks/explain';
 import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { callbackAttemptJson, callbackAttemptSchema } from './callback-json.ts';
@@ -96,13 +97,27 @@ export const engagementSchema = z
 const eventSchema = z
   .strictObject({
     id: z.string(),
+    object: z.literal('event'),
     type: z.string().meta({ examples: ['message.delivered'] }),
-    at: time,
+    at: time.meta({ description: 'When it happened.' }),
+    created_at: time.meta({ description: 'The same as `at`.' }),
     recipient: z.string().nullable().meta({ description: 'Null: about the message as a whole.' }),
     attempt: attemptSchema.nullable(),
     engagement: engagementSchema.nullable().meta({ description: 'What the recipient did.' }),
   })
   .meta({ id: 'MessageEvent' });
+
+const explanationSchema = z
+  .strictObject({
+    cause: z.string().meta({ description: 'Why the recipient stands where it does, in a sentence.' }),
+    who_must_act: z.enum(actors).meta({
+      description:
+        '`nobody`: it is done, or goes on by itself; `you`: the sender; `recipient`: who reads the mail; `receiver`: who runs the receiving servers; `operator`: who runs this installation.',
+    }),
+    action: z.string().meta({ description: 'What to do.' }),
+    next_retry_at: time.nullable().meta({ description: 'Null: there is no further attempt, or none is fixed yet.' }),
+  })
+  .meta({ id: 'Explanation' });
 
 const messageFields = {
   id: z.string(),
@@ -121,6 +136,7 @@ const messageFields = {
   batch_id: z.string().nullable(),
   size_bytes: z.int(),
   captured: z.boolean().meta({ description: 'It went to the built-in inbox and nowhere else.' }),
+  inbox: z.string().nullable().meta({ description: 'Where captured mail can be read; null for what wasn’t captured.' }),
   stream: z.string(),
   template_id: z.string().nullable(),
   pool: z.string().nullable().meta({ description: 'Null: the default.' }),
@@ -151,6 +167,7 @@ export const timelineSchema = z
           webhook_attempts: z
             .array(callbackAttemptSchema)
             .meta({ description: 'What callbacks were told of this recipient, oldest first.' }),
+          explain: explanationSchema.nullable().meta({ description: 'Null with `explain=false`.' }),
         })
         .meta({ id: 'RecipientTimeline' }),
     ),
@@ -161,7 +178,8 @@ export type MessageJson = z.input<typeof messageSchema>;
 
 // ── values ───────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
-export function messageJson(message: Message): MessageJson {
+/** @param publicUrl where the inbox is shown */
+export function messageJson(message: Message, publicUrl: string): MessageJson {
   const ofKind = (kind: RecipientKind) =>
     message.recipients.filter((recipient) => recipient.kind === kind).map((recipient) => addressJson(recipient.address));
   return {
@@ -181,6 +199,7 @@ export function messageJson(message: Message): MessageJson {
     batch_id: message.batchId || null,
     size_bytes: Number(message.sizeBytes),
     captured: message.captured,
+    inbox: message.captured ? inboxUrl(publicUrl) : null,
     stream: message.stream,
     template_id: message.templateId || null,
     pool: message.pool || null,
@@ -189,11 +208,19 @@ export function messageJson(message: Message): MessageJson {
   };
 }
 
-export function messageWithEventsJson(message: Message, events: readonly MessageEvent[]): z.input<typeof messageWithEventsSchema> {
-  return { ...messageJson(message), events: events.map(eventJson) };
+export function messageWithEventsJson(
+  message: Message,
+  events: readonly MessageEvent[],
+  publicUrl: string,
+): z.input<typeof messageWithEventsSchema> {
+  return { ...messageJson(message, publicUrl), events: events.map(eventJson) };
 }
 
-export function timelineJson(timeline: GetTimelineResponse): z.input<typeof timelineSchema> {
+export function inboxUrl(publicUrl: string): string {
+  return `${publicUrl}/inbox`;
+}
+
+export function timelineJson(timeline: GetTimelineResponse, explained: boolean): z.input<typeof timelineSchema> {
   const told = (number: number) => timeline.callbackAttempts.filter((one) => one.recipientNumber === number).map(callbackAttemptJson);
   return {
     id: timeline.id,
@@ -211,6 +238,7 @@ export function timelineJson(timeline: GetTimelineResponse): z.input<typeof time
               attempts: events.flatMap(({ attempt }) => (attempt && attempt.attempt > 0 ? [attemptJson(attempt)] : [])),
               events: events.map(eventJson),
               webhook_attempts: told(recipient.number),
+              explain: explained ? explain({ ...recipient, attempt: events.findLast(({ attempt }) => attempt)?.attempt }) : null,
             },
           ],
     ),
@@ -235,8 +263,10 @@ function recipientJson(recipient: Recipient): z.input<typeof recipientSchema> {
 function eventJson(event: MessageEvent): z.input<typeof eventSchema> {
   return {
     id: event.id,
+    object: 'event',
     type: event.type,
     at: timeOf(event.at, event.id),
+    created_at: timeOf(event.at, event.id),
     recipient: event.recipient || null,
     attempt: event.attempt === undefined ? null : attemptJson(event.attempt),
     engagement: event.engagement === undefined ? null : engagementJson(event.engagement),

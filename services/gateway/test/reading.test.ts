@@ -136,6 +136,59 @@ test('the timeline tells each attempt in numbers and in a sentence', async () =>
   assert.equal(first?.attempts[0]?.session.reply, '2.0.0 OK');
 });
 
+test('the timeline explains each recipient, unless it is asked not to', async () => {
+  type Shown = { recipients: { explain: { who_must_act: string; cause: string } | null }[] };
+  for (const query of ['', '?explain=true']) {
+    const { recipients } = (await get(`/v1/messages/${tenant.messageId}/timeline${query}`)).json as Shown;
+    assert.deepEqual(
+      recipients.map(({ explain }) => explain?.who_must_act),
+      ['nobody', 'recipient'],
+    );
+    assert.match(recipients[0]?.explain?.cause ?? '', /took the message/);
+  }
+  const { recipients } = (await get(`/v1/messages/${tenant.messageId}/timeline?explain=false`)).json as Shown;
+  assert.equal(recipients[0]?.explain, null);
+  assert.deepEqual((await get(`/v1/messages/${tenant.messageId}/timeline?explain=1`)).issues, ['explain invalid_value']);
+});
+
+test('a captured message names its inbox wherever it is shown, another one names none', async () => {
+  const shown = {
+    id: tenant.messageId,
+    status: 2,
+    recipients: [],
+    replyTo: [],
+    tags: [],
+    metadata: {},
+    createdAt: new Date(),
+    sizeBytes: 0n,
+  };
+  services.instead('getMessage', () => ({ message: { ...shown, captured: true }, events: [] }));
+  services.instead('listMessages', () => ({
+    messages: [
+      { ...shown, captured: true },
+      { ...shown, captured: false },
+    ],
+    nextAfterId: '',
+  }));
+  assert.equal(((await get(`/v1/messages/${tenant.messageId}`)).json as { inbox: string }).inbox, `${gateway.url}/inbox`);
+  const { data } = (await get('/v1/messages')).json as { data: { inbox: string | null }[] };
+  assert.deepEqual(
+    data.map(({ inbox }) => inbox),
+    [`${gateway.url}/inbox`, null],
+  );
+});
+
+test('events of a message are objects like all others', async () => {
+  for (const path of ['', '/timeline']) {
+    const { json } = await get(`/v1/messages/${tenant.messageId}${path}`);
+    const { events, recipients } = json as { events: Record<string, string>[]; recipients: { events?: Record<string, string>[] }[] };
+    const [event] = [...events, ...recipients.flatMap((one) => one.events ?? [])];
+    assert.equal(event?.object, 'event', path);
+    assert.ok(event.at);
+    assert.equal(event.created_at, event.at);
+  }
+});
+
 test('a status of a later release does not make a message unreadable', async () => {
   services.instead('listMessages', () => ({
     messages: [{ id: newId('msg'), status: 99, recipients: [], replyTo: [], tags: [], metadata: {}, createdAt: new Date(), sizeBytes: 0n }],

@@ -28,10 +28,10 @@ export const deleteMessagesId = defineRoute({
       },
     },
   ],
-  handle: async ({ params }, { peers, principal, requestId }) => {
+  handle: async ({ params }, { peers, publicUrl, principal, requestId }) => {
     const id = pathId('msg', params);
     const { message } = await peers.messaging.cancelMessage({ id }, { tenantId: principal.tenantId, requestId });
     if (message === undefined) throw notFound();
-    return json(200, messageJson(message));
+    return json(200, messageJson(message, publicUrl));
   },
 });

@@ -15,10 +15,10 @@ export const getMessagesId = defineRoute({
   params: messageIdParam,
   errors: ['NOT_FOUND'],
   responses: [{ status: 200, description: 'The message.', schema: messageWithEventsSchema, example: exampleMessageWithEvents }],
-  handle: async ({ params }, { peers, principal, requestId, signal }) => {
+  handle: async ({ params }, { peers, publicUrl, principal, requestId, signal }) => {
     const id = pathId('msg', params);
     const { message, events } = await peers.messaging.getMessage({ id }, { tenantId: principal.tenantId, requestId, signal });
     if (message === undefined) throw notFound();
-    return json(200, messageWithEventsJson(message, events));
+    return json(200, messageWithEventsJson(message, events, publicUrl));
   },
 });

@@ -63,7 +63,7 @@ export const getMessages = defineRoute({
       example: { data: [exampleMessage], next_cursor: exampleCursor },
     },
   ],
-  handle: async ({ query }, { peers, principal, requestId, signal }) => {
+  handle: async ({ query }, { peers, publicUrl, principal, requestId, signal }) => {
     const { limit, cursor, status, created_after, created_before, batch_id, template_id, ...rest } = query;
     const filtered = Object.keys(query).some((name) => name !== 'limit' && name !== 'cursor');
     const page = await peers.messaging.listMessages(
@@ -85,7 +85,11 @@ export const getMessages = defineRoute({
       },
       { tenantId: principal.tenantId, requestId, signal },
     );
-    const list = listJson('msg', page.messages.map(messageJson), page.nextAfterId);
+    const list = listJson(
+      'msg',
+      page.messages.map((message) => messageJson(message, publicUrl)),
+      page.nextAfterId,
+    );
     return json(200, filtered ? { ...list, searched_back_to: timeJson(page.searchedBackTo) } : list);
   },
 });

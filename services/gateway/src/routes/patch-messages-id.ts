@@ -39,13 +39,13 @@ export const patchMessagesId = defineRoute({
       },
     },
   ],
-  handle: async ({ params, body }, { peers, principal, requestId }) => {
+  handle: async ({ params, body }, { peers, publicUrl, principal, requestId }) => {
     const id = pathId('msg', params);
     const { message } = await peers.messaging.rescheduleMessage(
       { id, sendAt: body.send_at },
       { tenantId: principal.tenantId, requestId, deadlineMs },
     );
     if (message === undefined) throw notFound();
-    return json(200, messageJson(message));
+    return json(200, messageJson(message, publicUrl));
   },
 });
