@@ -30,19 +30,22 @@ async function changeInside(parts: SessionParts, tenantId: string, request: Chan
 
   const { address } = from(request.origin);
   const tried = await countTry(parts, user.email.toLowerCase(), address, clock.now());
-  if (!(await isPassword(request.currentPassword, user.passwordHash ?? undefined)).ok) {
+  const compared = user.passwordHash ?? undefined;
+  if (!(await isPassword(request.currentPassword, compared)).ok || compared === undefined) {
     parts.note({ tenantId, action: 'password.change_failed', actorId: request.userId, subjectId: request.userId, address });
     throw wrongCredentials();
   }
   await guesses.forgive(tried.account);
   await guesses.takeBack(tried.address);
-  await people.setPassword(
+  const changed = await people.changePassword(
     user,
-    await hashPassword(request.newPassword),
+    { compared, next: await hashPassword(request.newPassword) },
     idToUuid('ses', request.keepSessionId),
     { tenantId, action: 'password.changed', actorId: request.userId, subjectId: request.userId, address },
     clock.now(),
   );
+  // It was set anew since it was compared.
+  if (!changed) throw wrongCredentials();
 }
 
 /** Keeps the wish. Whether the address has an account is looked at later, by the job that sends: the answer takes as long without one. */

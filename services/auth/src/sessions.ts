@@ -45,7 +45,7 @@ export function from(origin: { address: string; userAgent: string } | undefined)
  * 1. both counters let the try through, and count it as a failure
  * 2. the password is compared, with as much work for an address that has no account
  * 3. the account's counter is forgiven, the address's takes back what this try added
- * 4. a session with its first refresh token
+ * 4. a session with its first refresh token, if the password is still the one that was compared
  */
 export function login(parts: SessionParts, request: LoginRequest, logger: Logger): Promise<LoginResponse> {
   return parts.gate.pass(() => loginInside(parts, request, logger));
@@ -60,8 +60,9 @@ async function loginInside(parts: SessionParts, request: LoginRequest, logger: L
   const tried = await countTry(parts, emailFolded, origin.address, now);
 
   const user = await people.userByEmail(emailFolded);
-  const { ok, outdated } = await isPassword(request.password, user?.passwordHash ?? undefined);
-  if (!ok || user === undefined) {
+  const compared = user?.passwordHash ?? undefined;
+  const { ok, outdated } = await isPassword(request.password, compared);
+  if (!ok || user === undefined || compared === undefined) {
     telemetry.loginFailed(logger);
     if (user !== undefined) {
       const userId = uuidToId('usr', user.id);
@@ -72,7 +73,8 @@ async function loginInside(parts: SessionParts, request: LoginRequest, logger: L
   }
   await guesses.forgive(tried.account);
   await guesses.takeBack(tried.address);
-  return begin(parts, user, outdated ? await hashPassword(request.password) : undefined, request.issuer, origin);
+  const renewed = outdated ? await hashPassword(request.password) : undefined;
+  return begin(parts, user, { compared, renewed }, request.issuer, origin);
 }
 
 export function wrongCredentials() {
@@ -103,7 +105,7 @@ async function orWait(counting: Promise<number>): Promise<void> {
 async function begin(
   { people, tokenKeys, clock }: SessionParts,
   user: StoredUser,
-  passwordHash: string | undefined,
+  password: { compared: string; renewed: string | undefined },
   issuer: string,
   origin: From,
 ): Promise<LoginResponse> {
@@ -112,13 +114,14 @@ async function begin(
   const { token, sha256 } = newSecretToken('rt_');
   const userId = uuidToId('usr', user.id);
   const session = { id, tenantId: user.tenantId, userId: user.id, createdAt: now, lastUsedAt: now, expiresAt: expiry(now), ...origin };
-  await people.insertSession(session, sha256, passwordHash, {
+  const begun = await people.insertSession(session, sha256, password, {
     tenantId: user.tenantId,
     action: 'session.created',
     actorId: userId,
     subjectId: uuidToId('ses', id),
     address: origin.address,
   });
+  if (!begun) throw wrongCredentials();
   return { tokens: await tokensFor(tokenKeys, user, id, token, issuer), user: shownUser({ ...user, lastLoginAt: now }) };
 }
 

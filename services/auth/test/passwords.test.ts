@@ -1,5 +1,6 @@
 // How people get a password: links of the operator, of an invitation, of a reset; and the change of one.
 import assert from 'node:assert/strict';
+import { scryptSync } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { waitFor } from '@maildoot/testkit/wait';
@@ -163,6 +164,55 @@ test('a change takes the current password, keeps this session and ends the other
     ),
     { code: 'NOT_FOUND' },
   );
+});
+
+/** As an earlier release would have kept it, with less work in it. */
+function outdatedHash(text: string): string {
+  const salt = Buffer.alloc(16, 5);
+  const hash = scryptSync(text, salt, 32, { N: 2 ** 14, r: 8, p: 1 });
+  const unpadded = (bytes: Buffer) => bytes.toString('base64').replace(/=+$/, '');
+  return `$scrypt$ln=14,r=8,p=1$${unpadded(salt)}$${unpadded(hash)}`;
+}
+
+test('who compared the password before a reset begins no session after it, sets none, and writes no old one back', async () => {
+  const { tenantId, userId, email } = await tenantWithOwner(auth);
+  const outdated = outdatedHash(password);
+  for (const attempt of [
+    () => auth.gateway.login({ email, password, origin, issuer }),
+    () => auth.gateway.changePassword({ userId, currentPassword: password, newPassword: next, keepSessionId: '', origin }, { tenantId }),
+  ]) {
+    await auth.database.query('UPDATE account_user SET password_hash = $2 WHERE email_folded = $1', [email, outdated]);
+    const reset = await auth.database.connect();
+    try {
+      // A reset that has not committed yet: the old password is compared, and then there is a wait for the row.
+      await reset.query('BEGIN');
+      await reset.query("UPDATE account_user SET password_hash = 'another one' WHERE email_folded = $1", [email]);
+      const outcome = assert.rejects(attempt(), { code: 'INVALID_CREDENTIALS' });
+      await waitFor(
+        async () => {
+          const { rows } = await auth.database.query(
+            "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock' AND query LIKE 'UPDATE account_user%'",
+          );
+          return rows.length === 1;
+        },
+        { what: 'the attempt to wait for the row', intervalMs: 5 },
+      );
+      await reset.query('COMMIT');
+      await outcome;
+    } finally {
+      reset.release();
+    }
+    const { rows } = await auth.database.query('SELECT password_hash FROM account_user WHERE email_folded = $1', [email]);
+    assert.deepEqual(rows, [{ password_hash: 'another one' }]);
+  }
+  assert.deepEqual((await auth.gateway.listSessions({ userId, limit: 10, afterId: '' }, { tenantId })).sessions, []);
+
+  await auth.database.query('UPDATE account_user SET password_hash = $2 WHERE email_folded = $1', [email, outdated]);
+  assert.ok(await login(auth, email));
+  const { rows } = await auth.database.query<{ password_hash: string }>('SELECT password_hash FROM account_user WHERE email_folded = $1', [
+    email,
+  ]);
+  assert.match(rows[0]?.password_hash ?? '', /^\$scrypt\$ln=15,/, 'undisturbed, the login renews it');
 });
 
 test('an invitation: a member without a password, mail, a link, a login in the role', async () => {

@@ -83,26 +83,30 @@ export function openPeople(database: Database) {
       return rowCount === 1;
     },
 
-    /** A session with its first refresh token. */
+    /**
+     * A session with its first refresh token. False when the password is not the one any more that was compared: whoever set another one
+     * ended all sessions, and this one would come after them.
+     */
     async insertSession(
       session: StoredSession & { tenantId: string; userId: string },
       refreshSha256: Buffer,
-      passwordHash: string | undefined,
+      password: { compared: string; renewed: string | undefined },
       entry: EntryToStore,
-    ): Promise<void> {
-      await database.transaction(async (client) => {
+    ): Promise<boolean> {
+      return database.transaction(async (client) => {
+        const { rowCount } = await client.query(
+          `UPDATE account_user SET last_login_at = $2, password_hash = coalesce($3, password_hash) WHERE id = $1 AND password_hash = $4`,
+          [session.userId, session.createdAt, password.renewed ?? null, password.compared],
+        );
+        if (rowCount === 0) return false;
         await client.query(
           `INSERT INTO session (id, tenant_id, user_id, created_at, last_used_at, expires_at, address, user_agent)
            VALUES ($1, $2, $3, $4, $4, $5, $6, $7)`,
           [session.id, session.tenantId, session.userId, session.createdAt, session.expiresAt, session.address, session.userAgent],
         );
         await insertRefreshToken(client, session.id, refreshSha256, session.createdAt);
-        await client.query('UPDATE account_user SET last_login_at = $2, password_hash = coalesce($3, password_hash) WHERE id = $1', [
-          session.userId,
-          session.createdAt,
-          passwordHash ?? null,
-        ]);
         await insertEntries(client, [entry]);
+        return true;
       });
     },
 
@@ -188,15 +192,18 @@ export function openPeople(database: Database) {
       return database.transaction((client) => endSessionsOf(client, tenantId, userId, which, now));
     },
 
-    /** A new password; every link ends, and every session but one. */
-    async setPassword(
+    /**
+     * A new password in place of the one that was compared; every link ends, and every session but one. False when somebody else set
+     * another one meanwhile.
+     */
+    async changePassword(
       user: Pick<StoredUser, 'id' | 'tenantId'>,
-      passwordHash: string,
+      password: { compared: string; next: string },
       keepSessionId: string | undefined,
       entry: EntryToStore,
       now: Date,
-    ): Promise<void> {
-      await database.transaction((client) => setPassword(client, user, passwordHash, keepSessionId, entry, now));
+    ): Promise<boolean> {
+      return database.transaction((client) => setPassword(client, user, password, keepSessionId, entry, now));
     },
 
     /** Whose a link is that is still good. */
@@ -217,8 +224,7 @@ export function openPeople(database: Database) {
           now,
         ]);
         if (rowCount === 0) return false;
-        await setPassword(client, user, passwordHash, undefined, entry, now);
-        return true;
+        return setPassword(client, user, { compared: undefined, next: passwordHash }, undefined, entry, now);
       });
     },
 
@@ -335,15 +341,20 @@ async function insertNotice(on: Client, kind: string, emailFolded: string, publi
 async function setPassword(
   client: Client,
   { id, tenantId }: Pick<StoredUser, 'id' | 'tenantId'>,
-  passwordHash: string,
+  { compared, next }: { compared: string | undefined; next: string },
   keepSessionId: string | undefined,
   entry: EntryToStore,
   now: Date,
-): Promise<void> {
-  await client.query('UPDATE account_user SET password_hash = $3 WHERE tenant_id = $1 AND id = $2', [tenantId, id, passwordHash]);
+): Promise<boolean> {
+  const { rowCount } = await client.query(
+    'UPDATE account_user SET password_hash = $3 WHERE tenant_id = $1 AND id = $2 AND ($4::text IS NULL OR password_hash = $4)',
+    [tenantId, id, next, compared ?? null],
+  );
+  if (rowCount === 0) return false;
   await client.query('DELETE FROM one_time_link WHERE user_id = $1', [id]);
   await endSessionsOf(client, tenantId, id, { only: undefined, but: keepSessionId }, now);
   await insertEntries(client, [entry]);
+  return true;
 }
 
 async function endSessionsOf(
