@@ -42,6 +42,21 @@ test('the same key of the request with another body is refused', async () => {
   });
 });
 
+test('the answer is not shown again to a key that may not make that one, nor after the expiry has passed to another', async () => {
+  await using own = await startAuth();
+  const { tenantId } = await newTenant(own);
+  const expiresAt = new Date(own.clock.now().getTime() + 60_000);
+  const wide = request('once', { expiresAt });
+  const limits = { allowedIps: [], allowedDomains: [], expiresAt: undefined, dailyLimit: 0, test: false };
+  await own.gateway.createApiKey(wide, { tenantId });
+  for (const narrower of [{ test: true }, { allowedIps: ['192.0.2.0/24'] }, { allowedDomains: ['shop.example'] }])
+    await assert.rejects(own.gateway.createApiKey({ ...wide, callerLimits: { ...limits, ...narrower } }, { tenantId }), {
+      code: 'INSUFFICIENT_SCOPE',
+    });
+  await own.clock.advance(120_000);
+  assert.equal((await own.gateway.createApiKey({ ...wide, callerLimits: limits }, { tenantId })).replayed, true);
+});
+
 test('tenants do not share idempotency keys', async () => {
   const [one, two] = [await newTenant(auth), await newTenant(auth)];
   const first = await auth.gateway.createApiKey(request('once'), { tenantId: one.tenantId });

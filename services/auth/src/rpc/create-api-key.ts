@@ -27,16 +27,15 @@ export function createApiKey(maker: KeyMaker) {
     if ((request.callerLimits?.dailyLimit ?? 0) > 0 && wanted !== 'read') {
       throw errors.INSUFFICIENT_SCOPE({ message: 'A key with a daily_limit makes only keys of scope read.' });
     }
-    const check = (now: Date) => {
-      const checked = checkNewApiKey(request, now);
-      if (checked.ok && !isWithin(checked.value, request.callerLimits)) {
-        throw errors.INSUFFICIENT_SCOPE({
-          message:
-            'A key can’t make one with wider limits than its own: keep to its allowed_ips, allowed_domains, expires_at, daily_limit and test.',
-        });
-      }
-      return checked;
-    };
+    const check = (now: Date) => checkNewApiKey(request, now);
+    // Who may not make it may not see it either: before an answer that is shown again. Its expiry may have come since; that is judged later.
+    const asked = check(new Date(0));
+    if (asked.ok && !isWithin(asked.value, request.callerLimits)) {
+      throw errors.INSUFFICIENT_SCOPE({
+        message:
+          'A key can’t make one with wider limits than its own: keep to its allowed_ips, allowed_domains, expires_at, daily_limit and test.',
+      });
+    }
     const response = await create(maker, callingTenant(call), check, request.actorId, repeatableOf(request));
     if (!response.replayed && response.apiKey)
       telemetry.keyCreated(call.logger, response.apiKey.id, scopeName(response.apiKey.scope) ?? '');
