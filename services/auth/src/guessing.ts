@@ -14,6 +14,10 @@ export const paces = {
   address: { free: 20, longestMs: 15 * 60_000 },
   /** Links to an account that were asked for. */
   reset: { free: 3, longestMs: 15 * 60_000 },
+  /** Invitations of one address, whoever invites and however often they are withdrawn. */
+  invitation: { free: 3, longestMs: 15 * 60_000 },
+  /** Invitations of one account: people who build a team are quick, and few. */
+  inviter: { free: 50, longestMs: 15 * 60_000 },
 } as const satisfies Record<string, Pace>;
 
 export const forgottenAfterMs = 60 * 60_000;

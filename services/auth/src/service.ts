@@ -139,7 +139,8 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
   const [people, guesses, quotas, tenants] = [openPeople(database), openGuesses(database), openQuotas(database), openTenants(database)];
   const tokenKeys = new TokenKeys({ store: openTokenKeys(database), sealer, clock });
   const gate = new Gate({ atOnce: 2, mostWaiting: 40, longestWaitMs: 2_000 });
-  const sessions = { people, guesses, tokenKeys, clock, gate, note };
+  const refreshGate = new Gate({ atOnce: 2, mostWaiting: 200, longestWaitMs: 2_000 });
+  const sessions = { people, guesses, tokenKeys, clock, gate, refreshGate, note };
   starting.use(startTending({ people, guesses, quotas, tokenKeys, clock, logger }));
   const messaging =
     config.messagingAddress === undefined
@@ -189,7 +190,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
         implement(TeamServiceService, {
           // messaging: whom to tell that a callback was disabled.
           listMembers: { allow: [...gateway, 'messaging'], handle: answering(listMembers({ people })) },
-          inviteMember: { allow: gateway, handle: answering(inviteMember({ people, store, clock }, kept)) },
+          inviteMember: { allow: gateway, handle: answering(inviteMember({ people, guesses, store, clock }, kept)) },
           removeMember: { allow: gateway, handle: answering(removeMember({ people, clock })) },
         }),
         implement(SmtpUserServiceService, {

@@ -28,6 +28,8 @@ export interface SessionParts {
   clock: Clock;
   /** Before everything that anybody may ask for. */
   gate: Gate;
+  /** Before refreshing, apart: it costs little, and who is logged in doesn't wait behind passwords. */
+  refreshGate: Gate;
   /** Writes what failed to the audit log, a moment later. */
   note: (entry: EntryToStore) => void;
 }
@@ -126,9 +128,13 @@ async function begin(
 }
 
 export async function refresh(parts: SessionParts, request: RefreshRequest, logger: Logger): Promise<RefreshResponse> {
-  const now = parts.clock.now();
   const sha256 = sha256OfToken('rt_', request.refreshToken);
   if (sha256 === undefined) throw sessionOver();
+  return parts.refreshGate.pass(() => refreshInside(parts, sha256, request, logger));
+}
+
+async function refreshInside(parts: SessionParts, sha256: Buffer, request: RefreshRequest, logger: Logger): Promise<RefreshResponse> {
+  const now = parts.clock.now();
   const next = newSecretToken('rt_');
   const rotation = await parts.people.rotate(sha256, next.sha256, from(request.origin), now, expiry(now));
   switch (rotation.outcome) {

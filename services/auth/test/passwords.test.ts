@@ -250,6 +250,40 @@ test('an invitation: a member without a password, mail, a link, a login in the r
   assert.ok(await invite(email, Role.ROLE_MEMBER));
 });
 
+test('nobody fills a mailbox with invitations: those withdrawn don’t go out, and the rest is slowed', async () => {
+  await using own = await startAuth();
+  const { tenantId } = await tenantWithOwner(own);
+  own.takesNotices.current = false;
+  const invite = (email: string) =>
+    own.gateway.inviteMember(
+      { email, role: Role.ROLE_VIEWER, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
+      { tenantId },
+    );
+  const notices = async () => (await own.database.query('SELECT FROM notice')).rows.length;
+  for (let count = 0; count < 3; count++) {
+    const { member } = await invite(count === 1 ? 'Victim@example.com' : 'victim@example.com');
+    assert.equal(await notices(), 1);
+    await own.gateway.removeMember({ id: member?.id ?? '', actorId: 'usr_1' }, { tenantId });
+    assert.equal(await notices(), 0);
+  }
+  await assert.rejects(invite('victim@example.com'), { code: 'RATE_LIMITED', retryAfterMs: 1000 });
+  assert.ok(await invite('colleague@example.com'), 'others can be invited');
+  await own.clock.advance(1000);
+  assert.ok(await invite('victim@example.com'));
+
+  // Many addresses: an account's own pace.
+  const outcomes: string[] = [];
+  for (let count = 0; count < 60; count++)
+    outcomes.push(
+      await invite(`somebody${count}@example.com`).then(
+        () => 'invited',
+        (error: { code: string }) => error.code,
+      ),
+    );
+  assert.equal(outcomes.at(0), 'invited');
+  assert.equal(outcomes.at(-1), 'RATE_LIMITED');
+});
+
 test('a tenant keeps an owner, also when two owners remove each other at once', async () => {
   const tenant = await tenantWithOwner(auth);
   const { tenantId } = tenant;

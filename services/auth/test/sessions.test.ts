@@ -136,6 +136,56 @@ test('a session that is not refreshed for 7 days is over', async () => {
   await assert.rejects(own.gateway.refresh({ refreshToken: next.tokens?.refreshToken ?? '', origin, issuer }), { code: 'INVALID_TOKEN' });
 });
 
+test('used refresh tokens are known for what they are for 7 days, and no longer kept', async () => {
+  await using own = await startAuth();
+  const { email } = await tenantWithOwner(own);
+  const first = await login(own, email);
+  const renewed = async (refreshToken: string) =>
+    (await own.gateway.refresh({ refreshToken, origin, issuer })).tokens?.refreshToken ?? assert.fail('no token');
+  const kept = async () => Number((await own.database.query<{ count: string }>('SELECT count(*) FROM refresh_token')).rows[0]?.count);
+  const second = await renewed(first.refreshToken);
+  await own.clock.advance(4 * 24 * hour);
+  const third = await renewed(second);
+  assert.equal(await kept(), 3);
+  await own.clock.advance(4 * 24 * hour);
+  const fourth = await renewed(third);
+  assert.equal(await kept(), 3, 'the first is gone');
+  // It is unknown now, and ends nothing; one that is younger ends the session.
+  await assert.rejects(renewed(first.refreshToken), { code: 'INVALID_TOKEN' });
+  const fifth = await renewed(fourth);
+  await assert.rejects(renewed(second), { code: 'INVALID_TOKEN' });
+  await assert.rejects(renewed(fifth), { code: 'INVALID_TOKEN' });
+});
+
+test('refreshing has places of its own, and few: a flood is told to come back', async () => {
+  await using own = await startAuth();
+  const { email } = await tenantWithOwner(own);
+  const { refreshToken } = await login(own, email);
+  const blocker = await own.database.connect();
+  try {
+    // Everything that refreshes waits for the row.
+    await blocker.query('BEGIN');
+    await blocker.query('SELECT FROM refresh_token FOR UPDATE');
+    const codes: string[] = [];
+    const flood = Promise.all(
+      Array.from({ length: 210 }, () =>
+        own.gateway.refresh({ refreshToken, origin, issuer }).then(
+          () => codes.push('ok'),
+          (error: { code: string }) => codes.push(error.code),
+        ),
+      ),
+    );
+    await waitFor(() => codes.length >= 8, { what: 'those beyond the places to be sent away' });
+    assert.ok(codes.every((code) => code === 'RATE_LIMITED'));
+    // The database has connections left for everybody else.
+    assert.ok(await login(own, email));
+    await blocker.query('COMMIT');
+    await flood;
+  } finally {
+    blocker.release();
+  }
+});
+
 test('sessions are listed, one or all but one can be ended, and nobody else’s', async () => {
   const { tenantId, email } = await tenantWithOwner(auth);
   const stranger = await tenantWithOwner(auth);

@@ -7,14 +7,23 @@ import type { Clock } from '@maildoot/runtime/clock';
 import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import { callingTenant } from '../calling-tenant.ts';
 import { errors } from '../errors.ts';
+import { guessed, type Pace, paces } from '../guessing.ts';
 import { repeatableOf, storedAnswer } from '../idempotent-answer.ts';
 import { roleName, shownUser } from '../shown-user.ts';
+import type { Guesses } from '../store/guesses.ts';
 import type { People } from '../store/people.ts';
 import type { Store } from '../store.ts';
 
 const operation = 'invite_member';
 
-export function inviteMember({ people, store, clock }: { people: People; store: Store; clock: Clock }, kept: () => void) {
+export interface InvitationParts {
+  people: People;
+  guesses: Guesses;
+  store: Store;
+  clock: Clock;
+}
+
+export function inviteMember({ people, guesses, store, clock }: InvitationParts, kept: () => void) {
   return async (request: InviteMemberRequest, call: RpcCall): Promise<InviteMemberResponse> => {
     const tenantId = callingTenant(call);
     const now = clock.now();
@@ -35,6 +44,9 @@ export function inviteMember({ people, store, clock }: { people: People; store: 
       passwordHash: null,
       lastLoginAt: null,
     };
+    // Each is mail to somebody who may not want it.
+    await countInvitation(guesses, guessed('inviter', tenantId), paces.inviter, now);
+    await countInvitation(guesses, guessed('invitation', user.emailFolded), paces.invitation, now);
     const response: InviteMemberResponse = { member: shownUser(user), replayed: false };
     const outcome = await people.insertMember(
       user,
@@ -48,6 +60,12 @@ export function inviteMember({ people, store, clock }: { people: People; store: 
     kept();
     return response;
   };
+}
+
+/** @throws RpcError RATE_LIMITED */
+async function countInvitation(guesses: Guesses, subject: Buffer, pace: Pace, now: Date): Promise<void> {
+  const retryAfterMs = await guesses.count(subject, pace, now);
+  if (retryAfterMs > 0) throw errors.RATE_LIMITED({ message: 'Too many invitations. Go on after Retry-After.', retryAfterMs });
 }
 
 function replay(stored: Buffer): InviteMemberResponse {

@@ -53,6 +53,9 @@ export type Rotation =
   /** It was used before: the session has ended by this. */
   | { outcome: 'reused'; sessionId: string; user: StoredUser };
 
+/** As long as a copy would have been good. */
+const usedTokensKeptMs = 7 * 24 * 60 * 60_000;
+
 type Client = Pick<pg.PoolClient, 'query'>;
 
 const userColumns = `u.id, u.tenant_id AS "tenantId", u.email, u.role, u.created_at AS "createdAt", u.password_hash AS "passwordHash",
@@ -143,6 +146,11 @@ export function openPeople(database: Database) {
           return { outcome: 'reused', sessionId, user };
         }
         await client.query('UPDATE refresh_token SET used_at = $2 WHERE sha256 = $1', [sha256, now]);
+        // A session that goes on for a year would leave thousands. One that comes back later than that is unknown.
+        await client.query('DELETE FROM refresh_token WHERE session_id = $1 AND used_at <= $2', [
+          sessionId,
+          new Date(now.getTime() - usedTokensKeptMs),
+        ]);
         await insertRefreshToken(client, sessionId, next, now);
         await client.query('UPDATE session SET last_used_at = $2, expires_at = $3, address = $4, user_agent = $5 WHERE id = $1', [
           sessionId,
@@ -303,14 +311,17 @@ export function openPeople(database: Database) {
     async removeMember(tenantId: string, id: string, entry: EntryToStore, now: Date): Promise<'done' | 'absent' | 'last_owner'> {
       return database.transaction(async (client) => {
         await client.query('SELECT FROM tenant WHERE id = $1 FOR UPDATE', [tenantId]);
-        const { rows } = await client.query<{ id: string; role: string }>('SELECT id, role FROM account_user WHERE tenant_id = $1', [
-          tenantId,
-        ]);
+        const { rows } = await client.query<{ id: string; role: string; emailFolded: string }>(
+          'SELECT id, role, email_folded AS "emailFolded" FROM account_user WHERE tenant_id = $1',
+          [tenantId],
+        );
         const member = rows.find((row) => row.id === id);
         if (member === undefined) return 'absent';
         if (member.role === 'owner' && rows.filter(({ role }) => role === 'owner').length === 1) return 'last_owner';
         await endSessionsOf(client, tenantId, id, { only: undefined, but: undefined }, now);
         await client.query('DELETE FROM account_user WHERE tenant_id = $1 AND id = $2', [tenantId, id]);
+        // Mail that has not gone out yet: invited again, the address would get it as well as the next.
+        await client.query(`DELETE FROM notice WHERE email_folded = $1 AND kind = 'invitation'`, [member.emailFolded]);
         await insertEntries(client, [entry]);
         return 'done';
       });
