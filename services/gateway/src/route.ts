@@ -8,6 +8,7 @@ import type { Principal } from './authentication.ts';
 import type { Deprecation } from './deprecation.ts';
 import type { ErrorCode } from './errors.ts';
 import type { EventStreams } from './event-streams.ts';
+import type { Guesses } from './guesses.ts';
 import type { Issue } from './issues.ts';
 import type { LargeBodies } from './large-bodies.ts';
 import type { Peers } from './peers.ts';
@@ -32,6 +33,8 @@ export interface Surroundings {
   /** Check the tokens of links in messages. */
   readonly linkKeys: readonly LinkKey[];
   readonly sessionTokens: SessionTokens;
+  /** Unknown credentials, by the address they came from. */
+  readonly guesses: Pick<Guesses, 'check' | 'failed'>;
 }
 
 /** A page of our own, with the policy that lets its own scripts and styles run and nothing else. */
@@ -50,6 +53,8 @@ export interface Pages {
 
 /** One request of anybody, as its handler sees it. */
 export interface OpenCall extends Surroundings {
+  /** HEAD where the route is of GET, and somebody wants to know how it would be answered. */
+  readonly method: string;
   readonly requestId: string;
   /** The caller's IP address. */
   readonly address: string;
@@ -115,6 +120,8 @@ export interface BodySpec<B> {
   /** What the reference shows; what validates, unless `read` says otherwise. */
   readonly schema: z.ZodType<B>;
   readonly maxBytes: number;
+  /** No body at all means `{}`. */
+  readonly optional?: true;
   readonly examples: readonly [Example, ...Example[]];
 }
 
@@ -159,6 +166,8 @@ interface Asked<Q extends z.ZodType, B> extends Described {
   /** What each placeholder of the path is. */
   readonly params?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
   readonly query?: Q;
+  /** Any query is taken and left alone, so nothing is ever refused as invalid: for links, to which programs add parameters of their own. */
+  readonly anyQuery?: boolean;
   readonly body?: BodySpec<B> | OwnBodySpec<B>;
   /** Headers that it takes beside those that every operation does. */
   readonly headers?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
@@ -250,6 +259,7 @@ export function errorsOf(route: Route): ErrorCode[] {
   }
   if (route.body) codes.push('UNSUPPORTED_MEDIA_TYPE', 'PAYLOAD_TOO_LARGE', 'INVALID_JSON');
   if (route.idempotent) codes.push('IDEMPOTENCY_IN_PROGRESS', 'IDEMPOTENCY_MISMATCH');
-  codes.push('VALIDATION_ERROR', ...route.errors, ...(route.failures ?? allFailures));
+  if (!route.anyQuery) codes.push('VALIDATION_ERROR');
+  codes.push(...route.errors, ...(route.failures ?? allFailures));
   return [...new Set(codes)];
 }

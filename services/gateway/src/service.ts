@@ -81,6 +81,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
     ),
   );
   const deprecatedCalls = starting.use(new DeprecatedCalls((request) => peers.auth.recordDeprecatedCalls(request)));
+  const guesses = new Guesses(nowMs);
   const authenticator = new Authenticator({
     ask: async (keySha256, address) => holder(await peers.auth.authenticate({ keySha256, address }, options)),
     askSession: async (sessionId) => holder(await peers.auth.authenticateSession({ sessionId }, options)),
@@ -89,7 +90,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
       return { ...holder({ principal }), apiKeyId: smtpUserId };
     },
     tokens: sessionTokens,
-    guesses: new Guesses(nowMs),
+    guesses,
     refused: (principal, address) => refusals.note(principal, address),
     nowMs,
   });
@@ -132,6 +133,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
     linkKeys: linkKeys(config.linkKeys, config.rpcSecret),
     pages: pagesFor(all, publicUrl),
     sessionTokens,
+    guesses,
     eventStreams: new EventStreams(parts.eventStreams),
   };
   handle = createApp({

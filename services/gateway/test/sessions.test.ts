@@ -178,6 +178,23 @@ test('the cookie of a login is for the browser alone, and refreshes', async () =
   assert.match(over.headers['set-cookie']?.[0] ?? '', /^maildoot_refresh=; Max-Age=0;/);
 });
 
+test('whoever refreshes with tokens that are none is told to wait, and auth is not asked', async () => {
+  await using world = await setup();
+  const { services, gateway } = world;
+  services.instead('refresh', () => {
+    throw errors.INVALID_TOKEN({ message: 'over' });
+  });
+  const refresh = () => gateway.call('POST', '/v1/auth/refresh', { headers: { cookie: 'maildoot_refresh=rt_x' } });
+  let answer = await refresh();
+  for (let count = 0; count < 200 && answer.status === 401; count++) answer = await refresh();
+  assert.deepEqual([answer.status, answer.code], [429, 'RATE_LIMITED']);
+  assert.match(String(answer.headers['retry-after']), /^[1-9][0-9]*$/);
+  const asked = services.requestsOf('refresh').length;
+  assert.ok(asked >= 60, 'people who come back late are not told so');
+  assert.equal((await refresh()).status, 429);
+  assert.equal(services.requestsOf('refresh').length, asked);
+});
+
 test('logging out ends this session and takes the cookie', async () => {
   await using world = await setup();
   const { services, gateway, tenant } = world;

@@ -16,7 +16,7 @@ export const postAuthRefresh = defineOpenRoute({
   withoutIdempotencyKey:
     'a refresh token is good once, so a repeated request is told from a stolen token, and an answer with tokens is never kept.',
   headers: { Cookie: { description: 'The refresh token.', example: 'maildoot_refresh=rt_AbCdEfGhIjKlMnOpQrStUvWxYz0123456789AbCdEfG' } },
-  errors: ['MISSING_TOKEN', 'INVALID_TOKEN'],
+  errors: ['MISSING_TOKEN', 'INVALID_TOKEN', 'RATE_LIMITED'],
   responses: [
     {
       status: 200,
@@ -30,10 +30,13 @@ export const postAuthRefresh = defineOpenRoute({
     const refreshToken = refreshTokenOf(headers.Cookie);
     if (refreshToken === undefined)
       throw new ApiError('MISSING_TOKEN', 'The request has no cookie to refresh with. Log in.', { headers: unauthenticated });
+    // Whoever came with many unknown ones lately waits, whatever it is this time: asking costs auth's database a transaction.
+    call.guesses.check(call.address);
     const response = await call.peers.auth
       .refresh({ refreshToken, origin: originOf(call), issuer: call.publicUrl }, { requestId: call.requestId })
       .catch((error: unknown) => {
         if (!(error instanceof RpcError && error.code === 'INVALID_TOKEN')) throw error;
+        call.guesses.failed(call.address);
         throw new ApiError('INVALID_TOKEN', 'The session is over. Log in again.', {
           headers: { ...unauthenticated, 'Set-Cookie': noRefreshCookie() },
         });
