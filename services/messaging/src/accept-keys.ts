@@ -10,17 +10,23 @@ export function isBadKey(key: string): boolean {
   return key !== '' && (key.length > maxKeyChars || /\p{Cc}/u.test(key));
 }
 
-/** None or one. */
+// Test messages have keys of their own: one that was tried out with a test key must not keep the live message from being sent.
+function operationOf(name: string, test: boolean | undefined): string {
+  return test === true ? `${name}.test` : name;
+}
+
+/** None or one. A request's messages are all tests, or none is: that is its credential's to say. */
 export function requestKeys(request: AcceptMessagesRequest, tenantId: string): IdempotencyRequest[] {
   if (request.idempotencyKey === '') return [];
-  return [{ tenantId, operation: 'messages', key: request.idempotencyKey, requestHash: request.requestSha256 }];
+  const operation = operationOf('messages', request.messages[0]?.test);
+  return [{ tenantId, operation, key: request.idempotencyKey, requestHash: request.requestSha256 }];
 }
 
 export function itemKey(
-  { idempotencyKey: key, requestSha256: requestHash }: OutgoingMessage,
+  { idempotencyKey: key, requestSha256: requestHash, test }: OutgoingMessage,
   tenantId: string,
 ): IdempotencyRequest | undefined {
-  return key === '' ? undefined : { tenantId, operation: 'messages.item', key, requestHash };
+  return key === '' ? undefined : { tenantId, operation: operationOf('messages.item', test), key, requestHash };
 }
 
 /** What an item's key makes of the item with this id; undefined = it is to be worked on. */

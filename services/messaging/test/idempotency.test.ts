@@ -74,6 +74,18 @@ describe('a key of the request', () => {
   });
 });
 
+it('a key that was used for a test message sends the live one, of a request and of an item', async () => {
+  for (const options of [
+    { request: key('t1'), item: {} },
+    { request: {}, item: key('t2') },
+  ]) {
+    const idOf = async (test: boolean) => (await world.acceptOne({ ...options.item, test }, options.request)).id;
+    const [tried, live] = [await idOf(true), await idOf(false)];
+    assert.notEqual(live, tried);
+    assert.deepEqual([await idOf(true), await idOf(false)], [tried, live]);
+  }
+});
+
 describe('a key of an item', () => {
   it('replays that item in another batch, while the others run', async () => {
     const first = await world.acceptOne({ ...key('i1') });
