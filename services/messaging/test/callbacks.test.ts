@@ -200,8 +200,14 @@ it('410 disables: the feed says so, other callbacks get that, a notice waits, no
   assert.equal((await receiver.seen(path)).length, 2, 'what happened in between is left for a replay');
 });
 
-for (const status of [429, 502, 504])
-  it(`Retry-After of a ${status} is kept`, async () => {
+for (const [status, isPaused] of [
+  [429, true],
+  [502, true],
+  [504, true],
+  [400, false],
+  [500, false],
+] as const)
+  it(`Retry-After of a ${status} is kept${isPaused ? ', for all that the callback would be told' : ', for this event alone'}`, async () => {
     const tenantId = newTenant();
     const path = newPath();
     const { id } = await register(tenantId, path, ['message.delivered']);
@@ -210,6 +216,7 @@ for (const status of [429, 502, 504])
     const attempt = await waitFor(async () => (await attemptsOf(tenantId, id))[0], { what: 'the attempt' });
     const pauseMs = attempt.nextAttemptAt!.getTime() - attempt.at!.getTime();
     assert.ok(pauseMs >= 3_600_000 && pauseMs < 3_630_000, `tried again after ${pauseMs} ms`);
+    assert.equal((await callbackOf(tenantId, id)).pausedUntil !== undefined, isPaused);
   });
 
 it('Retry-After of a 503 holds everything back that the callback would be told', async () => {
@@ -332,6 +339,46 @@ it('a replay from long before there was a feed is one from its beginning', async
     const { since } = await world.callbacks.replayCallback({ id, ...stretch, onlyFailed: false, repeatable: undefined }, { tenantId });
     assert.equal(since?.getTime(), 1);
   }
+});
+
+/** How many are refused with CONFLICT; none in another way. */
+async function conflictsOf(asked: readonly Promise<unknown>[]): Promise<number> {
+  const refused = (await Promise.allSettled(asked)).filter((one) => one.status === 'rejected');
+  for (const { reason } of refused) await assert.rejects(Promise.reject(reason), rpcError('CONFLICT'));
+  return refused.length;
+}
+
+it('of many who replay at the same time five are let in, until one of the replays is through', async () => {
+  const { pool } = world.database;
+  const tenantId = newTenant();
+  const path = newPath();
+  const { id } = await register(tenantId, path);
+  await deliveredMessage(tenantId);
+  await seen(path, 3);
+  // With so much overdue no replay goes on.
+  await pool.query("UPDATE callback SET paused_until = now() + interval '1 hour' WHERE id = $1", [uuidOf(id)]);
+  await pool.query(
+    `INSERT INTO callback_due (lane, event_id, about_id, recipient_number, type, test, attempts, due_at, body)
+     SELECT lane, gen_random_uuid(), gen_random_uuid(), 0, 'x', false, 0, now() - interval '1 hour', '' FROM callback, generate_series(1, 1000)
+     WHERE id = $1`,
+    [uuidOf(id)],
+  );
+  const replay = () =>
+    world.callbacks.replayCallback({ id, since: new Date(1), until: undefined, onlyFailed: false, repeatable: undefined }, { tenantId });
+  assert.equal(await conflictsOf(Array.from({ length: 8 }, replay)), 3);
+  await pool.query('DELETE FROM callback_replay WHERE id IN (SELECT id FROM callback_replay WHERE callback_id = $1 LIMIT 1)', [uuidOf(id)]);
+  assert.equal(await conflictsOf([replay()]), 0);
+});
+
+it('of many who make the last callback at the same time one does', async () => {
+  const tenantId = newTenant();
+  const create = () =>
+    world.callbacks.createCallback(
+      { url: receiver.url('many'), events: ['domain.*'], description: '', repeatable: undefined },
+      { tenantId },
+    );
+  for (let count = 0; count < 49; count++) await create();
+  assert.equal(await conflictsOf(Array.from({ length: 6 }, create)), 5);
 });
 
 it('a replay sends a stretch of the feed again under the same ids; only_failed leaves out what was taken', async () => {

@@ -30,7 +30,7 @@ export const postUserSettingsCallbacksIdReplay = defineRoute({
   tag: 'Webhooks',
   summary: 'Send events again',
   description:
-    'Sends the chosen events that were recorded from `since` to before `until`, of the last 30 days, each under the `webhook-id` that it had. A callback that was disabled is enabled. With `only_failed` those that it has taken are left out.',
+    'Sends the chosen events that were recorded from `since` to before `until`, of the last 30 days, each under the `webhook-id` that it had. A callback that was disabled is enabled. With `only_failed` those that it has taken are left out. At most five are under way for a callback at one time; one more is refused with `CONFLICT`.',
   scopes: ['full'],
   idempotent: true,
   params: callbackIdParam,
@@ -45,7 +45,7 @@ export const postUserSettingsCallbacksIdReplay = defineRoute({
     maxBytes: 64 * 1024,
     examples: [{ summary: 'What was missed', value: { since: exampleTime, only_failed: true } }],
   },
-  errors: ['NOT_FOUND'],
+  errors: ['NOT_FOUND', 'CONFLICT'],
   responses: [
     {
       status: 200,

@@ -22,7 +22,7 @@ export const postUserSettingsCallbacks = defineRoute({
   description:
     'It is told of what happens from now on, by [Standard Webhooks](https://www.standardwebhooks.com): a POST with an event as `GET /v1/events` shows it, signed with the secret in the answer, which is never shown again. ' +
     'Verify the signature with any library for Standard Webhooks, and leave out what you had before by `webhook-id`.\n\n' +
-    'An answer of 2xx within 15 s takes the event. Anything else, redirects too, is tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, with the same `webhook-id`. `Retry-After` of a 429 or 503 is waited for. ' +
+    'An answer of 2xx within 15 s takes the event. Anything else, redirects too, is tried again after 5 s, 5 min, 30 min, 2 h, 5 h, 10 h, 14 h, 20 h and 24 h, with the same `webhook-id`. `Retry-After` puts the next attempt off, by a day at most; of a 429, 502, 503 or 504 everything that the callback would be told. ' +
     '410 disables the callback, and so do five days of nothing but failure. Events may come in another order than they happened.',
   scopes: ['full'],
   idempotent: true,

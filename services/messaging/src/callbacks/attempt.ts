@@ -11,7 +11,7 @@ import { longestRetryAfterMs, nextAttemptAt, retryAfterMs } from './retry-plan.t
 import { sealedSecretOf } from './secret.ts';
 
 const timeoutMs = 15_000;
-/** Answers of who is too busy, or of what stands in front of it: their Retry-After is kept. */
+/** Answers of who is too busy, or of what stands in front of it: their Retry-After is about all events, that of others about the one. */
 const throttled: ReadonlySet<number> = new Set([429, 502, 503, 504]);
 
 export interface AttemptParts extends Outside {
@@ -27,7 +27,7 @@ export interface Judged extends Ended {
   answered: boolean;
   /** 410: it wants nothing any more. */
   gone: boolean;
-  /** Its Retry-After. */
+  /** Its Retry-After, where that is about all events. */
   pauseUntil: Date | null;
 }
 
@@ -49,8 +49,9 @@ export async function attempt(due: ClaimedDue, parts: AttemptParts): Promise<Jud
   const endedAt = clock.now();
   const succeeded = outcome === CallbackOutcome.CALLBACK_OUTCOME_SUCCEEDED;
   const gone = httpStatus === 410 && !due.test;
-  const throttledMs = throttled.has(httpStatus) ? retryAfterMs(retryAfter, endedAt) : undefined;
-  const next = succeeded || gone || due.test ? undefined : nextAttemptAt(number, endedAt, throttledMs, Math.random());
+  const askedMs = retryAfterMs(retryAfter, endedAt);
+  const throttledMs = throttled.has(httpStatus) ? askedMs : undefined;
+  const next = succeeded || gone || due.test ? undefined : nextAttemptAt(number, endedAt, askedMs, Math.random());
   return {
     lane: due.lane,
     over: next === undefined,

@@ -22,6 +22,7 @@ import { insertDue } from '../store/callback-work.ts';
 import {
   changeCallback,
   countCallbacks,
+  countReplays,
   deleteCallback,
   disableCallback,
   enableCallback,
@@ -29,6 +30,7 @@ import {
   insertCallback,
   insertReplay,
   mostCallbacks,
+  mostReplays,
   rotateSecret,
   type StoredCallback,
   settledPlace,
@@ -115,12 +117,13 @@ export async function createCallback(parts: ManageParts, caller: Caller, wanted:
     { ...caller, operation: 'create_callback', codec: CreateCallbackResponse },
     () => checked(parts, wanted),
     async (client, { url = '', events = [], description = '' }, now) => {
+      // Its lock comes before the count: of those who make one at the same time, each counts what the others have made.
+      const position = await settledPlace(client);
       if ((await countCallbacks(client, tenantId)) >= mostCallbacks)
         throw errors.CONFLICT({ message: `There are ${mostCallbacks} callbacks already. Delete one first.` });
       const id = newUuid();
       const secret = newSecret();
       const sealedSecret = parts.sealer.seal(secret, sealedSecretOf(id));
-      const position = await settledPlace(client);
       const kept = await insertCallback(client, { id, tenantId, url, events, description, createdAt: now, sealedSecret, position });
       return { callback: viewCallback(kept, now), secret, replayed: false };
     },
@@ -212,6 +215,8 @@ export async function replayCallback(
     },
     async (client, { since, until }, now) => {
       let callback = await lockOwn(client, tenantId, id);
+      if ((await countReplays(client, id)) >= mostReplays)
+        throw errors.CONFLICT({ message: `${mostReplays} replays of this callback are under way. Ask again when one is through.` });
       if (!callback.enabled) callback = await enableCallback(client, id, await settledPlace(client), now);
       const replayId = newUuid();
       const last = wanted.until === undefined ? callback.position : positionAt(until) - 1n;

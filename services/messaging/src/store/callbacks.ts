@@ -179,6 +179,17 @@ export async function settledPlace(client: pg.PoolClient): Promise<bigint> {
   return BigInt(rows[0]!.place);
 }
 
+/** How many a callback can have under way: each is walked of its own. */
+export const mostReplays = 5;
+
+/** Of a locked callback. */
+export async function countReplays(on: Queryable, callbackId: string): Promise<number> {
+  const { rows } = await on.query<{ count: number }>('SELECT count(*)::int AS count FROM callback_replay WHERE callback_id = $1', [
+    callbackId,
+  ]);
+  return rows[0]!.count;
+}
+
 export async function insertReplay(
   on: Queryable,
   replay: { id: string; callbackId: string; tenantId: string; position: bigint; until: bigint; onlyFailed: boolean },
