@@ -115,6 +115,7 @@ async function answerOf(route: Route, request: Request, exchange: Exchange, part
   const address = callerAddress(request.socket.remoteAddress, request.headers['x-forwarded-for'], trustedProxies);
   const open: OpenCall = {
     ...surroundings,
+    method: request.method,
     requestId: exchange.requestId,
     address,
     get signal() {
@@ -194,6 +195,7 @@ async function bodyOf(route: Operation | OpenOperation, request: Request, exchan
 }
 
 function checkedQuery(route: Operation | OpenOperation, request: Request, issues: Issue[]): unknown {
+  if (route.anyQuery) return {};
   const schema = route.query ?? noQuery;
   const at = request.url.indexOf('?');
   const query = at === -1 ? {} : parseQuery(request.url.slice(at + 1));

@@ -10,7 +10,7 @@ const deadlineMs = 2_000;
 const maxUserAgentChars = 500;
 
 export function recordVisit(call: OpenCall, kind: EngagementKind, holder: LinkHolder, url: string): void {
-  const { peers, requestId, address, header } = call;
+  const { peers, requestId, address, header, method } = call;
   peers.messaging
     .recordEngagement(
       {
@@ -20,7 +20,9 @@ export function recordVisit(call: OpenCall, kind: EngagementKind, holder: LinkHo
         url,
         userAgent: userAgentOf(call),
         remoteAddress: address,
-        prefetch: /prefetch|preview/i.test(`${header('sec-purpose') ?? ''} ${header('purpose') ?? ''} ${header('x-moz') ?? ''}`),
+        prefetch:
+          method === 'HEAD' ||
+          /prefetch|preview/i.test(`${header('sec-purpose') ?? ''} ${header('purpose') ?? ''} ${header('x-moz') ?? ''}`),
       },
       { requestId, deadlineMs },
     )

@@ -108,6 +108,23 @@ test('an unsubscribe link shows a page and changes nothing; the POST unsubscribe
   assert.match(await (await open(path)).text(), /You are unsubscribed/);
 });
 
+test('what programs add to a link changes nothing, and HEAD is nobody who reads', async () => {
+  const [link, leave] = [`/t/c/${token('click')}${signTarget(linkKey, 'https://shop.example/')}`, `/u/${token('unsubscribe')}`];
+  for (const query of ['fbclid=x', 'a=1&a=2&b[c]=%ff', '?']) {
+    const answer = await open(`${link}?${query}`);
+    assert.deepEqual([answer.status, answer.headers.get('location')], [302, 'https://shop.example/'], query);
+    assert.equal((await open(`/t/o/${token('open')}?${query}`)).status, 200, query);
+    for (const method of ['GET', 'POST']) assert.equal((await open(`${leave}?${query}`, { method })).status, 200, `${method} ${query}`);
+  }
+  await waitFor(() => services.mail.visits.length === 6, { what: 'the visits' });
+  assert.ok(services.mail.visits.every(({ prefetch }) => !prefetch));
+  services.mail.visits.length = 0;
+  assert.equal((await open(link, { method: 'HEAD' })).status, 302);
+  assert.equal((await open(`/t/o/${token('open')}`, { method: 'HEAD' })).status, 200);
+  await waitFor(() => services.mail.visits.length === 2, { what: 'the visits' });
+  assert.ok(services.mail.visits.every(({ prefetch }) => prefetch));
+});
+
 test('a link of another kind, a forged one, and one of a message that is gone are not found', async () => {
   const gone = linkToken(linkKey, 'unsubscribe', { messageId: idToUuid('msg', newId('msg'))!, recipientNumber: 0 });
   for (const method of ['GET', 'POST']) {

@@ -15,6 +15,7 @@ export const getTCToken = defineOpenRoute({
   summary: 'A link in a tracked message',
   description: 'Leads on to where the sender’s link did.',
   params: { token: { description: 'Names recipient and target; both signed.', example: 'AZLwoBwterycje8BI0VniasAAGV4YW1wbGVzaWc' } },
+  anyQuery: true,
   errors: ['NOT_FOUND'],
   failures: [],
   responses: [{ status: 302, description: 'Where the link leads.', headers: { Location: 'The target.' } }],

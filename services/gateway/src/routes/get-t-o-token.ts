@@ -17,6 +17,7 @@ export const getTOToken = defineOpenRoute({
   summary: 'The picture in a tracked message',
   description: 'Asked for by mail programs. Always answers with a picture of one dot.',
   params: { token: { description: 'Names the recipient; signed.', example: 'AZLwoBwterycje8BI0VniasAAGV4YW1wbGVzaWc' } },
+  anyQuery: true,
   errors: [],
   failures: [],
   responses: [{ status: 200, description: 'A picture of one dot.', contentType: 'image/gif' }],

@@ -15,6 +15,7 @@ export const getUToken = defineOpenRoute({
   summary: 'The page behind an unsubscribe link',
   description: 'Shows what would be unsubscribed from, and changes nothing.',
   params: tokenParam,
+  anyQuery: true,
   errors: ['NOT_FOUND'],
   responses: [{ status: 200, description: 'The page.', contentType: 'text/html' }],
   handle: async ({ params }, { linkKeys, peers, requestId, signal }) => {

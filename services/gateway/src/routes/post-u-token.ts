@@ -16,6 +16,7 @@ export const postUToken = defineOpenRoute({
   summary: 'Unsubscribe with one click',
   description: 'RFC 8058. Nothing of the message’s group, or of its stream, goes to the recipient any more. Any body is taken.',
   params: tokenParam,
+  anyQuery: true,
   withoutIdempotencyKey: 'being unsubscribed twice is the same as once.',
   errors: ['NOT_FOUND'],
   responses: [{ status: 200, description: 'Unsubscribed, now or before.', contentType: 'text/html' }],
