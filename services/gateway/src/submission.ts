@@ -15,6 +15,7 @@ import { isTemplateName } from './template-fields.ts';
 
 const maxHeaderBytes = 512 * 1024;
 const maxSubjectChars = 2000;
+const mostBoundaries = 50;
 
 export interface Submitted {
   readonly raw: Buffer;
@@ -157,8 +158,10 @@ function contentHash(raw: Buffer, recipients: readonly string[]): Buffer {
     .replace(/^(?:date|message-id|x-idempotency-key):.*\r\n(?:[ \t].*\r\n)*/gim, (field, offset: number) =>
       offset < maxHeaderBytes ? '' : field,
     );
-  const boundaries = new Set([...text.matchAll(/boundary\s*=\s*"?([^"\s;]{8,70})/gi)].slice(0, 50).map(([, boundary]) => boundary ?? ''));
-  for (const boundary of boundaries) text = text.replaceAll(boundary, '');
+  const found = text.matchAll(/boundary\s*=\s*"?([^"\s;]{8,70})/gi).take(mostBoundaries);
+  // The longest first: one may be the beginning of another.
+  const boundaries = [...new Set(found.map(([, boundary = '']) => boundary))].sort((a, b) => b.length - a.length);
+  if (boundaries.length > 0) text = text.replace(new RegExp(boundaries.map(RegExp.escape).join('|'), 'g'), '');
   const hash = createHash('sha256')
     .update([...recipients].sort().join('\n'))
     .update('\n\n');
