@@ -225,7 +225,7 @@ async function checkedBody(
     issues.push(...read.issues);
     return undefined;
   }
-  const value = parseJson(bytes);
+  const value = spec.optional && bytes.length === 0 ? {} : parseJson(bytes);
   const result = spec.schema.safeParse(value);
   if (result.success) return result.data;
   issues.push(...issuesOf(spec.schema, value, result.error));

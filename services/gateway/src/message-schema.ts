@@ -1,5 +1,6 @@
 // A message as the API takes it: one schema that validates, converts to what messaging wants and is printed in the OpenAPI document.
 // messaging checks again behind it; here everything is found at once and said kindly.
+import { normaliseEmail } from '@maildoot/mail/address';
 import { type HeaderProblem, refusedHeaders } from '@maildoot/mail/headers';
 import type { Header, OutgoingMessage, Unsubscribe } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { z } from 'zod';
@@ -168,6 +169,15 @@ const unsubscribeInput = z
     mailto: z
       .string()
       .max(600)
+      .transform((text, context) => {
+        const at = text.indexOf('?');
+        const email = at === -1 ? text : text.slice(0, at);
+        const query = at === -1 ? '' : text.slice(at);
+        const address = text === '' ? '' : normaliseEmail(email);
+        return address === undefined || !/^(\?[!-;=?-~]{1,400})?$/.test(query)
+          ? refuse(context, text, 'invalid_email', 'This must be an address like leave@example.com, maybe with ?subject=….')
+          : address + query;
+      })
       .nullish()
       .meta({ description: 'An address that unsubscribes whoever writes to it.', examples: ['leave@yourdomain.com?subject=leave'] }),
     group: name.nullish().meta({ description: 'What is unsubscribed from; by default the message’s stream.', examples: ['newsletter'] }),

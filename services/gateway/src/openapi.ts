@@ -46,7 +46,7 @@ export interface OpenapiOperation {
   'x-sunset'?: string;
   security: Record<string, string[]>[];
   parameters: OpenapiParameter[];
-  requestBody?: { required: true; content: Record<string, OpenapiContent> };
+  requestBody?: { required: boolean; content: Record<string, OpenapiContent> };
   responses: Record<string, OpenapiResponse>;
 }
 
@@ -158,7 +158,7 @@ function parameters(route: Operation | OpenOperation, schemas: Schemas): Openapi
 
 function requestBody(body: NonNullable<Operation['body']>, schemas: Schemas): NonNullable<OpenapiOperation['requestBody']> {
   const examples = Object.fromEntries(body.examples.map(({ summary, value }, index) => [`example${index + 1}`, { summary, value }]));
-  return { required: true, content: { 'application/json': { schema: schemas.input(body.schema), examples } } };
+  return { required: body.optional !== true, content: { 'application/json': { schema: schemas.input(body.schema), examples } } };
 }
 
 function responses(route: Route, schemas: Schemas, publicUrl: string): Record<string, OpenapiResponse> {

@@ -2,9 +2,9 @@
 import { domainToASCII } from 'node:url';
 import { notFound } from './errors.ts';
 
-/** In A-labels. @throws ApiError NOT_FOUND */
+/** In A-labels, without the dot at the end that DNS writes. @throws ApiError NOT_FOUND */
 export function pathDomain({ domain = '' }: Readonly<Record<string, string>>): string {
-  const name = domainToASCII(domain);
+  const name = domainToASCII(domain.replace(/\.$/, ''));
   if (name === '') throw notFound();
   return name;
 }

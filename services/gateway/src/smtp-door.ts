@@ -80,6 +80,8 @@ function serverFor(options: SmtpDoorOptions, secure: boolean): SMTPServer {
     maxAllowedUnauthenticatedCommands: 20,
     hideENHANCEDSTATUSCODES: false,
     hideREQUIRETLS: true,
+    // Local parts beyond ASCII are not taken, so nobody is told that they may be sent.
+    hideSMTPUTF8: true,
     size: maxMessageBytes,
     maxClients: maxSessions,
     socketTimeout: socketTimeoutMs,

@@ -1,4 +1,5 @@
 // Suppressions as the API shows them.
+import { normaliseEmail } from '@maildoot/mail/address';
 import { type Suppression, SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { enumWords, unknownWord } from '@maildoot/webhooks/enum-words';
 import { timeOf } from '@maildoot/webhooks/time-json';
@@ -41,12 +42,19 @@ export const exampleSuppression: z.input<typeof suppressionSchema> = {
   created_at: exampleTime,
 };
 
+const maxEmailChars = 512;
+
 /** One address as callers add it. */
 export const suppressionInput = z
   .strictObject({
     email: z
       .string()
-      .max(512)
+      .max(maxEmailChars)
+      // Kept as it was written: messaging brings it to its one form.
+      .refine((text) => text.length > maxEmailChars || normaliseEmail(text) !== undefined, {
+        params: { code: 'invalid_email' },
+        error: 'This must be an address like name@example.com.',
+      })
       .meta({ format: 'idn-email', examples: ['user@example.com'] }),
     stream: z
       .string()

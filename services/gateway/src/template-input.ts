@@ -1,21 +1,37 @@
-// A template as the API takes it. Which aliases there may be and what the sources must be is template's to say, with line and column; here
-// stand the types and the limits.
+// A template as the API takes it: its names and limits, all that is wrong with them at once. template checks them again behind it, and says
+// with line and column what is wrong with the sources.
 import { z } from 'zod';
 import { notFound } from './errors.ts';
 import { exampleIds } from './examples.ts';
+import { besideOthersThan, type Context, refuse } from './schema-parts.ts';
 import { isTemplateName } from './template-fields.ts';
 
 const maxSourceChars = 512 * 1024;
 /** Two bodies in their widest JSON, and the rest. */
 export const maxTemplateBodyBytes = 7 * 1024 * 1024;
 
+const aliasPattern = /^([A-Za-z0-9][A-Za-z0-9._-]*)?$/;
+
 export const templateNames = {
-  name: z.string().min(1).max(255).meta({ description: 'For people.' }),
+  name: z
+    .string()
+    .min(1)
+    .max(255)
+    .refine((text) => text === '' || (text.trim() !== '' && !/[\p{Cc}\p{Cs}]/u.test(text)), {
+      params: { code: 'invalid_name' },
+      error: 'A name is more than spaces and has no control characters.',
+    })
+    .meta({ description: 'For people.' }),
   alias: z
     .string()
     .max(100)
+    // An alias never looks like an id: one of the two would be in the way of the other.
+    .refine((text) => aliasPattern.test(text) && !text.startsWith('tpl_'), {
+      params: { code: 'invalid_alias' },
+      error: 'An alias has letters, digits, dots, hyphens and underscores, begins with a letter or digit, and not with tpl_.',
+    })
     .meta({
-      pattern: '^([A-Za-z0-9][A-Za-z0-9._-]*)?$',
+      pattern: aliasPattern.source,
       description: 'Letters, digits, dots, hyphens and underscores; stands for the id everywhere.',
       examples: ['order-confirmed'],
     }),
@@ -31,6 +47,13 @@ export const templateSource = {
     .max(maxSourceChars)
     .meta({ description: 'Liquid; filled in as it is. Without it the text of a message is made from its HTML.' }),
 };
+/** Of a template that is new. */
+export const someContent = z.superRefine(
+  ({ html, text }: { html?: string | undefined; text?: string | undefined }, context: Context) => {
+    if (!html && !text) refuse(context, { html, text }, 'content_required', 'Give html or text, or both.', ['html']);
+  },
+  besideOthersThan('html', 'text'),
+);
 export const draftField = z.boolean().meta({ description: 'The new version is not published: messages go on with the one that is.' });
 
 export const templateParams = { id: { description: 'The id of the template, or its alias.', example: exampleIds.template } };

@@ -145,6 +145,22 @@ const call = (method: string, path: string, body?: unknown, more = {}) =>
   gateway.call(method, path, { key: tenant.keys.full, ...(body === undefined ? {} : { body }), ...more });
 const message = { from: 'a@shop.example', to: 'b@example.com', text: 'x' };
 
+test('an address to unsubscribe at is brought to its one form; what is none is refused', async () => {
+  for (const [mailto, kept] of [
+    ['Leave@Shop.Example', 'Leave@shop.example'],
+    ['leave@Shop.Example?subject=Leave', 'leave@shop.example?subject=Leave'],
+    ['', ''],
+  ]) {
+    services.asked.length = 0;
+    assert.equal((await call('POST', '/v1/messages', { ...message, unsubscribe: { mailto } })).status, 202);
+    assert.equal(services.requestsOf<AcceptMessagesRequest>('acceptMessages')[0]?.messages[0]?.unsubscribe?.mailto, kept);
+  }
+  for (const mailto of ['x', 'leave@shop.example?', 'leave@shop.example?a b', 'Leave <leave@shop.example>']) {
+    const refused = await call('POST', '/v1/messages', { ...message, to: 'x', unsubscribe: { mailto } });
+    assert.deepEqual(refused.issues.toSorted(), ['to invalid_email', 'unsubscribe.mailto invalid_email'], mailto);
+  }
+});
+
 test('the fields of a message arrive at messaging; null is the same as leaving a field out', async () => {
   const full = {
     ...message,
@@ -236,6 +252,24 @@ test('a batch is cancelled by its id alone', async () => {
   assert.deepEqual([cancelled, too_late], [1, 1]);
   assert.equal((await call('DELETE', '/v1/messages')).status, 400);
   assert.equal((await call('DELETE', `/v1/messages?batch_id=${newId('bat')}`)).status, 404);
+});
+
+test('what is no address to suppress is told where it stands, beside all else', async () => {
+  const one = await call('POST', '/v1/user-settings/suppressions', { email: 'x', stream: 'A' });
+  assert.deepEqual(one.issues.toSorted(), ['email invalid_email', 'stream invalid_format']);
+  const suppressions = [{ email: 'a@example.com' }, { email: 'x' }];
+  const many = await call('POST', '/v1/user-settings/suppressions/import', { suppressions });
+  assert.deepEqual(many.issues, ['suppressions[1].email invalid_email']);
+});
+
+test('a domain is found by its name with the dot at the end, too', async () => {
+  for (const [method, path, status] of [
+    ['GET', '', 200],
+    ['POST', '/verify', 200],
+    ['DELETE', '', 204],
+  ] as const)
+    assert.equal((await call(method, `/v1/user-settings/domains/${tenant.domain}.${path}`)).status, status, method);
+  assert.equal((await call('GET', `/v1/user-settings/domains/${tenant.domain}..`)).status, 404);
 });
 
 test('suppressions: one, many, as CSV, and off the list', async () => {

@@ -1,6 +1,7 @@
 // Submission by SMTP at the real gateway: what is handed on, and what a client is told when it can't be kept. What may pass is a 4xx.
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
+import { connect } from 'node:tls';
 import { Ledger } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { type AcceptMessagesRequest, AcceptMessagesResponse } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { createTransport, type SentMessageInfo } from 'nodemailer';
@@ -199,4 +200,20 @@ test('each recipient has a reply of its own, and the message goes to those that 
   assert.deepEqual([accepted, rejected], [['ada@example.com', 'bob@example.com'], ['m\u00fcller@example.com']]);
   assert.match(rejectedErrors?.[0]?.response ?? '', /^553 5\.6\.7 /);
   assert.deepEqual(asked().messages[0]?.envelopeRecipients, ['ada@example.com', 'bob@example.com']);
+});
+
+test('what is not taken is not offered: no SMTPUTF8', async () => {
+  const [host, port] = (gateway.smtp.tls ?? '').split(':') as [string, string];
+  const said = await new Promise<string>((resolve, reject) => {
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false });
+    let all = '';
+    socket.setEncoding('latin1').on('data', (text: string) => {
+      all += text;
+      if (/^220 .*\r\n$/.test(all)) socket.write('EHLO client.example\r\n');
+      if (/^250 .*\r\n$/m.test(all)) socket.destroy();
+    });
+    socket.on('close', () => resolve(all)).on('error', reject);
+  });
+  assert.match(said, /^250[ -]SIZE /m);
+  assert.doesNotMatch(said, /SMTPUTF8/);
 });

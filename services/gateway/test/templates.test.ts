@@ -174,6 +174,34 @@ describe('templates', () => {
     assert.deepEqual([name, alias, subject, html, text, draft], [undefined, '', undefined, '<p>x</p>', '', false]);
   });
 
+  test('everything that is wrong with a new template is told at once', async () => {
+    const body = { name: ' ', alias: 'a b', subject: 5 };
+    const refused = await gateway.call('POST', '/v1/templates', { key, body });
+    assert.deepEqual(refused.issues.toSorted(), [
+      'alias invalid_alias',
+      'html content_required',
+      'name invalid_name',
+      'subject invalid_type',
+    ]);
+    for (const alias of ['tpl_x', '.x', '-'])
+      assert.deepEqual((await gateway.call('POST', '/v1/templates', { key, body: { name: 'x', alias, text: 'x' } })).issues, [
+        'alias invalid_alias',
+      ]);
+    assert.deepEqual(services.asked, []);
+  });
+
+  test('publishing and looking need no body', async () => {
+    for (const [action, rpc] of [
+      ['publish', 'publishTemplate'],
+      ['preview', 'previewTemplate'],
+    ] as const) {
+      assert.equal((await gateway.call('POST', `/v1/templates/${tenant.templateId}/${action}`, { key })).status, 200, action);
+      assert.equal((services.requestsOf(rpc)[0] as { version: number }).version, 0);
+      assert.equal((await gateway.call('POST', `/v1/templates/${tenant.templateId}/${action}`, { key, body: '{' })).code, 'INVALID_JSON');
+    }
+    assert.equal((await gateway.call('POST', '/v1/templates', { key })).code, 'INVALID_JSON', 'others do');
+  });
+
   test('an alias stands in every path; what can be neither id nor alias is not found, and nobody is asked', async () => {
     services.instead('getTemplate', () => ({ template: undefined }));
     for (const name of ['..%2Fetc', 'a%20b', '%00', `${'a'.repeat(101)}`, '-a', '%C3%A4']) {

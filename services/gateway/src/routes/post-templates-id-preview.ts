@@ -38,6 +38,7 @@ export const postTemplatesIdPreview = defineRoute({
       })
       .meta({ id: 'TemplatePreviewInput' }),
     maxBytes: 1024 * 1024,
+    optional: true,
     examples: [{ summary: 'With variables', value: { variables: { name: 'Ada', order: { number: 4711 } } } }],
   },
   errors: ['NOT_FOUND', 'TEMPLATE_ERROR'],

@@ -21,6 +21,7 @@ export const postTemplatesIdPublish = defineRoute({
       .strictObject({ version: templateVersion.optional().meta({ description: 'By default the newest one.' }) })
       .meta({ id: 'TemplatePublication' }),
     maxBytes: 64 * 1024,
+    optional: true,
     examples: [
       { summary: 'A certain version', value: { version: 1 } },
       { summary: 'The newest', value: {} },

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { requestHash } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
-import { draftField, maxTemplateBodyBytes, templateNames, templateSource } from '../template-input.ts';
+import { draftField, maxTemplateBodyBytes, someContent, templateNames, templateSource } from '../template-input.ts';
 import { exampleTemplate, templateJson, templateSchema } from '../template-json.ts';
 
 // A hostile source is looked at for as long as one may take, behind others of the same account.
@@ -29,6 +29,7 @@ export const postTemplates = defineRoute({
         text: templateSource.text.optional(),
         draft: draftField.optional(),
       })
+      .check(someContent)
       .meta({ id: 'TemplateInput' }),
     maxBytes: maxTemplateBodyBytes,
     examples: [
