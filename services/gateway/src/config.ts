@@ -71,6 +71,14 @@ export const settings = defineSettings({
     portZero: true,
     meaning: 'The same with TLS from the start, the world’s port 465; unset: nowhere.',
   }),
+  smtpMaxSessionsPerAddress: integer('SMTP_MAX_SESSIONS_PER_ADDRESS', {
+    default: 50,
+    min: 1,
+    max: 1000,
+    unit: 'sessions',
+    meaning:
+      'SMTP sessions at a time from one address (of IPv6, one /64), of 1000 in all; this host’s own are not counted. Raise it where a balancer shows its own address instead.',
+  }),
   smtpHostname: hostName('SMTP_HOSTNAME', {
     default: 'localhost',
     meaning: 'The name that the SMTP doors greet with and that their certificate is for.',

@@ -168,6 +168,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
       certificate: isOwn
         ? { cert: await readFile(smtpTlsCert, 'utf8'), key: await readFile(smtpTlsKey, 'utf8') }
         : createCertificate({ names: [hostname, '127.0.0.1'] }),
+      perHolder: { most: config.smtpMaxSessionsPerAddress },
       budget,
       authenticate: async (username, password, address) => {
         const principal = await authenticator.principalOfSmtp(username, password, address);

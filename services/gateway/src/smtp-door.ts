@@ -5,6 +5,7 @@ import type { TLSSocket } from 'node:tls';
 import { mailboxOf } from '@maildoot/mail/address';
 import type { Certificate } from '@maildoot/runtime/certificate';
 import { splitHostPort } from '@maildoot/runtime/config';
+import { SessionsPerHolder, type SessionsPerHolderOptions } from '@maildoot/runtime/sessions-per-holder';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import type { Principal } from './authentication.ts';
 import { callerAddress } from './caller-address.ts';
@@ -22,6 +23,8 @@ export interface SmtpDoorOptions {
   readonly listen: { readonly starttls: string | undefined; readonly tls: string | undefined };
   readonly hostname: string;
   readonly certificate: Certificate;
+  /** Sessions of one address, over both doors; of IPv6, of one /64. */
+  readonly perHolder: SessionsPerHolderOptions;
   readonly budget: BodyBudget;
   /** @throws ApiError */
   authenticate(username: string, password: string, address: string): Promise<Principal>;
@@ -43,9 +46,10 @@ interface User {
 
 export async function startSmtpDoor(options: SmtpDoorOptions): Promise<SmtpDoor> {
   await using starting = new AsyncDisposableStack();
+  const perHolder = new SessionsPerHolder(options.perHolder);
   const open = async (listen: string | undefined, secure: boolean): Promise<string | undefined> => {
     if (listen === undefined) return undefined;
-    const server = serverFor(options, secure);
+    const server = serverFor(options, perHolder, secure);
     const { host, port } = splitHostPort(listen);
     await new Promise<void>((resolve, reject) => {
       server.server.once('error', reject);
@@ -63,7 +67,7 @@ export async function startSmtpDoor(options: SmtpDoorOptions): Promise<SmtpDoor>
   return { starttls, tls, [Symbol.asyncDispose]: () => running.disposeAsync() };
 }
 
-function serverFor(options: SmtpDoorOptions, secure: boolean): SMTPServer {
+function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secure: boolean): SMTPServer {
   const { key, cert } = options.certificate;
   const server = new SubmissionServer({
     name: options.hostname,
@@ -86,6 +90,11 @@ function serverFor(options: SmtpDoorOptions, secure: boolean): SMTPServer {
     maxClients: maxSessions,
     socketTimeout: socketTimeoutMs,
     closeTimeout: closeTimeoutMs,
+    onConnect({ id, remoteAddress }, callback) {
+      if (perHolder.begin(id, callerAddress(remoteAddress, undefined, undefined))) callback();
+      else callback(new SmtpReply(421, '4.7.0 Too many sessions from your address, come back later'));
+    },
+    onClose: ({ id }) => perHolder.end(id),
     onAuth({ username, password }, session, callback) {
       const address = callerAddress(session.remoteAddress, undefined, undefined);
       const user: User = { principal: () => options.authenticate(username ?? '', password ?? '', address) };

@@ -26,6 +26,14 @@ export const settings = defineSettings({
     unit: 'sessions',
     meaning: 'SMTP sessions at a time; more are told to come back later.',
   }),
+  mxMaxSessionsPerAddress: integer('MX_MAX_SESSIONS_PER_ADDRESS', {
+    default: 20,
+    min: 1,
+    max: 10_000,
+    unit: 'sessions',
+    meaning:
+      'Of those, from one address (of IPv6, one /64); this host’s own are not counted. Raise it where a balancer shows its own address instead.',
+  }),
   mxMaxMessageBytes: integer('MX_MAX_MESSAGE_BYTES', {
     default: 20 * 1024 * 1024,
     min: 64 * 1024,

@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import { returnPathLocalPart } from '@maildoot/mail/return-path';
+import { waitFor } from '@maildoot/testkit/wait';
 import { bounceMessage, complaintMessage, smtpClient } from '../test/smtp-client.ts';
 import { type MxDoorOptions, startMxDoor } from './mx-door.ts';
 import { type Arrived, reportsIn } from './report.ts';
@@ -20,6 +21,7 @@ async function openDoor(options: Partial<MxDoorOptions> = {}) {
     hostname: 'mx.maildoot.test',
     keys: [key],
     maxSessions: 10,
+    perHolder: { most: 20 },
     maxMessageBytes: 100_000,
     now: () => now,
     async receive(message) {
@@ -71,6 +73,27 @@ test('all else is refused at RCPT: nothing is relayed, nobody is guessed', async
   assert.match(await client.data('Subject: relay me\n\nx'), /^5/);
   assert.equal(door.arrived.length, 0);
   assert.equal(door.refusals.length, others.length);
+});
+
+test('one address has its share of the sessions, and gets it back', async () => {
+  await using door = await openDoor({ perHolder: { most: 2, countLoopback: true } });
+  await using _one = await smtpClient(door.address);
+  {
+    await using two = await smtpClient(door.address);
+    assert.match(two.greeting, /^220 /);
+    for (let count = 0; count < 3; count++) {
+      await using three = await smtpClient(door.address);
+      assert.match(three.greeting, /^421 4\.7\.0 /);
+    }
+    assert.match(await two.say('EHLO mx.example.net'), /^250/, 'those that are open go on');
+  }
+  await waitFor(
+    async () => {
+      await using next = await smtpClient(door.address);
+      return next.greeting.startsWith('220 ');
+    },
+    { what: 'the place of the one that left' },
+  );
 });
 
 test('AUTH is nobody’s business here', async () => {

@@ -7,6 +7,7 @@ import type { AddressInfo } from 'node:net';
 import type { LinkKey } from '@maildoot/mail/tracking-token';
 import { createCertificate } from '@maildoot/runtime/certificate';
 import { splitHostPort } from '@maildoot/runtime/config';
+import { SessionsPerHolder, type SessionsPerHolderOptions } from '@maildoot/runtime/sessions-per-holder';
 import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import { type Addressee, type Arrived, addresseeOf } from './report.ts';
 
@@ -16,6 +17,8 @@ export interface MxDoorOptions {
   hostname: string;
   keys: readonly LinkKey[];
   maxSessions: number;
+  /** Of one address; of IPv6, of one /64. */
+  perHolder: SessionsPerHolderOptions;
   maxMessageBytes: number;
   now(): Date;
   /** Commits before it resolves. */
@@ -40,6 +43,7 @@ export async function startMxDoor(options: MxDoorOptions): Promise<MxDoor> {
   const { listen, hostname, keys, maxSessions, maxMessageBytes } = options;
   // Nobody checks the certificate of an MX host (RFC 7435) without DANE or MTA-STS; it keeps reports from being read on the way.
   const { key, cert } = createCertificate({ names: [hostname] });
+  const perHolder = new SessionsPerHolder(options.perHolder);
   const server = new SMTPServer({
     name: hostname,
     banner: 'Maildoot',
@@ -55,6 +59,11 @@ export async function startMxDoor(options: MxDoorOptions): Promise<MxDoor> {
     maxClients: maxSessions,
     socketTimeout: socketTimeoutMs,
     closeTimeout: closeTimeoutMs,
+    onConnect({ id, remoteAddress }, callback) {
+      if (perHolder.begin(id, remoteAddress)) callback();
+      else callback(replying(421, '4.7.0 Too many sessions from your address, come back later'));
+    },
+    onClose: ({ id }) => perHolder.end(id),
     onRcptTo(address, session, callback) {
       if (addresseeOf(address.address, keys) === undefined) {
         options.onRefusedRecipient();

@@ -67,6 +67,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
       hostname: config.mailHostname,
       keys,
       maxSessions: config.mxMaxSessions,
+      perHolder: { most: config.mxMaxSessionsPerAddress },
       maxMessageBytes: config.mxMaxMessageBytes,
       now: () => clock.now(),
       receive,
