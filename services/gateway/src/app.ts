@@ -16,6 +16,7 @@ import { z } from 'zod';
 import type { Actions } from './actions.ts';
 import type { Authenticator } from './authentication.ts';
 import { callerAddress } from './caller-address.ts';
+import { corsHeaders, isPreflight, preflightHeaders } from './cors.ts';
 import type { DeprecatedCalls } from './deprecated-calls.ts';
 import { deprecationHeaders, deprecationText, isDeprecated } from './deprecation.ts';
 import { ApiError, apiErrorFrom, notFound, validationError } from './errors.ts';
@@ -38,6 +39,8 @@ export interface AppParts extends ExchangeOptions {
   readonly deprecatedCalls: Pick<DeprecatedCalls, 'note'>;
   readonly budget: BodyBudget;
   readonly trustedProxies: BlockList | undefined;
+  /** Whose pages may read answers. */
+  readonly corsOrigins: readonly string[];
   readonly surroundings: Surroundings;
 }
 
@@ -48,7 +51,9 @@ export function createApp(parts: AppParts): Express {
   app.disable('x-powered-by').disable('etag').set('query parser', false).set('case sensitive routing', true);
 
   app.use((request: Request, response: Response, next: NextFunction) => {
-    response.locals.exchange = new Exchange(request, response, parts);
+    const exchange = new Exchange(request, response, parts);
+    exchange.corsHeaders = corsHeaders(parts.corsOrigins, request.headers);
+    response.locals.exchange = exchange;
     // RFC 9112 section 3.2. Node would refuse it too, without a word.
     if (request.headers.host === undefined && request.httpVersion === '1.1')
       throw validationError([{ path: 'Host', code: 'required', message: 'The request has no Host header.' }]);
@@ -67,8 +72,11 @@ export function createApp(parts: AppParts): Express {
       route[one.method.toLowerCase() as 'get' | 'post' | 'patch' | 'delete'](handler);
     }
     const allow = ofPath.flatMap(({ method }) => (method === 'GET' ? ['GET', 'HEAD'] : [method])).join(', ');
-    route.all((request: Request, response: Response) => {
-      exchangeOf(response).route = path;
+    route.all(async (request: Request, response: Response) => {
+      const exchange = exchangeOf(response);
+      exchange.route = path;
+      if (exchange.corsHeaders !== undefined && isPreflight(request.method, request.headers))
+        return exchange.answer({ status: 204, headers: preflightHeaders(allow) });
       throw new ApiError('METHOD_NOT_ALLOWED', `This address answers ${allow}, not ${request.method}.`, { headers: { Allow: allow } });
     });
   }

@@ -12,6 +12,7 @@ import {
   oneOf,
   SettingsError,
   string,
+  stringList,
   url,
 } from '@maildoot/runtime/config';
 
@@ -48,6 +49,12 @@ export const settings = defineSettings({
   trustedProxies: cidrList('TRUSTED_PROXIES', {
     default: [],
     meaning: 'Proxies whose X-Forwarded-For says who calls; empty: nobody’s does.',
+  }),
+  corsOrigins: stringList('CORS_ORIGINS', {
+    default: [],
+    pattern: /^https?:\/\/(?:[a-z0-9.-]+|\[[0-9a-f:]+\])(?::[0-9]{1,5})?$/,
+    patternMeaning: 'origins such as https://app.example.com',
+    meaning: 'Origins whose pages may read answers of the API in a browser, with credentials; empty: none.',
   }),
   bodyBytesInFlight: integer('BODY_BYTES_IN_FLIGHT', {
     default: 256 * MIB,

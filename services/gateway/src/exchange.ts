@@ -37,6 +37,8 @@ export class Exchange {
   principal: Principal | undefined;
   /** What every answer of a deprecated operation says. */
   deprecationHeaders: Readonly<Record<string, string>> | undefined;
+  /** What every answer says to a page of an origin that is allowed. */
+  corsHeaders: Readonly<Record<string, string>> | undefined;
   /** What the answer says about limits. */
   limitHeaders: Readonly<Record<string, string>> | undefined;
 
@@ -126,6 +128,7 @@ export class Exchange {
     const head: Record<string, string | number> = {
       'X-Request-Id': this.requestId,
       ...alwaysSent,
+      ...this.corsHeaders,
       ...this.deprecationHeaders,
       ...this.limitHeaders,
       ...headers,

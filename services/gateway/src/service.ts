@@ -144,6 +144,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
     deprecatedCalls,
     budget,
     trustedProxies: networkList(config.trustedProxies),
+    corsOrigins: config.corsOrigins,
     surroundings,
     logger,
     publicUrl,

@@ -15,6 +15,7 @@ export const settings = defineSettings({
   httpPort: gateway.httpPort,
   publicUrl: gateway.publicUrl,
   allowPlainHttp: gateway.allowPlainHttp,
+  corsOrigins: gateway.corsOrigins,
   delivery: delivery.delivery,
   smarthost: delivery.smarthost,
   dnsServers: outsideSettings.dnsServers,

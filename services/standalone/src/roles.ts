@@ -171,6 +171,7 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         ...(config.smtpTlsKey === undefined ? {} : { SMTP_TLS_KEY: config.smtpTlsKey }),
         ...httpOf(role, surroundings),
         ALLOW_PLAIN_HTTP: String(config.allowPlainHttp),
+        ...(config.corsOrigins.length === 0 ? {} : { CORS_ORIGINS: config.corsOrigins.join(',') }),
       };
   }
 }
