@@ -17,6 +17,7 @@ export const rules: readonly (readonly [code: string, why: string])[] = [
   ['invalid_day', 'a calendar, and how far back it goes'],
   ['unknown_event', 'names and prefixes of names'],
   ['invalid_cidr', 'networks in two notations'],
+  ['invalid_alias', 'an alias never begins like an id'],
   ['invalid_email', 'an address is more than a pattern says'],
   ['invalid_name', 'display names, and names that objects reserve'],
   ['invalid_url', 'URLs as the WHATWG reads them'],
