@@ -31,6 +31,7 @@ export const rules: readonly (readonly [code: string, why: string])[] = [
   ['invalid_position', 'numbers beyond 2^53'],
   ['unknown_host', 'what the DNS has'],
   ['unknown_template', 'what templates there are'],
+  ['unknown_version', 'what versions a template has, and whether one is published'],
   ['too_short new_password', 'characters are counted when accents are one with their letters (NFC)'],
   ['too_long new_password', 'counted in bytes'],
   ['too_easy new_password', 'few different characters, or the address itself'],
