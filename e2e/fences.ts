@@ -87,7 +87,7 @@ async function doElsewhere(name: string, { elsewhere }: Reader): Promise<void> {
 async function runStep({ text, again, printed }: Extract<Step, { kind: 'run' }>, shell: Shell): Promise<void> {
   const until = performance.now() + againForMs;
   for (;;) {
-    const came = await shell.run(text);
+    const came = await shell.run(text, again);
     const problem = problemWith(printed, came);
     if (problem === undefined) return;
     if (!again || performance.now() > until) throw new Error(`${problem}\n─── came:\n${came}\n─── shown:\n${printed?.text ?? ''}\n───`);
@@ -134,11 +134,14 @@ class Shell {
     return new Shell(directory, child);
   }
 
-  /** What is printed, by commands and their errors alike. */
-  async run(text: string): Promise<string> {
+  /** What is printed, by commands and their errors alike. One that fails ends the reading, unless it is asked again. */
+  async run(text: string, again: boolean): Promise<string> {
     const script = join(this.#directory, `.fence-${++this.#count}`);
     await writeFile(script, text);
-    this.#child.stdin?.write(`source ${script} > ${script}.out 2>&1 < /dev/null\npwd\n`);
+    const command = again
+      ? `(source ${script}) > ${script}.out 2>&1 < /dev/null || true`
+      : `source ${script} > ${script}.out 2>&1 < /dev/null`;
+    this.#child.stdin?.write(`${command}\npwd\n`);
     const line = await Promise.race([this.#lines.next(), delay(fenceWithinMs, undefined, { ref: false })]);
     const came = await readFile(`${script}.out`, 'utf8').catch(() => '');
     if (line === undefined) throw new Error(`it did not end within ${fenceWithinMs / 1000} s\n${came}`);
