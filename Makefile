@@ -4,8 +4,8 @@
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
 # What the whole platform promises of many processes; the other scenarios show the same in either form.
-MANY = cancelled-or-sent comes-back-later database-down ended-at-every-door event-log events-feed fair-between-tenants \
-  killed-under-load nothing-leaks people-log-in revoked-at-once submitted-by-smtp trace two-of-each webhooks
+MANY = cancelled-or-sent database-down event-log fair-between-tenants killed-under-load nothing-leaks revoked-at-once submitted-by-smtp \
+  trace two-of-each webhooks
 SCENARIOS = $(if $(filter 1 true yes,$(SHORT)),$(MANY:%='e2e/scenarios/%.test.ts'),'e2e/scenarios/*.test.ts')
 # Not needed where KAFKA_BROKERS names one.
 KAFKA = $(if $(KAFKA_BROKERS),true,tools/kafka.sh install)
