@@ -3,7 +3,7 @@
 .PHONY: openapi-release demo up test check dev gen migration tenant operator cluster scenarios kafka chaos help setup bench properties schemathesis fairness
 SHELL := /bin/bash
 RUN := . tools/setup.sh path &&
-# What the whole platform promises of many processes; the other scenarios show the same in either form.
+# The scenarios that most need many processes to mean anything: SHORT=1. Each has a cluster of its own there.
 MANY = cancelled-or-sent database-down event-log fair-between-tenants killed-under-load nothing-leaks revoked-at-once submitted-by-smtp \
   trace two-of-each webhooks
 SCENARIOS = $(if $(filter 1 true yes,$(SHORT)),$(MANY:%='e2e/scenarios/%.test.ts'),'e2e/scenarios/*.test.ts')
