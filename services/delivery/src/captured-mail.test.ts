@@ -71,6 +71,10 @@ describe('codesIn', () => {
     ['1,234.5678 EUR', [], 'amounts'],
     ['ABC123456', [], 'part of a word'],
     ['https://x.test/123456 and 654321', ['654321'], 'not in a link'],
+    ['code:482913 or Código:4829', ['482913', '4829'], 'right behind a word and its colon'],
+    ['G-482913 is your code', ['482913'], 'behind one letter'],
+    ['ORDER-12345, a-b-1234', [], 'numbers of orders'],
+    ['at 12:3045, localhost:8080, mail.example.com:2525', [], 'times and ports'],
   ];
   for (const [text, codes, why] of cases) it(why, () => assert.deepEqual(codesIn(text), codes));
 });

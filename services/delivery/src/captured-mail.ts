@@ -60,11 +60,14 @@ export function linksIn(html: string, text: string): string[] {
   return [...found].slice(0, maxItems);
 }
 
-/** Runs of 4 to 8 digits that stand alone: `482913`, not part of a longer number, a word or a link. */
+// Alone; behind one letter that is, as in G-482913; or right behind a word and its colon, which is not a host with its port.
+const code = /(?:(?<![\w.,:/#-])|(?<=(?<![\w-])[a-z]-)|(?<=\p{L}:)(?<!(?:localhost|\.[\w-]+):))\d{4,8}(?![\w/-]|[.,:]\d)/giu;
+
+/** Runs of 4 to 8 digits that stand alone: `482913`, `code:482913`, `G-482913`, not part of a longer number, a word or a link. */
 export function codesIn(...texts: string[]): string[] {
   const found = new Set<string>();
   for (const text of texts) {
-    for (const match of text.replace(textLink, ' ').matchAll(/(?<![\w.,:/#-])\d{4,8}(?![\w/-]|[.,:]\d)/g)) found.add(match[0]);
+    for (const match of text.replace(textLink, ' ').matchAll(code)) found.add(match[0]);
   }
   return [...found].slice(0, maxItems);
 }
