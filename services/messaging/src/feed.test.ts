@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { it } from 'node:test';
 import { newUuid } from '@maildoot/runtime/ids';
+import { eventTypes } from '@maildoot/webhooks/event-types';
 import fc from 'fast-check';
 import { decodeEntries, type EventKey, encodeEntries, feedRows, positionAt, segmentEvents, timeOfPosition } from './feed.ts';
 
@@ -10,7 +11,7 @@ const key = fc.record(
     messageId: fc.constant(null).map(newUuid),
     recipientNumber: fc.integer({ min: -1, max: 32_767 }),
     attempt: fc.integer({ min: 0, max: 32_767 }),
-    type: fc.constantFrom('message.accepted', 'message.queued', 'message.delivered', 'message.cancelled'),
+    type: fc.constantFrom(...eventTypes),
   },
   { noNullPrototype: true },
 );

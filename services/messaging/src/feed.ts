@@ -5,6 +5,7 @@
 //   3. readers follow the positions (`createFeed`); what events say is read from the events themselves
 import type { FeedEvent } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { uuidToId } from '@maildoot/runtime/ids';
+import type { EventType } from '@maildoot/webhooks/event-types';
 import type pg from 'pg';
 import { type FeedRow, readEvents, readSegments, type Segment } from './store/feed.ts';
 import { feedEvent } from './timeline.ts';
@@ -39,27 +40,28 @@ export function timeOfPosition(seq: bigint): Date {
 // ── which events, in 21 bytes each: message 16, recipient 2, attempt 2, type 1 ───────────────────────────────────────────────
 
 const entryBytes = 21;
-// A type's number is its place here, from 1: add at the end, never take one out.
-export const types: readonly string[] = [
-  'message.accepted',
-  'message.scheduled',
-  'message.queued',
-  'message.sent_attempt',
-  'message.deferred',
-  'message.delivered',
-  'message.bounced',
-  'message.failed',
-  'message.suppressed',
-  'message.cancelled',
-  'message.complained',
-  'message.opened',
-  'message.clicked',
-  'message.unsubscribed',
-  'domain.verified',
-  'domain.drifted',
-  'callback.disabled',
-];
-const numberOfType: ReadonlyMap<string, number> = new Map(types.map((type, index) => [type, index + 1]));
+// Stored: a number is never changed and never given to another type. The compiler asks for one for every type that there is, and for no other.
+const numbers: Readonly<Record<EventType, number>> = {
+  'message.accepted': 1,
+  'message.scheduled': 2,
+  'message.queued': 3,
+  'message.sent_attempt': 4,
+  'message.deferred': 5,
+  'message.delivered': 6,
+  'message.bounced': 7,
+  'message.failed': 8,
+  'message.suppressed': 9,
+  'message.cancelled': 10,
+  'message.complained': 11,
+  'message.opened': 12,
+  'message.clicked': 13,
+  'message.unsubscribed': 14,
+  'domain.verified': 15,
+  'domain.drifted': 16,
+  'callback.disabled': 17,
+};
+const numberOfType: ReadonlyMap<string, number> = new Map(Object.entries(numbers));
+const typeOfNumber: ReadonlyMap<number, string> = new Map(Object.entries(numbers).map(([type, number]) => [number, type]));
 
 export function encodeEntries(events: readonly EventKey[]): Buffer {
   const bytes = Buffer.allocUnsafe(events.length * entryBytes);
@@ -80,7 +82,7 @@ export function decodeEntries(bytes: Buffer): EventKey[] {
   return Array.from({ length: bytes.length / entryBytes }, (_, index) => {
     const at = index * entryBytes;
     const number = bytes.readUInt8(at + 20);
-    const type = types[number - 1];
+    const type = typeOfNumber.get(number);
     if (type === undefined) throw new RangeError(`this version does not know the event type ${number}`);
     const hex = bytes.toString('hex', at, at + 16);
     const messageId = `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20)}`;
