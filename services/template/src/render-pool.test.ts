@@ -17,7 +17,7 @@ function codeOf(result: Result): string {
 
 function pool(options: Partial<RenderPoolOptions> = {}) {
   // On a busy machine a thread gets its CPU time late.
-  return createRenderPool({ limits: roomy, threads: 2, heapMb: 64, waitsAtMostMs: 120_000, ...options });
+  return createRenderPool({ limits: roomy, threads: 2, heapMb: 64, waitsAtMostMs: 120_000, longestMs: 120_000, ...options });
 }
 
 /** In a single node, so that it can only be ended from outside. */
@@ -99,6 +99,13 @@ test('who waits too long is told, and so is who has hung up', async () => {
   await assert.rejects(second, { code: 'OVERLOADED' });
   await assert.rejects(threads.run('b', harmless), { code: 'OVERLOADED' });
   assert.equal(codeOf(await first), 'time_limit');
+});
+
+test('a task that the machine has no time for is no fault of its template', async () => {
+  const ended: string[] = [];
+  await using threads = pool({ limits: { ...roomy, cpuMs: 60_000 }, longestMs: 100, onEnded: (limit) => ended.push(limit) });
+  await assert.rejects(threads.run('a', endless), { code: 'OVERLOADED' });
+  assert.deepEqual(ended, []);
 });
 
 test('closing ends what runs and refuses what waits', async () => {

@@ -19,6 +19,8 @@ export interface RenderPoolOptions {
   heapMb: number;
   /** For its turn; 5 s unless a test says otherwise. */
   waitsAtMostMs?: number;
+  /** How long a task may take on the clock, however little CPU time it gets; 10 s unless a test says otherwise. */
+  longestMs?: number;
   /** A thread was ended with its task. */
   onEnded?: (limit: 'time_limit' | 'memory_limit') => void;
 }
@@ -33,8 +35,6 @@ export interface RenderPool extends AsyncDisposable {
 /** What a thread is given beyond the limit that it keeps by itself, in CPU time. */
 const graceFactor = 2;
 const graceMs = 100;
-/** However little CPU time it got. */
-const longestMs = 10_000;
 const struckForMs = 60_000;
 const idleForMs = 60_000;
 
@@ -49,13 +49,13 @@ interface Thread {
   worker: Worker;
   place: Place;
   job: Job | undefined;
-  /** When its last task ended. */
-  cpuUs: number;
+  /** When its last task ended, or it had started; undefined: it is starting. */
+  cpuUs: number | undefined;
   timer: NodeJS.Timeout | undefined;
 }
 
 export function createRenderPool(options: RenderPoolOptions): RenderPool {
-  const { limits, threads: most, heapMb, waitsAtMostMs = 5_000, onEnded } = options;
+  const { limits, threads: most, heapMb, waitsAtMostMs = 5_000, longestMs = 10_000, onEnded } = options;
   const threads = new Set<Thread>();
   // Tenants in the order of their turns.
   const waiting = new Map<string, Job[]>();
@@ -76,11 +76,15 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
       stderr: true,
       resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 8 },
     });
-    const thread: Thread = { worker, place, job: undefined, cpuUs: 0, timer: undefined };
+    const thread: Thread = { worker, place, job: undefined, cpuUs: undefined, timer: undefined };
     threads.add(thread);
     worker.on('message', ({ result, cpuUs }: Reply) => {
       if (!threads.has(thread)) return;
       thread.cpuUs = cpuUs;
+      if (result === undefined) {
+        if (thread.job !== undefined) watch(thread);
+        return;
+      }
       if (result.kind === 'refused' && result.problems.some(({ code }) => code === 'time_limit')) strike(thread.job);
       finish(thread)?.settle(result);
       if (threads.size > 1) thread.timer = setTimeout(() => threads.size > 1 && end(thread), idleForMs).unref();
@@ -133,19 +137,22 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
     struckUntil.set(job.tenantId, now + struckForMs);
   }
 
+  /** A thread that is only starting is not watched: nothing of a stranger runs there yet. */
   function watch(thread: Thread): void {
+    const { job, cpuUs } = thread;
+    if (cpuUs === undefined) return;
     const beganMs = performance.now();
     const allowedMs = limits.cpuMs * graceFactor + graceMs;
-    const job = thread.job;
     const look = async (): Promise<void> => {
-      // A thread that is only starting has no time to tell yet, and has used none.
       const usage = await thread.worker.cpuUsage().catch(() => undefined);
       if (thread.job !== job || !threads.has(thread)) return;
-      const spentMs = usage === undefined ? 0 : (usage.user + usage.system - thread.cpuUs) / 1000;
-      if (spentMs >= allowedMs || performance.now() - beganMs > longestMs) stop(thread, 'time_limit');
-      else thread.timer = setTimeout(look, Math.max(20, allowedMs - spentMs));
+      const spentMs = usage === undefined ? 0 : (usage.user + usage.system - cpuUs) / 1000;
+      if (spentMs >= allowedMs) stop(thread, 'time_limit');
+      // The machine has no time for it, which is not the template's fault.
+      else if (performance.now() - beganMs > longestMs) end(thread, overloaded());
+      else thread.timer = setTimeout(look, Math.max(20, Math.min(allowedMs - spentMs, longestMs)));
     };
-    thread.timer = setTimeout(look, allowedMs);
+    thread.timer = setTimeout(look, Math.min(allowedMs, longestMs));
   }
 
   function next(): Job | undefined {
@@ -232,7 +239,7 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
 
 function overloaded(): Error {
   return errors.OVERLOADED({
-    message: 'Too many of your templates are being rendered at the moment. Try again shortly.',
+    message: 'Too many templates are being rendered at the moment. Try again shortly.',
     retryAfterMs: 1000,
   });
 }

@@ -18,7 +18,8 @@ export type Task =
 export type Result = Checked | Filled | Refused | NoObject;
 
 export interface Reply {
-  result: Result;
+  /** None: it has started, and what it used until now is no task's. */
+  result: Result | undefined;
   /** Of the thread since it began, in microseconds. */
   cpuUs: number;
 }
@@ -81,8 +82,10 @@ function resultOrTooDeep(task: Task): Result {
   }
 }
 
-parentPort?.on('message', (task: Task) => {
-  const result = resultOrTooDeep(task);
+function reply(result: Result | undefined): void {
   const { user, system } = process.threadCpuUsage();
   parentPort?.postMessage({ result, cpuUs: user + system } satisfies Reply);
-});
+}
+
+parentPort?.on('message', (task: Task) => reply(resultOrTooDeep(task)));
+reply(undefined);
