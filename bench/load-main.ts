@@ -149,6 +149,12 @@ async function open(job: LoadJob, connections: Connection[], tally: Tally, reque
       if (ended && pending === 0) finished.resolve();
     });
   };
+  /** A server closes what has been idle for long, and a caller doesn't take that for an answer. */
+  const live = (): Connection | undefined => {
+    let connection = idle.pop();
+    while (connection?.dead) connection = idle.pop();
+    return connection;
+  };
   let measuring = false;
   const turn = (): void => {
     const now = performance.now();
@@ -158,7 +164,7 @@ async function open(job: LoadJob, connections: Connection[], tally: Tally, reque
     }
     while (dueMs <= now && dueMs - startMs < totalMs) {
       pending++;
-      const connection = idle.pop();
+      const connection = live();
       tally.late(now - dueMs);
       if (connection === undefined) waiting.push(dueMs);
       else send(connection, dueMs);
