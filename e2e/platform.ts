@@ -134,7 +134,7 @@ export function client(api: string, key: string): Call {
 
 /** The environment without settings of ours: what the machine happens to have set must not steer a scenario. */
 export function inherited(): NodeJS.ProcessEnv {
-  const kept = ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR', 'TZ'];
+  const kept = ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR', 'TZ', 'NODE_COMPILE_CACHE'];
   return Object.fromEntries(kept.filter((name) => process.env[name] !== undefined).map((name) => [name, process.env[name]]));
 }
 

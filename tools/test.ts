@@ -1,8 +1,12 @@
 // Runs tests on one PostgreSQL that is started for them and thrown away: node tools/test.ts [node --test options] [files or globs].
-// Without files: every *.test.ts of libs, services, tools and e2e. Exits with the code of `node --test`.
+// Without files: every *.test.ts of libs, services, tools, e2e and bench. Exits with the code of `node --test`.
+//
+// Hundreds of processes load the same TypeScript: what Node makes of a file is kept for the next one, and for the next run. It is keyed by
+// the file's content; node_modules/.cache may be removed at any time.
 import { spawn } from 'node:child_process';
 import { globSync } from 'node:fs';
 import { availableParallelism, constants } from 'node:os';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { startTestPostgres } from '../libs/testkit/src/postgres.ts';
 
@@ -43,7 +47,13 @@ async function main(): Promise<number> {
   tests = spawn(process.execPath, ['--test', ...concurrency, ...options, ...files], {
     cwd: root,
     stdio: 'inherit',
-    env: { ...process.env, TEST_DATABASE_URL: postgres?.url ?? given },
+    env: {
+      NODE_COMPILE_CACHE: join(root, 'node_modules/.cache/node-compile'),
+      ...process.env,
+      TEST_DATABASE_URL: postgres?.url ?? given,
+      // What is made in a server of ours goes with it.
+      ...(postgres !== undefined && { TEST_DATABASE_THROWN_AWAY: 'true' }),
+    },
   });
   const [code, signal] = await new Promise<[number | null, NodeJS.Signals | null]>((resolve, reject) => {
     tests?.once('error', reject).once('exit', (...ended) => resolve(ended));

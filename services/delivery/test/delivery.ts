@@ -332,7 +332,14 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
       const listen = `unix:${join(sockets, `${++spawned}.sock`)}`;
       const child = spawn(process.execPath, [main], {
         stdio: ['ignore', 'pipe', 'pipe'],
-        env: { PATH: process.env.PATH, ...environment, LOG_LEVEL: 'info', RPC_LISTEN: listen, ...env },
+        env: {
+          PATH: process.env.PATH,
+          NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
+          ...environment,
+          LOG_LEVEL: 'info',
+          RPC_LISTEN: listen,
+          ...env,
+        },
       });
       const asGateway = createRpcClient(DeliveryServiceService, {
         address: listen,

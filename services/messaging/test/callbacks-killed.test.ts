@@ -19,6 +19,7 @@ function startProcess(world: World, env: Record<string, string> = {}): ChildProc
     stdio: ['ignore', 'inherit', 'inherit', 'ipc'],
     env: {
       PATH: process.env.PATH,
+      NODE_COMPILE_CACHE: process.env.NODE_COMPILE_CACHE,
       DATABASE_URL: world.databaseUrl,
       DATABASE_CONNECTIONS: '5',
       RPC_SECRET: 'a secret that nobody is asked with in this test',
