@@ -2,17 +2,27 @@
  * The whole platform as a person starts it: `up.ts` in a process of its own, found through the `up.json` it writes.
  * The scenarios talk to it as strangers do, over HTTP and SMTP.
  *
- * PLATFORM=cluster in the environment makes it the cluster: two processes of every role, Kafka between them. Otherwise it is one process.
+ * PLATFORM=cluster in the environment makes it the cluster: two processes of every role, Kafka between them. Otherwise it is one process, in
+ * tools/test.ts with a database of the server that all tests share. One that is given a home has its PostgreSQL there.
  */
-import { type ChildProcess, spawn } from 'node:child_process';
+import { type ChildProcess, execFile, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { mkdtemp, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { createTestDatabase, isThrownAway } from '@maildoot/testkit/database';
 
 const UP = fileURLToPath(new URL('../services/standalone/src/up.ts', import.meta.url));
+const MIGRATE = fileURLToPath(new URL('../services/standalone/src/migrate.ts', import.meta.url));
 const READY_WITHIN_MS = 240_000;
+
+const everyTable = {
+  name: 'platform',
+  make: async (url: string) =>
+    void (await promisify(execFile)(process.execPath, [MIGRATE], { env: { ...inherited(), DATABASE_URL: url } })),
+};
 
 /** Whether the scenarios run on the cluster. */
 export const onCluster = chosen() === 'cluster';
@@ -32,7 +42,7 @@ export interface Platform extends AsyncDisposable {
   /** Everything it wrote so far, both streams. */
   output(): string;
   call: Call;
-  /** SIGKILL, to all of its processes, PostgreSQL and Kafka among them; waits until they are gone. */
+  /** SIGKILL, to all of its processes, the PostgreSQL of its home and Kafka among them; waits until they are gone. */
   kill(): Promise<void>;
   /** SIGTERM; resolves with the exit code. */
   stop(): Promise<number | null>;
@@ -52,20 +62,24 @@ export type Call = <T = Record<string, unknown>>(
 ) => Promise<Answer<T>>;
 
 export interface Start {
-  /** Goes on where another one stopped; by default a fresh directory that is removed at the end. */
+  /** Goes on where another one stopped, database and all; by default a fresh directory that is removed at the end. */
   home?: string;
   /** Settings, as in the README's table. */
   env?: Record<string, string>;
   args?: string[];
+  /** A PostgreSQL of its own: a transaction that stays open holds up the events of every database in a server. */
+  ownPostgres?: boolean;
 }
 
 export async function startPlatform(options: Start = {}): Promise<Platform> {
   const home = options.home ?? (await temporaryHome());
+  const brings = options.home !== undefined || options.env?.DATABASE_URL !== undefined || options.ownPostgres === true;
+  const database = !onCluster && !brings && isThrownAway() ? await createTestDatabase({ template: everyTable }) : undefined;
   for (const file of ['up.json', 'cluster.json']) await rm(join(home, file), { force: true });
   const child = spawn(process.execPath, [UP, ...platformArgs, ...(options.args ?? [])], {
     detached: true,
     stdio: ['ignore', 'pipe', 'pipe'],
-    env: { ...inherited(), MAILDOOT_HOME: home, HTTP_PORT: '0', ...options.env },
+    env: { ...inherited(), MAILDOOT_HOME: home, HTTP_PORT: '0', ...(database && { DATABASE_URL: database.url }), ...options.env },
   });
   let output = '';
   for (const stream of [child.stdout, child.stderr]) stream?.setEncoding('utf8').on('data', (text: string) => (output += text));
@@ -79,6 +93,7 @@ export async function startPlatform(options: Start = {}): Promise<Platform> {
       const ended = child.exitCode === null && child.signalCode === null ? once(child, 'exit') : undefined;
       signal(-(child.pid as number), 'SIGKILL');
       await ended;
+      await database?.[Symbol.asyncDispose]();
       if (!options.home) await rm(home, { recursive: true, force: true, maxRetries: 10 });
       throw error;
     });
@@ -108,6 +123,7 @@ export async function startPlatform(options: Start = {}): Promise<Platform> {
     },
     async [Symbol.asyncDispose]() {
       await platform.stop();
+      await database?.[Symbol.asyncDispose]();
       if (!options.home) await rm(home, { recursive: true, force: true });
     },
   };

@@ -21,7 +21,10 @@ test('exactly one log is read', async () => {
   const client = new pg.Client(await platform.databaseUrl());
   await client.connect();
   try {
-    const readers = await rows(client, `SELECT pid FROM pg_stat_activity WHERE application_name = 'event-log listener'`);
+    const readers = await rows(
+      client,
+      `SELECT pid FROM pg_stat_activity WHERE application_name = 'event-log listener' AND datname = current_database()`,
+    );
     const members = await rowsIfThere(client, 'event_log.member');
     const subscriptions = await rowsIfThere(client, 'event_log.subscription');
     const found = { readers: readers.length > 0, members: members.length > 0, subscriptions: subscriptions.length > 0 };

@@ -110,7 +110,10 @@ async function openHouse(takesMs: number): Promise<House> {
   const dns = opening.use(await startInternet());
   const receiver = opening.use(await startReceiver(takesMs));
   const platform: Platform = opening.use(
-    await startPlatform({ env: { DELIVERY: 'smarthost', SMARTHOST: `127.0.0.1:${receiver.port}`, DNS_SERVERS: dns.address } }),
+    await startPlatform({
+      env: { DELIVERY: 'smarthost', SMARTHOST: `127.0.0.1:${receiver.port}`, DNS_SERVERS: dns.address },
+      ownPostgres: true,
+    }),
   );
   const { key, tenant_id: tenantId } = await createTenant(platform, 'few@example.net');
   const fewCall = client(platform.api, key);

@@ -3,12 +3,11 @@
  * Standard Webhooks.
  */
 import assert from 'node:assert/strict';
-import { rm } from 'node:fs/promises';
 import { after, before, test } from 'node:test';
 import { waitFor } from '@maildoot/testkit/wait';
 import { type Receiver, startReceiver } from '@maildoot/testkit/webhook-receiver';
 import pg from 'pg';
-import { client, type Platform, startPlatform, temporaryHome } from '../platform.ts';
+import { client, type Platform, startPlatform } from '../platform.ts';
 
 interface Callback {
   id: string;
@@ -19,18 +18,15 @@ interface Attempts {
   data: { event_id: string; outcome: string; http_status: number | null }[];
 }
 
-let home: string;
 let platform: Platform;
 let receiver: Receiver;
 before(async () => {
-  home = await temporaryHome();
   receiver = await startReceiver();
-  platform = await startPlatform({ home });
+  platform = await startPlatform();
 });
 after(async () => {
   await platform[Symbol.asyncDispose]();
   await receiver[Symbol.asyncDispose]();
-  await rm(home, { recursive: true, force: true });
 });
 
 test('a message that is delivered is told to a callback: signed, once per id, as the feed and the timeline have it', async () => {

@@ -1,13 +1,14 @@
 // Test databases: fresh, real, gone afterwards; and a server that goes when its user goes.
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
+import { randomBytes } from 'node:crypto';
 import { once } from 'node:events';
 import { existsSync } from 'node:fs';
 import { dirname } from 'node:path';
 import { createInterface } from 'node:readline';
 import { test } from 'node:test';
 import { Client } from 'pg';
-import { createTestDatabase } from './database.ts';
+import { createTestDatabase, isThrownAway } from './database.ts';
 import { waitFor } from './wait.ts';
 
 async function query(url: string, sql: string): Promise<Record<string, unknown>[]> {
@@ -34,7 +35,28 @@ test('each is a database of its own and is dropped though connections are open',
   assert.deepEqual(await query(second.url, `SELECT 1 FROM pg_database WHERE datname = '${first.name}'`), []);
 });
 
-test('a server started for one process ends when that process is killed', { timeout: 60_000 }, async () => {
+test('tables are made once in a server that is thrown away, and copied for each; in somebody’s own server none are', async () => {
+  let made = 0;
+  const template = {
+    name: `here_${randomBytes(4).toString('hex')}`,
+    async make(url: string) {
+      made++;
+      await query(url, 'CREATE TABLE here (id int)');
+    },
+  };
+  await using databases = new AsyncDisposableStack();
+  const create = async () => databases.use(await createTestDatabase({ template }));
+  const [first, second] = await Promise.all([create(), create()]);
+  const third = await create();
+  assert.equal(made, isThrownAway() ? 1 : 0);
+  await query(first.url, 'CREATE TABLE IF NOT EXISTS here (id int); INSERT INTO here VALUES (1)');
+  for (const { url } of [second, third]) {
+    assert.deepEqual(await query(url, "SELECT to_regclass('here') IS NOT NULL AS found"), [{ found: isThrownAway() }]);
+    if (isThrownAway()) assert.deepEqual(await query(url, 'SELECT * FROM here'), []);
+  }
+});
+
+test('a server started for one process ends when that process is killed', { timeout: 300_000 }, async () => {
   const script =
     "import { startTestPostgres } from './postgres.ts'; const p = await startTestPostgres(); console.log(JSON.stringify({ url: p.url, pid: p.pid })); setInterval(() => {}, 1000);";
   const child = spawn(process.execPath, ['--input-type=module', '-e', script], {

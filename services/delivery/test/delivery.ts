@@ -30,16 +30,17 @@ import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
 import { createSealer } from '@maildoot/runtime/seal';
 import { contextFrom } from '@maildoot/runtime/telemetry';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { type DnsServer, startDnsServer } from '@maildoot/testkit/dns';
 import { type CapturedLogs, captureLogs } from '@maildoot/testkit/logs';
 import { waitFor } from '@maildoot/testkit/wait';
 import { settings } from '../src/config.ts';
-import { type Running, start } from '../src/service.ts';
+import { migrations, type Running, schema, start } from '../src/service.ts';
 
 export const rpcSecret = 'a secret of tests, thirty-two characters long';
 const sealKey = Buffer.alloc(32, 9);
 
+const tables = tablesOf({ messaging: [outboxMigrations], [schema]: migrations });
 export interface AcceptOptions {
   to: string[];
   tenantId?: string;
@@ -117,7 +118,7 @@ const main = fileURLToPath(new URL('../src/main.ts', import.meta.url));
 
 export async function openHouse(options: { logs?: boolean } = {}): Promise<House> {
   await using opening = new AsyncDisposableStack();
-  const testDatabase = opening.use(await createTestDatabase());
+  const testDatabase = opening.use(await createTestDatabase({ template: tables }));
   const logs = captureLogs();
   const logger = createLogger({ service: 'test', level: options.logs === false ? 'warn' : 'debug', destination: logs.destination });
   await migrate({ url: testDatabase.url, schema: 'messaging', migrations: [outboxMigrations], logger });

@@ -5,7 +5,7 @@ import { type Database, openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { ensurePartitions } from '@maildoot/db/partitions';
 import { newUuid } from '@maildoot/runtime/ids';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { migrations, schema } from '../src/service.ts';
 import { claim, type DueRow, enqueue, giveBack, Rotation } from '../src/store/due.ts';
 import { heartbeat, registerIncarnation, releaseExpired } from '../src/store/incarnation.ts';
@@ -17,7 +17,7 @@ describe('a row’s owner', () => {
   const said = { applied: [], over: {} };
 
   before(async () => {
-    const { url } = cleanup.use(await createTestDatabase());
+    const { url } = cleanup.use(await createTestDatabase({ template: tablesOf({ [schema]: migrations }) }));
     await migrate({ url, schema, migrations });
     database = cleanup.use(openDatabase({ url, schema, maxConnections: 4, applicationName: 'test' }));
     for (const [table, by] of [

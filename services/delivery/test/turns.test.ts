@@ -5,7 +5,7 @@ import { type Database, openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { ensurePartitions } from '@maildoot/db/partitions';
 import { newUuid } from '@maildoot/runtime/ids';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { share, Turns } from '../src/claim.ts';
 import { migrations, schema } from '../src/service.ts';
 import { claim, type DueRow, earliestDue, enqueue, type ReadyPair, Rotation, unresolvedDestinations } from '../src/store/due.ts';
@@ -20,7 +20,7 @@ describe('the turns of tenants', () => {
   const ago = (seconds: number): Date => new Date(now.getTime() - seconds * 1_000);
 
   before(async () => {
-    const { url } = cleanup.use(await createTestDatabase());
+    const { url } = cleanup.use(await createTestDatabase({ template: tablesOf({ [schema]: migrations }) }));
     await migrate({ url, schema, migrations });
     database = cleanup.use(openDatabase({ url, schema, maxConnections: 4, applicationName: 'test' }));
     for (const [table, by] of [

@@ -10,11 +10,13 @@ import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { newId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
 import { TestClock } from '@maildoot/testkit/clock';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { startDnsServer, type ZoneRecords } from '@maildoot/testkit/dns';
 import { captureLogs } from '@maildoot/testkit/logs';
 import type { Config } from '../src/config.ts';
-import { schema, start } from '../src/service.ts';
+import { migrations, schema, start } from '../src/service.ts';
+
+const tables = tablesOf({ [schema]: migrations });
 
 const rpcSecret = 'a secret of at least 32 characters for tests';
 export const sealKeys = [{ id: 'k1', key: Buffer.alloc(32, 1) }];
@@ -35,7 +37,7 @@ export interface ToldEvent {
 
 export async function startDomains(settings: Partial<Config> = {}) {
   await using starting = new AsyncDisposableStack();
-  const testDatabase = starting.use(await createTestDatabase());
+  const testDatabase = starting.use(await createTestDatabase({ template: tables }));
   const dns = starting.use(await startDnsServer());
   const logs = captureLogs();
   const clock = new TestClock(new Date('2026-11-21T12:00:00Z'));

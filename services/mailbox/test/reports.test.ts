@@ -11,19 +11,20 @@ import { ReportAction, ReportKind, type ReportReceivedEvent } from '@maildoot/pr
 import { loadSettings, SettingsError } from '@maildoot/runtime/config';
 import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { captureLogs } from '@maildoot/testkit/logs';
 import { waitFor } from '@maildoot/testkit/wait';
 import { settings } from '../src/config.ts';
-import { start } from '../src/service.ts';
+import { migrations, schema, start } from '../src/service.ts';
 import { bounceMessage, complaintMessage, smtpClient } from './smtp-client.ts';
 
 const rpcSecret = 'a secret of at least 32 characters for tests';
+const tables = tablesOf({ [schema]: migrations });
 const [key] = linkKeys(undefined, rpcSecret);
 
 async function startMailbox() {
   await using starting = new AsyncDisposableStack();
-  const database = starting.use(await createTestDatabase());
+  const database = starting.use(await createTestDatabase({ template: tables }));
   const logs = captureLogs();
   const logger = createLogger({ service: 'mailbox', level: 'debug', destination: logs.destination });
   const config = loadSettings(settings, {

@@ -34,10 +34,10 @@ import type { Clock } from '@maildoot/runtime/clock';
 import { loadSettings } from '@maildoot/runtime/config';
 import { newId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { type CapturedLogs, captureLogs } from '@maildoot/testkit/logs';
 import { settings } from '../src/config.ts';
-import { start } from '../src/service.ts';
+import { migrations, schema, start } from '../src/service.ts';
 
 export type Messaging = RpcClient<typeof MessagingServiceService>;
 type MessageParts = MessagePartial<OutgoingMessage>;
@@ -105,9 +105,11 @@ export interface WorldOptions {
 
 export const secret = randomBytes(32).toString('hex');
 
+const tables = tablesOf({ [schema]: migrations, delivery: [outboxMigrations] });
+
 export async function createWorld(options: WorldOptions = {}): Promise<World> {
   await using making = new AsyncDisposableStack();
-  const testDatabase = making.use(await createTestDatabase());
+  const testDatabase = making.use(await createTestDatabase({ template: tables }));
   const logs = captureLogs();
   const logger = createLogger({ service: 'messaging', level: 'debug', destination: logs.destination });
   const tenantId = newId('ten');

@@ -14,16 +14,18 @@ import { loadSettings } from '@maildoot/runtime/config';
 import { newId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
 import { TestClock } from '@maildoot/testkit/clock';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { captureLogs } from '@maildoot/testkit/logs';
 import { settings } from '../src/config.ts';
-import { schema, start } from '../src/service.ts';
+import { migrations, schema, start } from '../src/service.ts';
+
+const tables = tablesOf({ [schema]: migrations });
 
 const secret = 'a secret of at least 32 characters for tests';
 
 export async function startTemplates(env: Record<string, string> = {}) {
   await using starting = new AsyncDisposableStack();
-  const testDatabase = starting.use(await createTestDatabase());
+  const testDatabase = starting.use(await createTestDatabase({ template: tables }));
   const logs = captureLogs();
   const clock = new TestClock(new Date('2026-11-21T12:00:00Z'));
   const config = loadSettings(settings, { DATABASE_URL: testDatabase.url, MIGRATE_AT_START: 'true', RPC_SECRET: secret, ...env });
