@@ -79,11 +79,11 @@ describe('after a change of DELIVERY', () => {
     });
   }
 
-  /** What a killed process of another mode leaves: rows that it holds, with the destinations they had then. */
+  /** What a process of another mode leaves that is known to have been killed: rows that it holds, with the destinations they had then. */
   async function leftBehind(messageId: string, destination: string): Promise<void> {
     const dead = newUuid();
     await house.database.transaction(async (client) => {
-      await client.query("INSERT INTO incarnation (id, heartbeat_at) VALUES ($1, now() - interval '11 seconds')", [dead]);
+      await client.query("INSERT INTO incarnation (id, heartbeat_at) VALUES ($1, '-infinity')", [dead]);
       await client.query('UPDATE due SET incarnation = $1, claimed_at = now(), attempt = 1, destination = $2 WHERE message_id = $3', [
         dead,
         destination,
