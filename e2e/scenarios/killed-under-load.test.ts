@@ -17,7 +17,7 @@ import { startInternet, verifiedDomain } from '../internet.ts';
 import { inherited, type Platform, startPlatform } from '../platform.ts';
 
 const KILLS = Number(process.env.KILLS ?? 10);
-const ACKNOWLEDGED = Number(process.env.ACKNOWLEDGED ?? 3000);
+const ACKNOWLEDGED = Number(process.env.ACKNOWLEDGED ?? 300 * KILLS);
 const SENDERS = 16;
 
 const RECEIVER = fileURLToPath(new URL('../../libs/testkit/src/smtp-main.ts', import.meta.url));
