@@ -17,6 +17,9 @@ const eventStreamsCut = counter('gateway', 'gateway.event_streams.cut', {
 const acceptRetries = counter('gateway', 'gateway.accept.retries', { description: 'AcceptMessages asked again after a lost connection.' });
 
 const visitsLost = counter('gateway', 'gateway.visits.lost', { description: 'Openings and clicks that messaging did not hear of.' });
+const resultsLost = counter('gateway', 'gateway.accept.results_missing', {
+  description: 'Batches that messaging answered with fewer or more results than there were messages.',
+});
 const keysRevoked = counter('gateway', 'gateway.revocations', { description: 'Revoked keys that auth told of.' });
 const revocationsMissed = counter('gateway', 'gateway.revocations.missed', {
   description: 'Times that everything remembered of keys was forgotten, because a revocation may not have been heard of.',
@@ -45,6 +48,12 @@ export interface RequestSummary {
 }
 
 export const telemetry = {
+  /** A mistake of messaging's. */
+  resultsMissing(logger: Logger, { requestId, asked, answered }: { requestId: string; asked: number; answered: number }): void {
+    resultsLost.add(1);
+    logger.error({ request_id: requestId, asked, answered }, 'messaging answered another number of results than there were messages');
+  },
+
   submissionEnded(logger: Logger, { tenantId, code, cause }: { tenantId: string | undefined; code: number; cause: unknown }): void {
     submissions.add(1, { code });
     if (cause !== undefined) logger.warn({ tenant_id: tenantId, code, err: cause }, 'a submitted message was put off');

@@ -154,6 +154,26 @@ test('messaging’s refusal of one item stands in that item’s place', async ()
   assert.equal((await post(message)).code, 'DOMAIN_NOT_VERIFIED');
 });
 
+test('results that are missing: what was accepted is told, of the others that nobody knows', async () => {
+  for (const body of [
+    [message, message, { ...message, to: 'nope' }],
+    [message, { ...message, text: 'x'.repeat(2_000_000) }, { ...message, to: 'nope' }],
+  ]) {
+    services.instead<AcceptMessagesRequest>('acceptMessages', (request) => {
+      const response = acceptedAll(request);
+      return { ...response, results: response.results.slice(1) };
+    });
+    const { status, json } = await post(body);
+    assert.equal(status, 202);
+    const { data } = json as { data: { id?: string; error?: { code: string; message: string } }[] };
+    assert.deepEqual(
+      data.map(({ id, error }) => id ?? error?.code),
+      ['INTERNAL_ERROR', asked().messages[1]?.id, 'VALIDATION_ERROR'],
+    );
+    assert.match(data[0]?.error?.message ?? '', /is not known: look for it with GET/);
+  }
+});
+
 test('a replayed answer says so, and names the first request’s ids', async () => {
   services.instead<AcceptMessagesRequest>('acceptMessages', (request) => ({
     ...acceptedAll({ ...request, batchId: 'bat_first' }),

@@ -1,5 +1,5 @@
 // POST /v1/messages: a message or many. 202 is said only after messaging's commit.
-import type { AcceptMessagesResponse, AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { AcceptMessagesRequest, type AcceptMessagesResponse, type AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { ErrorDetail } from '@maildoot/proto/maildoot/rpc/v1/error';
 import { z } from 'zod';
 import { acceptedJson, acceptedSchema } from '../accepted-json.ts';
@@ -193,17 +193,29 @@ function singleAnswer({ results }: AcceptMessagesResponse, call: Call): z.input<
   throw internalError(new Error('messaging answered without a result'));
 }
 
-function batchAnswer({ problems }: Outgoing, { results }: AcceptMessagesResponse, call: Call): unknown[] {
-  if (results.length !== problems.filter((problem) => problem === undefined).length) {
-    throw internalError(new Error(`messaging answered ${results.length} results for ${problems.length} items`));
-  }
-  const answered: Iterator<AcceptResult> = results.values();
+function batchAnswer({ problems, request }: Outgoing, { results }: AcceptMessagesResponse, call: Call): unknown[] {
+  const asked = problems.filter((problem) => problem === undefined).length;
+  const isWhole = results.length === asked;
+  if (!isWhole) telemetry.resultsMissing(call.logger, { requestId: call.requestId, asked, answered: results.length });
+  const answered = (isWhole ? results : placedById(request, results)).values();
   return problems.map((problem) => {
     if (problem !== undefined) return errorBody(itemError(problem), call.requestId, call.publicUrl);
-    const { result } = answered.next().value as AcceptResult;
+    const result = answered.next().value?.result;
     if (result?.$case === 'accepted') return acceptedJson(result.value, call.publicUrl);
-    return errorBody(result === undefined ? internalError(undefined) : errorOf(result.value), call.requestId, call.publicUrl);
+    return errorBody(result === undefined ? unknownEnd() : errorOf(result.value), call.requestId, call.publicUrl);
   });
+}
+
+/** Results whose places say nothing, because some are missing: what was accepted is told all the same, by the ids that it was given here. */
+function placedById(request: Outgoing['request'], results: readonly AcceptResult[]): (AcceptResult | undefined)[] {
+  const { messages } = request instanceof EncodedAcceptRequest ? AcceptMessagesRequest.decode(request.bytes) : request;
+  const accepted = new Map(results.flatMap((one) => (one.result?.$case === 'accepted' ? [[one.result.value.id, one]] : [])));
+  return messages.map(({ id }) => accepted.get(id));
+}
+
+function unknownEnd(): ApiError {
+  const message = 'Whether this message was accepted is not known: look for it with GET /v1/messages?batch_id= before you send it again.';
+  return new ApiError('INTERNAL_ERROR', message);
 }
 
 function itemError({ code, issues }: ItemProblem): ApiError {
