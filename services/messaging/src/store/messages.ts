@@ -55,6 +55,12 @@ export interface EventRow {
   detail: Uint8Array;
 }
 
+export interface WholeMessage {
+  message: MessageRow;
+  recipients: RecipientView[];
+  events: EventRow[];
+}
+
 /** Undefined fields do not filter. */
 export interface MessageFilter {
   status?: MessageStatus | undefined;
@@ -95,8 +101,8 @@ export interface MessageStore extends AsyncDisposable {
   list(page: MessagePage): Promise<MessageList>;
   /** The recipients of these messages, in order, in one query. */
   recipientsOf(tenantId: string, messageIds: readonly string[]): Promise<Map<string, RecipientView[]>>;
-  /** What happened to the message's recipients. */
-  eventsOf(tenantId: string, messageId: string): Promise<EventRow[]>;
+  /** A message with its recipients and what happened to them, as they stood at one moment. */
+  whole(tenantId: string, id: string): Promise<WholeMessage | undefined>;
 }
 
 export function createMessageStore(database: Database): MessageStore {
@@ -174,12 +180,12 @@ export function createMessageStore(database: Database): MessageStore {
       for (const row of rows) recipients.get(row.message_id)?.push(recipientView(row));
       return recipients;
     },
-    async eventsOf(tenantId, messageId) {
-      return await prisma.messageEvent.findMany({
-        // That it was accepted and scheduled is known from the message; see timeline.ts. That it was rescheduled isn't.
-        where: { messageId, tenantId, OR: [{ recipientNumber: { gte: 0 } }, { attempt: { gt: 0 } }] },
-        select: { id: true, recipientNumber: true, attempt: true, type: true, at: true, detail: true },
-      });
+    async whole(tenantId, id) {
+      const { rows } = await database.pool.query<RawWhole>({ name: 'whole-message', text: wholeSql, values: [id, tenantId] });
+      const row = rows[0];
+      if (row === undefined) return undefined;
+      const { recipients, events } = row;
+      return { message: messageRow(row), recipients: recipients.map((one) => wholeRecipient(id, one)), events: events.map(wholeEvent) };
     },
     async [Symbol.asyncDispose]() {
       await prisma.$disconnect();
@@ -190,6 +196,39 @@ export function createMessageStore(database: Database): MessageStore {
 const columns =
   'id, tenant_id, batch_id, status, from_email, from_name, reply_to, subject, tags, metadata, send_at, size_bytes, captured, stream, ' +
   'unsubscribe_group, template_id, pool, personal';
+
+// One statement sees one moment: what an event tells, its recipient shows, and the other way round. That it was accepted and scheduled is known
+// from the message, see timeline.ts; that it was rescheduled isn't.
+const wholeSql = `
+  SELECT ${columns},
+    (SELECT coalesce(json_agg(json_build_array(number, kind, email, name, status, attempts,
+              (extract(epoch FROM next_attempt_at) * 1000)::bigint, encode(bounce, 'base64'), flags) ORDER BY number), '[]')
+     FROM recipient WHERE message_id = $1 AND tenant_id = $2) AS recipients,
+    (SELECT coalesce(json_agg(json_build_array(id, recipient_number, attempt, type, (extract(epoch FROM at) * 1000)::bigint, encode(detail, 'base64'))), '[]')
+     FROM message_event WHERE message_id = $1 AND tenant_id = $2 AND (recipient_number >= 0 OR attempt > 0)) AS events
+  FROM message WHERE id = $1 AND tenant_id = $2`;
+
+type WholeRecipient = [
+  ...[number: number, kind: number, email: string, name: string, status: number, attempts: number],
+  ...[nextAttemptAtMs: number | null, bounce: string | null, flags: number],
+];
+type WholeEvent = [id: string, recipientNumber: number, attempt: number, type: string, atMs: number, detail: string];
+
+interface RawWhole extends RawMessage {
+  recipients: WholeRecipient[];
+  events: WholeEvent[];
+}
+
+function wholeRecipient(messageId: string, row: WholeRecipient): RecipientView {
+  const [number, kind, email, name, status, attempts, nextAttemptAtMs, bounce, flags] = row;
+  const nextAttemptAt = nextAttemptAtMs === null ? null : new Date(nextAttemptAtMs);
+  const bytes = bounce === null ? null : Buffer.from(bounce, 'base64');
+  return { messageId, number, kind, email, name, status, attempts, nextAttemptAt, bounce: bytes, flags };
+}
+
+function wholeEvent([id, recipientNumber, attempt, type, atMs, detail]: WholeEvent): EventRow {
+  return { id, recipientNumber, attempt, type, at: new Date(atMs), detail: Buffer.from(detail, 'base64') };
+}
 
 interface RawMessage {
   id: string;
