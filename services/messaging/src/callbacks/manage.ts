@@ -35,13 +35,14 @@ import {
   type StoredCallback,
   settledPlace,
 } from '../store/callbacks.ts';
-import { noMessage } from '../store/feed.ts';
+import { everythingPlaced, noMessage } from '../store/feed.ts';
 import { checkUrl, type Outside } from './endpoint.ts';
 import { once, type Repeatable } from './once.ts';
 import { sealedSecretOf } from './secret.ts';
 
 /** How long the secret before the last rotation signs along. */
 const rotationMs = 24 * 3_600_000;
+const placedWithinMs = 3_000;
 const mostPatterns = 50;
 const longestDescription = 500;
 
@@ -139,6 +140,9 @@ export async function updateCallback(
   // Whose it is comes first: nobody learns by his issues what another tenant has.
   if ((await findCallback(parts.database.pool, tenantId, id)) === undefined) throw noSuchCallback();
   const change = await checked(parts, wanted);
+  // It goes on behind what happened while it was disabled, also where that has no place in the feed yet.
+  if (wanted.enabled === true && !(await everythingPlaced(parts.database.pool, placedWithinMs)))
+    throw errors.UNAVAILABLE({ message: 'Events can’t be put in order at the moment. Try again shortly.', retryAfterMs: placedWithinMs });
   const now = parts.clock.now();
   return await parts.database.transaction(async (client) => {
     let callback = await lockOwn(client, tenantId, id);

@@ -1,8 +1,11 @@
 // The tables of the feed: telling which events there are, giving them positions, and reading along the positions.
+import { setTimeout as delay } from 'node:timers/promises';
 import type { Database } from '@maildoot/db/database';
 import { byteaArray, integerArray, smallintArray, textArray, uuidArray } from '@maildoot/db/parameters';
 import type pg from 'pg';
 import type { EventKey } from '../feed.ts';
+
+const placedPollMs = 10;
 
 /** Some events of one tenant, to be told. */
 export interface FeedRow {
@@ -118,6 +121,21 @@ const sequenceSql = `
   SELECT counted.rows, counted.events, ARRAY(SELECT DISTINCT tenant_id::text FROM placed) AS tenant_ids,
          pg_current_xact_id()::text AS xid, pg_snapshot_xmin(pg_current_snapshot())::text AS xmin
   FROM counted`;
+
+/**
+ * Waits until all that was told before has its place; a sequencer runs in every process, so that is soon. False: not within this time. Who then asks for the place up to
+ * which feeds go has everything of before in front of it, and nothing of it behind.
+ */
+export async function everythingPlaced(pool: pg.Pool, withinMs: number): Promise<boolean> {
+  const { rows } = await pool.query<{ last: string | null }>('SELECT max(serial)::text AS last FROM feed_pending');
+  const last = rows[0]?.last ?? undefined;
+  if (last === undefined) return true;
+  for (const until = performance.now() + withinMs; performance.now() < until; await delay(placedPollMs)) {
+    const left = await pool.query<{ left: boolean }>('SELECT EXISTS (SELECT FROM feed_pending WHERE serial <= $1) AS left', [last]);
+    if (left.rows[0]?.left === false) return true;
+  }
+  return false;
+}
 
 // ── reading ──────────────────────────────────────────────────────────────────────────────────────────────────────────────
 
