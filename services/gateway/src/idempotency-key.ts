@@ -1,6 +1,6 @@
 // The Idempotency-Key header: a structured-field string (RFC 9651 section 3.3.3) by the draft, bare text by most clients; both name the
 // same key. What the key protects is compared by a hash over the request, so that whitespace and the order of keys don't matter.
-import { createHash } from 'node:crypto';
+import { hash } from 'node:crypto';
 import type { Issue } from './issues.ts';
 
 export const maxKeyChars = 255;
@@ -24,9 +24,7 @@ export function idempotencyKeyOf(header: string | string[] | undefined, issues: 
 
 /** SHA-256 over the value with its object keys sorted: two texts of the same JSON value have the same hash. */
 export function requestHash(value: unknown): Buffer {
-  return createHash('sha256')
-    .update(JSON.stringify(sorted(value)))
-    .digest();
+  return hash('sha256', JSON.stringify(sorted(value)), 'buffer');
 }
 
 // Only for values that JSON.parse made and that passed the limit for nesting.
