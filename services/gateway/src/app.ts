@@ -28,7 +28,17 @@ import { admit } from './permission.ts';
 import { parseQuery } from './query.ts';
 import type { RateLimits } from './rate-limits.ts';
 import { type BodyBudget, ClientGone, hasBody, readBody, requireJson } from './request-body.ts';
-import type { Answer, Call, Input, OpenCall, OpenOperation, Operation, Route, Surroundings } from './route.ts';
+import {
+  type Answer,
+  type Call,
+  checksIdempotencyKey,
+  type Input,
+  type OpenCall,
+  type OpenOperation,
+  type Operation,
+  type Route,
+  type Surroundings,
+} from './route.ts';
 import { telemetry } from './telemetry.ts';
 
 export interface AppParts extends ExchangeOptions {
@@ -174,7 +184,8 @@ async function inputOf<C extends OpenCall>(
 ): Promise<Input<unknown, unknown>> {
   const bytes = route.body ? await bodyOf(route, request, exchange, parts.budget) : undefined;
   const issues: Issue[] = [];
-  const idempotencyKey = route.idempotent ? idempotencyKeyOf(request.headers['idempotency-key'], issues) : undefined;
+  const key = checksIdempotencyKey(route) ? idempotencyKeyOf(request.headers['idempotency-key'], issues) : undefined;
+  const idempotencyKey = route.idempotent ? key : undefined;
   const query = checkedQuery(route, request, issues);
   const body = bytes && route.body ? await checkedBody(route.body, bytes, idempotencyKey, call, request, issues) : undefined;
   if (issues.length > 0) throw validationError(issues);

@@ -8,7 +8,7 @@ import { maxKeyChars } from './idempotency-key.ts';
 import { limitHeaderNames, type NamedHeader, namedHeaders, type OpenapiHeader, type OpenapiHeaders, referred } from './openapi-headers.ts';
 import { linksOf, type OpenapiLink } from './openapi-links.ts';
 import { rolesOf } from './roles.ts';
-import { errorsOf, type OpenOperation, type Operation, type ResponseSpec, type Route } from './route.ts';
+import { checksIdempotencyKey, errorsOf, type OpenOperation, type Operation, type ResponseSpec, type Route } from './route.ts';
 
 export type JsonSchema = Record<string, unknown>;
 
@@ -91,8 +91,7 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
 
 function operation(route: Route, routes: readonly Route[], schemas: Schemas, publicUrl: string): OpenapiOperation {
   const deprecation = isDeprecated(route) ? deprecationText(route, routes) : '';
-  const withoutKey =
-    route.kind === 'public' || !route.withoutIdempotencyKey ? '' : `Takes no \`Idempotency-Key\`: ${route.withoutIdempotencyKey}`;
+  const withoutKey = route.kind === 'public' || !route.withoutIdempotencyKey ? '' : keepsNoKey(route, route.withoutIdempotencyKey);
   const description = [deprecation, route.description, withoutKey, route.kind === 'operation' ? needs(route) : '']
     .filter((text) => text)
     .join('\n\n');
@@ -109,6 +108,12 @@ function operation(route: Route, routes: readonly Route[], schemas: Schemas, pub
     ...(route.kind !== 'public' && route.body ? { requestBody: requestBody(route.body, schemas) } : {}),
     responses: responses(route, schemas, publicUrl),
   };
+}
+
+function keepsNoKey(route: Operation | OpenOperation, because: string): string {
+  return checksIdempotencyKey(route)
+    ? `Keeps no answer under an \`Idempotency-Key\`, and refuses a malformed one like every POST: ${because}`
+    : `Takes no \`Idempotency-Key\`: ${because}`;
 }
 
 const securitySchemeOf = { key: 'apiKey', session: 'session' } as const;

@@ -173,7 +173,7 @@ interface Asked<Q extends z.ZodType, B> extends Described {
   readonly headers?: Readonly<Record<string, { readonly description: string; readonly example: string }>>;
   /** Takes the header Idempotency-Key. */
   readonly idempotent?: boolean;
-  /** Of a POST that doesn't take it: why. A part of its description. */
+  /** Of a POST that keeps no answer under it: why. A part of its description. */
   readonly withoutIdempotencyKey?: string;
   /** What it can answer beyond what every operation can. */
   readonly errors: readonly ErrorCode[];
@@ -246,6 +246,11 @@ export function mayWhileSuspended({ method, whileSuspended }: Pick<Operation, 'm
 }
 
 const allFailures: readonly ErrorCode[] = ['INTERNAL_ERROR', 'UNAVAILABLE', 'TIMEOUT'];
+
+/** A key that can't be one is a mistake at every POST, also where none is kept; but what programs that we don't know post to links is left alone. */
+export function checksIdempotencyKey({ method, anyQuery }: Pick<Operation, 'method' | 'anyQuery'>): boolean {
+  return method === 'POST' && !anyQuery;
+}
 
 /** Every code that an operation can answer with, in the order of the checks. */
 export function errorsOf(route: Route): ErrorCode[] {

@@ -1,6 +1,7 @@
-// Every POST takes Idempotency-Key and hands it on with the hash of what is asked, or says in the document why it doesn't.
+// Every POST takes Idempotency-Key and hands it on with the hash of what is asked, or says in the document why no answer is kept under it.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { routes } from '../src/routes.ts';
 import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
 import { bodyFor, nameOf, operations, pathFor } from './operations.ts';
@@ -28,8 +29,21 @@ test('every POST of the document takes the header, or its description says why n
   assert.equal(posts.length, routes.filter(({ method }) => method === 'POST').length);
   for (const { path, post } of posts) {
     const takes = post.parameters?.some(({ name, in: place }) => name === 'Idempotency-Key' && place === 'header') ?? false;
-    const says = /Takes no `Idempotency-Key`: \S.*\.$/m.test(post.description ?? '');
+    const says = /(?:Takes no|Keeps no answer under an) `Idempotency-Key`.*: \S.*\.$/m.test(post.description ?? '');
     assert.ok(takes !== says, `${path}: ${takes ? 'takes it and says that it doesn’t' : 'neither takes it nor says why'}`);
+  }
+});
+
+test('a malformed key is refused at every POST, whether an answer is kept under it or not', async () => {
+  const { id: sessionId, token: session } = await services.people.session(gateway.url, { tenantId: tenant.id, role: Role.ROLE_OWNER });
+  const headers = { 'Idempotency-Key': 'x'.repeat(256) };
+  for (const route of routes.filter(({ method, path }) => method === 'POST' && path !== '/u/:token')) {
+    const known = route.kind === 'operation';
+    const key = known && route.credentials?.includes('key') === false ? session : tenant.keys.full;
+    const body = route.kind !== 'public' && route.body ? { body: route.body.examples[0].value } : {};
+    const path = known ? pathFor(route, { ...tenant, sessionId }) : route.path;
+    const { status, issues } = await gateway.call('POST', path, { ...(known && { key }), ...body, headers });
+    assert.deepEqual([status, issues], [400, ['Idempotency-Key invalid_idempotency_key']], nameOf(route));
   }
 });
 
