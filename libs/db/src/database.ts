@@ -41,6 +41,9 @@ export interface TransactionOptions {
   readOnly?: boolean;
 }
 
+/** So long a server may take to read that nobody asks any more. */
+const longestGoodbyeMs = 1000;
+
 export function openDatabase(options: DatabaseOptions): Database {
   const { schema } = options;
   const log = options.logger ?? silentLog;
@@ -67,6 +70,21 @@ export function openDatabase(options: DatabaseOptions): Database {
   pool.on('remove', (client) => connected.delete(client));
   const refuse = refusing(pool);
 
+  const breakConnections = (): void => {
+    for (const { connection } of connected) connection.stream.destroy();
+  };
+  // The pool calls itself ended when it has written its goodbyes. A server that is stopped before it has read them would tell us that it
+  // ends our connections, and that is told as a loss.
+  const end = async (): Promise<void> => {
+    const { promise: closed, resolve } = Promise.withResolvers<void>();
+    pool.on('remove', () => connected.size === 0 && resolve());
+    await pool.end();
+    if (connected.size === 0) return;
+    const timer = setTimeout(breakConnections, longestGoodbyeMs);
+    await closed;
+    clearTimeout(timer);
+  };
+
   let ended: Promise<void> | undefined;
   return {
     pool,
@@ -74,10 +92,8 @@ export function openDatabase(options: DatabaseOptions): Database {
     prismaAdapter: () => new PrismaPg(pool, { schema }),
     transaction: (work, transactionOptions) => transaction(pool, work, transactionOptions),
     refuse,
-    breakConnections() {
-      for (const { connection } of connected) connection.stream.destroy();
-    },
-    [Symbol.asyncDispose]: () => (ended ??= pool.end()),
+    breakConnections,
+    [Symbol.asyncDispose]: () => (ended ??= end()),
   };
 }
 

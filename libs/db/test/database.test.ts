@@ -255,3 +255,16 @@ for (const [type, parameter, items] of [
 test('a schema name that is no plain name is refused, for it becomes part of a setting', async () => {
   await assert.rejects(testDatabase(server.url, { schema: 'x -c fsync=off' }), TypeError);
 });
+
+test('who has closed it has no connection left: a server that stops next has nobody to tell', async () => {
+  // It has made one to be set up with; two more come.
+  const database = await testDatabase(server.url, { maxConnections: 3 });
+  const closed: (() => boolean)[] = [];
+  database.pool.on('connect', ({ connection: { stream } }) => closed.push(() => stream.closed));
+  await Promise.all([1, 2, 3].map(() => database.pool.query('SELECT pg_sleep(0.01)')));
+  await database[Symbol.asyncDispose]();
+  assert.deepEqual(
+    closed.map((isClosed) => isClosed()),
+    [true, true],
+  );
+});
