@@ -1,6 +1,7 @@
 /**
- * A key that is revoked or that expires is worth nothing at any door within five seconds, also where it has been let in before: REST, SMTP
- * (a new AUTH, a session that is open), the stream of events, `maildoot listen`. A suspended account may look at all of them, and send at none.
+ * A key that is revoked or that expires, and a personal access token that is replaced, are worth nothing at any door within five seconds, also
+ * where they have been let in before: REST, SMTP (a new AUTH, a session that is open), the stream of events, `maildoot listen`. A suspended
+ * account may look at all of them, and send at none.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -87,17 +88,40 @@ async function openDoors(key: string) {
   };
 }
 
-const endings: Record<string, (key: { id: string; name: string }) => Promise<unknown>> = {
-  revoked: ({ id }) => platform.call('DELETE', `/v1/api-keys/${id}`),
-  expired: ({ name }) => database.query('UPDATE auth.api_key SET expires_at = now() WHERE name = $1', [name]),
+/** What is shown at the doors, and how it ends. */
+interface Ending {
+  credential: string;
+  end: () => Promise<unknown>;
+}
+
+const endings: Record<string, () => Promise<Ending>> = {
+  'a key that is revoked': async () => {
+    const { id, key } = await newKey('for revoked');
+    return { credential: key, end: () => platform.call('DELETE', `/v1/api-keys/${id}`) };
+  },
+  'a key that is expired': async () => {
+    const name = 'for expired';
+    const { key } = await newKey(name);
+    return { credential: key, end: () => database.query('UPDATE auth.api_key SET expires_at = now() WHERE name = $1', [name]) };
+  },
+  'a personal access token that is replaced': async () => {
+    const regenerate = (call: Call) => call('POST', '/v1/user/regenerate_auth_pat');
+    assert.equal((await regenerate(platform.call)).status, 204);
+    const { body } = await platform.call<{ auth_pat: { value: string } }>('GET', '/v1/user/settings');
+    const { value } = body.auth_pat;
+    return { credential: value, end: () => regenerate(client(platform.api, value)) };
+  },
 };
 
-for (const [how, end] of Object.entries(endings)) {
-  test(`a key that is ${how} is worth nothing at any door`, async () => {
-    const name = `for ${how}`;
-    const made = await platform.call<{ id: string; key: string }>('POST', '/v1/api-keys', { name, scope: 'full' });
-    await using doors = await openDoors(made.body.key);
-    await end({ id: made.body.id, name });
+async function newKey(name: string): Promise<{ id: string; key: string }> {
+  return (await platform.call<{ id: string; key: string }>('POST', '/v1/api-keys', { name, scope: 'full' })).body;
+}
+
+for (const [what, begin] of Object.entries(endings)) {
+  test(`${what} is worth nothing at any door`, async () => {
+    const { credential, end } = await begin();
+    await using doors = await openDoors(credential);
+    await end();
     const endedAt = performance.now();
     const soon = (what: string, done: () => boolean | Promise<boolean>) =>
       waitFor(done, { what: `${what} to be closed`, timeoutMs: Math.max(1, withinMs - (performance.now() - endedAt)) });

@@ -42,6 +42,9 @@ test('no log line, span or event record carries content or a credential', async 
     };
     const base64 = Buffer.from(MARKER).toString('base64').slice(0, 14);
     const markedKey = `mdsk_${MARKER}${'x'.repeat(40)}`;
+    assert.equal((await call('POST', '/v1/user/regenerate_auth_pat')).status, 204);
+    const token = (await call<{ auth_pat: { value: string } }>('GET', '/v1/user/settings')).body.auth_pat.value;
+    assert.equal((await call('GET', '/v1/user/me', undefined, { authorization: `Bearer ${token}` })).status, 200);
     const sent = await call<{ id: string }>('POST', '/v1/messages', {
       ...marked,
       to: ['accept@example.org', 'bounce@example.org', 'spam@example.org'],
@@ -117,7 +120,7 @@ test('no log line, span or event record carries content or a credential', async 
       events,
       records,
     })) {
-      for (const secret of [MARKER, base64, markedKey, platform.key]) {
+      for (const secret of [MARKER, base64, markedKey, platform.key, token]) {
         const at = text.indexOf(secret);
         assert.equal(at, -1, `${where}: …${text.slice(Math.max(0, at - 200), at + 100)}…`);
       }

@@ -6,6 +6,8 @@ import type { Answer } from '../platform.ts';
 import { names } from './tenant-isolation-estate.ts';
 
 export const anId = /\b[a-z]{3}_[0-9a-z]{26}\b/g;
+/** What nobody but its owner may ever be shown. */
+const aToken = /\bpat_[0-9A-Za-z]{43}\b/g;
 
 /** The whole answer as text, without what is another in each: the request’s id, the time, what is left of limits; and the name that was asked for. */
 export function whole({ status, headers, body }: Answer<unknown>, asked: string): string {
@@ -22,7 +24,7 @@ export function whole({ status, headers, body }: Answer<unknown>, asked: string)
       .replaceAll(/\d{4}-\d\d-\d\dT[\d:.]+Z/g, 'TIME')
       .replaceAll(/"((?:published_|latest_)?version)":\d+/g, '"$1":N')
       .replaceAll(/fresh-\d{6}/g, 'FRESH')
-      .replaceAll(/(mdsk|mdsp|whsec)_[\w+/=-]+/g, 'SECRET');
+      .replaceAll(/(mdsk|mdsp|whsec|pat)_[\w+/=-]+/g, 'SECRET');
   return [status, ...head.sort(), text].join('\n');
 }
 
@@ -33,20 +35,20 @@ export function domainOf(asked: string): string {
 
 /** What would show that an answer is the owner’s. */
 export class Marks {
-  /** Ids that only the owner was told. */
+  /** Ids and tokens that only the owner was told. */
   readonly ids = new Set<string>();
   /** What the stranger has written into things of its own; lists may say it back. */
   readonly written = new Set<string>();
 
   learn(answer: unknown): void {
-    for (const [id] of JSON.stringify(answer).matchAll(anId)) this.ids.add(id);
+    for (const form of [anId, aToken]) for (const [id] of JSON.stringify(answer).matchAll(form)) this.ids.add(id);
   }
 
   /** What of the owner’s an answer holds that the stranger didn’t write itself. */
   foundIn({ headers, body }: Pick<Answer<unknown>, 'headers' | 'body'>, asked = '/'): string[] {
     let text = `${JSON.stringify([...headers])}${typeof body === 'string' ? body : JSON.stringify(body)}`;
     for (const said of [asked, ...this.written]) text = text.replaceAll(said, '').replaceAll(domainOf(said), '');
-    const ids = [...text.matchAll(anId)].map(([id]) => id).filter((id) => this.ids.has(id));
+    const ids = [...text.matchAll(anId), ...text.matchAll(aToken)].map(([id]) => id).filter((id) => this.ids.has(id));
     return text.includes(names.owner) ? [...ids, names.owner] : ids;
   }
 }

@@ -50,6 +50,8 @@ export interface Estate {
   readonly session: Call;
   /** Another session of the same person, to be logged out of. */
   readonly leaving: Call;
+  /** The owner's personal access token, whichever it is by now. */
+  readonly pat: Call;
   /** A test key. */
   readonly tests: Call;
   readonly things: Things;
@@ -168,7 +170,12 @@ export async function makeEstate(platform: Platform, dns: DnsServer, receiver: R
   const feed = await key<{ data: { seq: number }[] }>('GET', '/v1/events?limit=1');
   things.seq = String(feed.body.data[0]?.seq);
 
-  const calls = { key, session: client(platform.api, session), leaving: client(platform.api, leaving), tests };
+  await made('/v1/user/regenerate_auth_pat', undefined);
+  const pat: Call = async (...asked) => {
+    const { body } = await key<{ auth_pat: { value: string } }>('GET', '/v1/user/settings');
+    return await client(platform.api, body.auth_pat.value)(...asked);
+  };
+  const calls = { key, session: client(platform.api, session), leaving: client(platform.api, leaving), pat, tests };
   const withAttempts = { ...lists, [`/v1/user-settings/callbacks/${things.callback}/attempts`]: 'key' as const };
   for (const [path, as] of Object.entries(withAttempts)) {
     const { body } = await calls[as]<{ next_cursor: string | null }>('GET', `${path}?limit=1`);

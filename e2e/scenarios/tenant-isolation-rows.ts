@@ -6,7 +6,7 @@ import { inTwentyDays, type Thing, type Things } from './tenant-isolation-estate
 
 export interface Row {
   /** Whose credential; a key by default. */
-  as?: 'session' | 'leaving' | 'nobody';
+  as?: 'session' | 'leaving' | 'pat' | 'nobody';
   /** The parameter of the path. */
   path?: Thing;
   query?: Readonly<Record<string, Thing>>;
@@ -183,6 +183,9 @@ export const rows: Readonly<Record<string, Row>> = {
     names: { email: { thing: 'owner', alike: true } },
   },
   'POST /v1/auth/password/reset/complete': { as: 'nobody', body: () => ({ token: 'x', new_password: 'another password of nobody' }) },
+  'GET /v1/user/me': { as: 'pat' },
+  'GET /v1/user/settings': { as: 'pat' },
+  'POST /v1/user/regenerate_auth_pat': {},
   'GET /v1/team/members': { query: { cursor: 'next /v1/team/members' } },
   'POST /v1/team/members': {
     body: () => ({ email: `${fresh()}@x.example`, role: 'viewer' }),

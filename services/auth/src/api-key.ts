@@ -31,9 +31,9 @@ export function sha256Of(key: string): Buffer {
   return createHash('sha256').update(key, 'utf8').digest();
 }
 
-/** The bytes as one number, big-endian, in base 62, padded to the length every key has. */
-function toBase62(bytes: Uint8Array): string {
-  if (bytes.length !== randomSizeBytes) throw new RangeError(`an API key takes ${randomSizeBytes} random bytes, not ${bytes.length}`);
+/** 32 bytes as one number, big-endian, in base 62, padded to the length every key has. */
+export function toBase62(bytes: Uint8Array): string {
+  if (bytes.length !== randomSizeBytes) throw new RangeError(`a credential takes ${randomSizeBytes} random bytes, not ${bytes.length}`);
   let rest = BigInt(`0x${Buffer.from(bytes).toString('hex')}`);
   let text = '';
   for (let position = 0; position < encodedLength; position++) {

@@ -14,6 +14,7 @@ import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
+import { UserServiceService } from '@maildoot/proto/maildoot/auth/v1/user';
 import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
 import { createRpcClient } from '@maildoot/rpc/client';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
@@ -32,6 +33,7 @@ import { startTending } from './jobs/tend.ts';
 import { createLastUsed } from './last-used.ts';
 import { Revocations, revocationsChannel } from './revocations.ts';
 import { authenticate } from './rpc/authenticate.ts';
+import { authenticatePersonalAccessToken } from './rpc/authenticate-personal-access-token.ts';
 import { authenticateSession } from './rpc/authenticate-session.ts';
 import { authenticateSmtpUser } from './rpc/authenticate-smtp-user.ts';
 import { changePassword } from './rpc/change-password.ts';
@@ -42,7 +44,9 @@ import { createSmtpUser } from './rpc/create-smtp-user.ts';
 import { createTenant } from './rpc/create-tenant.ts';
 import { deleteSmtpUser } from './rpc/delete-smtp-user.ts';
 import { endSessions } from './rpc/end-sessions.ts';
+import { getPersonalAccessToken } from './rpc/get-personal-access-token.ts';
 import { getSigningKeys } from './rpc/get-signing-keys.ts';
+import { getUser } from './rpc/get-user.ts';
 import { inviteMember } from './rpc/invite-member.ts';
 import { listApiKeys } from './rpc/list-api-keys.ts';
 import { listAuditEntries } from './rpc/list-audit-entries.ts';
@@ -55,6 +59,7 @@ import { recordActions } from './rpc/record-actions.ts';
 import { recordDeprecatedCalls } from './rpc/record-deprecated-calls.ts';
 import { recordRefusals } from './rpc/record-refusals.ts';
 import { refresh } from './rpc/refresh.ts';
+import { regeneratePersonalAccessToken } from './rpc/regenerate-personal-access-token.ts';
 import { releaseTenant } from './rpc/release-tenant.ts';
 import { removeMember } from './rpc/remove-member.ts';
 import { requestPasswordReset } from './rpc/request-password-reset.ts';
@@ -69,6 +74,7 @@ import { insertEntries } from './store/audit.ts';
 import { openDeprecations } from './store/deprecations.ts';
 import { openGuesses } from './store/guesses.ts';
 import { openPeople } from './store/people.ts';
+import { openPersonalAccessTokens } from './store/personal-access-tokens.ts';
 import { openQuotas } from './store/quotas.ts';
 import { openSmtpUsers } from './store/smtp-users.ts';
 import { openTenants } from './store/tenants.ts';
@@ -137,6 +143,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
   );
   const sealer = createSealer(config.sealKeys);
   const [people, guesses, quotas, tenants] = [openPeople(database), openGuesses(database), openQuotas(database), openTenants(database)];
+  const tokens = openPersonalAccessTokens(database);
   const tokenKeys = new TokenKeys({ store: openTokenKeys(database), sealer, clock });
   const gate = new Gate({ atOnce: 2, mostWaiting: 40, longestWaitMs: 2_000 });
   const refreshGate = new Gate({ atOnce: 2, mostWaiting: 200, longestWaitMs: 2_000 });
@@ -192,6 +199,12 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
           listMembers: { allow: [...gateway, 'messaging'], handle: answering(listMembers({ people })) },
           inviteMember: { allow: gateway, handle: answering(inviteMember({ people, guesses, store, clock }, kept)) },
           removeMember: { allow: gateway, handle: answering(removeMember({ people, clock })) },
+        }),
+        implement(UserServiceService, {
+          getUser: { allow: gateway, handle: answering(getUser({ tokens })) },
+          getPersonalAccessToken: { allow: gateway, handle: answering(getPersonalAccessToken({ tokens, sealer })) },
+          regeneratePersonalAccessToken: { allow: gateway, handle: answering(regeneratePersonalAccessToken({ tokens, sealer, clock })) },
+          authenticatePersonalAccessToken: { allow: gateway, handle: answering(authenticatePersonalAccessToken({ tokens, note })) },
         }),
         implement(SmtpUserServiceService, {
           createSmtpUser: { allow: gateway, handle: answering(createSmtpUser({ smtpUsers, store, sealer, clock })) },

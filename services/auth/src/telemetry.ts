@@ -25,6 +25,13 @@ export const telemetry = {
     authentications.add(1, { outcome });
     if (outcome === 'revoked' || outcome === 'expired') logger.info({ api_key_id: apiKeyId, outcome }, 'an ended API key was presented');
   },
+  tokenPresented(logger: Logger, outcome: 'ok' | 'unknown' | 'revoked', userId: string): void {
+    authentications.add(1, { outcome });
+    if (outcome === 'revoked') logger.info({ user_id: userId, outcome }, 'an ended personal access token was presented');
+  },
+  tokenRegenerated(logger: Logger, userId: string): void {
+    logger.info({ user_id: userId }, 'personal access token made');
+  },
   keyCreated(logger: Logger, apiKeyId: string, scope: string): void {
     keysCreated.add(1, { scope });
     logger.info({ api_key_id: apiKeyId, scope }, 'API key made');

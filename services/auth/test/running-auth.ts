@@ -9,6 +9,7 @@ import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
+import { UserServiceService } from '@maildoot/proto/maildoot/auth/v1/user';
 import { NoticeServiceService, type SendNoticeRequest } from '@maildoot/proto/maildoot/messaging/v1/notice';
 import { createRpcClient } from '@maildoot/rpc/client';
 import { rpcErrors } from '@maildoot/rpc/errors';
@@ -29,6 +30,7 @@ const definition = {
   ...AuditServiceService,
   ...DeprecationServiceService,
   ...OperatorServiceService,
+  ...UserServiceService,
 } as const;
 
 const rpcSecret = 'a secret of at least 32 characters for tests';

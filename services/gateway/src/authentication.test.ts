@@ -25,6 +25,7 @@ const down = (): RpcError => rpcErrors.UNAVAILABLE({ message: 'down' });
 
 /** Parts that these tests have no use for. */
 const unasked = {
+  askToken: async (): Promise<Principal> => assert.fail('asked for a personal access token'),
   askSession: async (): Promise<Principal> => assert.fail('asked for a session'),
   askSmtpUser: async (): Promise<never> => assert.fail('no SMTP user is asked about'),
   tokens: { sessionOf: async () => undefined },
@@ -193,6 +194,30 @@ test('a key works from its networks only, and a stranger learns nothing', async 
   for (const address of ['198.51.101.9', '::1', '']) await assert.rejects(ask('mdsk_a', address), code('INVALID_TOKEN'));
 });
 
+test('a personal access token is remembered and revoked like a key, and may what its user may', async () => {
+  const owner = { ...principal, apiKeyId: '', kind: CredentialKind.CREDENTIAL_KIND_PAT, userId: 'usr_1', role: Role.ROLE_OWNER };
+  const state = { asked: [] as string[], answer: (): Principal => owner };
+  const authenticator = new Authenticator({
+    ...unasked,
+    ask: async () => assert.fail('asked for a key'),
+    askToken: async (sha256) => {
+      state.asked.push(sha256.toString('hex'));
+      return state.answer();
+    },
+    nowMs: () => 0,
+  });
+  const ask = () => authenticator.principalOf('Bearer pat_a', '198.51.100.7');
+  for (const holder of [await ask(), await ask(), await authenticator.principalOfSmtp('apikey', 'pat_a', '')])
+    assert.deepEqual(
+      { kind: holder.kind, credentialId: holder.credentialId, userId: holder.userId, role: holder.role, scope: holder.scope },
+      { kind: 'pat', credentialId: 'usr_1', userId: 'usr_1', role: 'owner', scope: 'full' },
+    );
+  assert.deepEqual(state.asked, [hashOf('pat_a').toString('hex')]);
+  authenticator.revoked(hashOf('pat_a'));
+  await assert.rejects(ask(), code('INVALID_TOKEN'));
+  assert.equal(state.asked.length, 1);
+});
+
 test('what can’t be a key is refused without a question', async () => {
   const { state } = setup();
   const authenticator = new Authenticator({ ask: async () => assert.fail('asked'), ...unasked, nowMs: () => 0 });
@@ -201,7 +226,8 @@ test('what can’t be a key is refused without a question', async () => {
     'Bearer ',
     'Basic mdsk_a',
     'mdsk_a',
-    'Bearer pat_a',
+    'Bearer PAT_a',
+    `Bearer pat_${'x'.repeat(300)}`,
     'Bearer mdsk_a b',
     `Bearer mdsk_${'x'.repeat(300)}`,
     'Bearer mdsk_ü',

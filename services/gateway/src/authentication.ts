@@ -4,7 +4,8 @@
 // may have come right behind it. An answer older than that is worth nothing, and the request is refused.
 //
 // The token of a session is checked by its signature, here; whether the session still lasts is asked and told like the state of a key, by
-// the hash of the session's id. So nobody learns anything from auth with a token that is forged or over.
+// the hash of the session's id. So nobody learns anything from auth with a token that is forged or over. A personal access token is a key to
+// all this, but that it stands for a person: it has a role, as a session has.
 import { hash } from 'node:crypto';
 import type { BlockList } from 'node:net';
 import { type Principal as AuthPrincipal, CredentialKind, type KeyLimits, type Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
@@ -26,15 +27,18 @@ const maxRemembered = 10_000;
 // Longer than any key or token; nothing that is longer is worth a hash.
 const maxKeyChars = 256;
 const maxTokenChars = 2048;
+const keyMarker = 'mdsk_';
+const tokenMarker = 'pat_';
 
 /** Who calls, and what they may. */
 export interface Principal {
   readonly tenantId: string;
   readonly kind: CredentialKindName;
-  /** `key_…` of a key, `usr_…` of a session: who acts. */
+  /** `key_…` of a key, `usr_…` of a person: who acts. */
   readonly credentialId: string;
-  /** `usr_…` and `ses_…` of a session; empty otherwise. */
+  /** `usr_…` of a session and of a personal access token; empty otherwise. */
   readonly userId: string;
+  /** `ses_…` of a session; empty otherwise. */
   readonly sessionId: string;
   readonly role: RoleName | undefined;
   readonly protoRole: Role;
@@ -71,6 +75,8 @@ interface Question {
 export interface AuthenticatorOptions {
   /** Asks auth whose key it is. Rejects with an RpcError INVALID_TOKEN where there is no such key. */
   readonly ask: (keySha256: Buffer, address: string) => Promise<AuthPrincipal>;
+  /** Asks auth whose personal access token it is. Rejects with an RpcError INVALID_TOKEN where it is nobody's. */
+  readonly askToken: (tokenSha256: Buffer, address: string) => Promise<AuthPrincipal>;
   /** Asks auth whose session it is. Rejects with an RpcError INVALID_TOKEN where it has ended. */
   readonly askSession: (sessionId: string) => Promise<AuthPrincipal>;
   /** Asks auth who a name and a password of SMTP belong to: the SHA-256 of both. Rejects with an RpcError INVALID_TOKEN where nobody. */
@@ -101,7 +107,7 @@ export class Authenticator {
     const { guesses } = this.#options;
     try {
       const token = tokenOf(authorization);
-      return await (token.startsWith('mdsk_') ? this.#holderOfKey(token, address) : this.#holderOfSession(token));
+      return await (isSecret(token) ? this.#holderOfSecret(token, address) : this.#holderOfSession(token));
     } catch (error) {
       if (error instanceof ApiError && error.code === 'INVALID_TOKEN') guesses.failed(address);
       throw error;
@@ -109,7 +115,7 @@ export class Authenticator {
   }
 
   /**
-   * The holder of what was shown at AUTH: an SMTP user's name and password, or `apikey` and a key.
+   * The holder of what was shown at AUTH: an SMTP user's name and password, or `apikey` and a key or a personal access token.
    * @throws ApiError INVALID_TOKEN, RATE_LIMITED, UNAVAILABLE
    */
   async principalOfSmtp(username: string, password: string, address: string): Promise<Principal> {
@@ -117,8 +123,8 @@ export class Authenticator {
     try {
       if (username.length > maxKeyChars || password.length > maxKeyChars || password === '') throw invalidToken();
       if (username.toLowerCase() === 'apikey') {
-        if (!password.startsWith('mdsk_')) throw invalidToken();
-        return await this.#holderOfKey(password, address);
+        if (!isSecret(password)) throw invalidToken();
+        return await this.#holderOfSecret(password, address);
       }
       const credential = hash('sha256', `${username.toLowerCase()}\0${password}`, 'base64');
       return await this.#holderOf(credential, () => askSmtpUser(Buffer.from(credential, 'base64')), address);
@@ -128,9 +134,11 @@ export class Authenticator {
     }
   }
 
-  async #holderOfKey(key: string, address: string): Promise<Principal> {
-    const keyHash = hash('sha256', key, 'base64');
-    return this.#holderOf(keyHash, () => this.#options.ask(Buffer.from(keyHash, 'base64'), address), address);
+  async #holderOfSecret(secret: string, address: string): Promise<Principal> {
+    const { ask, askToken } = this.#options;
+    const asks = secret.startsWith(tokenMarker) ? askToken : ask;
+    const keyHash = hash('sha256', secret, 'base64');
+    return this.#holderOf(keyHash, () => asks(Buffer.from(keyHash, 'base64'), address), address);
   }
 
   async #holderOf(keyHash: string, ask: () => Promise<AuthPrincipal>, address: string): Promise<Principal> {
@@ -233,9 +241,14 @@ function tokenOf(authorization: string | undefined): string {
   const match = /^Bearer +([A-Za-z0-9._~+/=-]+)$/i.exec(authorization);
   const token = match?.[1];
   // What can't be a credential is not worth a question.
-  if (token === undefined || token.length > (token.startsWith('mdsk_') ? maxKeyChars : maxTokenChars)) throw invalidToken();
-  if (!token.startsWith('mdsk_') && !/^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token)) throw invalidToken();
+  if (token === undefined || token.length > (isSecret(token) ? maxKeyChars : maxTokenChars)) throw invalidToken();
+  if (!isSecret(token) && !/^eyJ[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+\.[A-Za-z0-9_-]+$/.test(token)) throw invalidToken();
   return token;
+}
+
+/** A key or a personal access token: looked up by its hash. */
+function isSecret(text: string): boolean {
+  return text.startsWith(keyMarker) || text.startsWith(tokenMarker);
 }
 
 function missingToken(): ApiError {
@@ -252,25 +265,30 @@ export function invalidToken(): ApiError {
 
 function principalFrom(principal: AuthPrincipal): Principal {
   const { tenantId, apiKeyId, userId, allowedIps, allowedDomains, expiresAt, dailyLimit } = principal;
-  const kind = principal.kind === CredentialKind.CREDENTIAL_KIND_SESSION ? 'session' : 'key';
+  const kind = people[principal.kind] ?? 'key';
   const test = principal.kind === CredentialKind.CREDENTIAL_KIND_TEST_KEY;
-  const role = kind === 'session' ? roleName(principal.role) : undefined;
+  const role = kind === 'key' ? undefined : roleName(principal.role);
   return {
     tenantId,
     kind,
-    credentialId: kind === 'session' ? userId : apiKeyId,
+    credentialId: kind === 'key' ? apiKeyId : userId,
     userId,
     sessionId: '',
     role,
     protoRole: principal.role,
     test,
     suspended: principal.suspended,
-    scope: kind === 'session' ? scopeOf(role) : scopeNames[principal.scope],
+    scope: kind === 'key' ? scopeNames[principal.scope] : scopeOf(role),
     protoScope: principal.scope,
     allowedDomains,
     limits: { allowedIps, allowedDomains, expiresAt, dailyLimit, test },
   };
 }
+
+const people: Partial<Record<number, 'session' | 'pat'>> = {
+  [CredentialKind.CREDENTIAL_KIND_SESSION]: 'session',
+  [CredentialKind.CREDENTIAL_KIND_PAT]: 'pat',
+};
 
 const scopeNames: Partial<Record<number, ScopeName>> = {
   [Scope.SCOPE_READ]: 'read',

@@ -20,7 +20,7 @@ export class DeprecatedCalls implements AsyncDisposable {
     this.#tell = tell;
   }
 
-  /** Of sessions nobody is told: a person sees the answer. */
+  /** Of people nobody is told, by whatever they call: each sees the answer. */
   note({ kind, tenantId, credentialId }: Principal, what: WhatIsDeprecated): void {
     const key = `${credentialId} ${what.operationId}`;
     if (kind !== 'key' || this.#met.has(key) || this.#waiting.length >= maxWaiting) return;

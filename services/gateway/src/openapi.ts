@@ -8,7 +8,15 @@ import { maxKeyChars } from './idempotency-key.ts';
 import { limitHeaderNames, type NamedHeader, namedHeaders, type OpenapiHeader, type OpenapiHeaders, referred } from './openapi-headers.ts';
 import { linksOf, type OpenapiLink } from './openapi-links.ts';
 import { rolesOf } from './roles.ts';
-import { checksIdempotencyKey, errorsOf, type OpenOperation, type Operation, type ResponseSpec, type Route } from './route.ts';
+import {
+  type CredentialKindName,
+  checksIdempotencyKey,
+  errorsOf,
+  type OpenOperation,
+  type Operation,
+  type ResponseSpec,
+  type Route,
+} from './route.ts';
 
 export type JsonSchema = Record<string, unknown>;
 
@@ -83,6 +91,7 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
       headers: namedHeaders,
       securitySchemes: {
         apiKey: { type: 'http', scheme: 'bearer', description: 'An API key, `mdsk_…`.' },
+        pat: { type: 'http', scheme: 'bearer', description: 'The personal access token of `GET /v1/user/settings`, `pat_…`.' },
         session: { type: 'http', scheme: 'bearer', bearerFormat: 'JWT', description: 'The access token of `POST /v1/auth/login`.' },
       },
     },
@@ -103,7 +112,7 @@ function operation(route: Route, routes: readonly Route[], schemas: Schemas, pub
     ...(isDeprecated(route)
       ? { deprecated: true as const, 'x-deprecated-since': route.deprecated.since, 'x-sunset': route.deprecated.sunset }
       : {}),
-    security: route.kind === 'operation' ? (route.credentials ?? ['key', 'session']).map((kind) => ({ [securitySchemeOf[kind]]: [] })) : [],
+    security: route.kind === 'operation' ? (route.credentials ?? allCredentials).map((kind) => ({ [securitySchemeOf[kind]]: [] })) : [],
     parameters: route.kind === 'public' ? [] : parameters(route, schemas),
     ...(route.kind !== 'public' && route.body ? { requestBody: requestBody(route.body, schemas) } : {}),
     responses: responses(route, schemas, publicUrl),
@@ -116,16 +125,20 @@ function keepsNoKey(route: Operation | OpenOperation, because: string): string {
     : `Takes no \`Idempotency-Key\`: ${because}`;
 }
 
-const securitySchemeOf = { key: 'apiKey', session: 'session' } as const;
+const securitySchemeOf = { key: 'apiKey', session: 'session', pat: 'pat' } as const;
+const allCredentials: readonly CredentialKindName[] = ['key', 'session', 'pat'];
 
 /** Who may call, in words. */
-export function needs({ scopes, credentials, ownersOnly }: Operation): string {
+export function needs({ scopes, credentials, ownersOnly, unlimitedKeysOnly }: Operation): string {
   const words = (list: readonly string[]): string => list.map((word) => `\`${word}\``).join(' or ');
   const roles = ownersOnly ? ['owner'] : rolesOf(scopes);
-  const key = `a key of scope ${words(scopes)}${ownersOnly ? ' that nothing limits' : ''}`;
-  const session = `a session of ${words(roles)}`;
-  const forms = (credentials ?? ['key', 'session']).map((kind) => (kind === 'key' ? key : session));
-  return roles.length === 0 && !credentials ? `Needs ${key}.` : `Needs ${forms.join(', or ')}.`;
+  const forms: Record<CredentialKindName, string> = {
+    key: `a key of scope ${words(scopes)}${ownersOnly || unlimitedKeysOnly ? ' that nothing limits' : ''}`,
+    session: `a session of ${words(roles)}`,
+    pat: `a personal access token of ${words(roles)}`,
+  };
+  const kinds = credentials ?? (roles.length === 0 ? ['key' as const] : allCredentials);
+  return `Needs ${kinds.map((kind) => forms[kind]).join(', or ')}.`;
 }
 
 function parameters(route: Operation | OpenOperation, schemas: Schemas): OpenapiParameter[] {

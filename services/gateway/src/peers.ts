@@ -6,6 +6,7 @@ import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
+import { UserServiceService } from '@maildoot/proto/maildoot/auth/v1/user';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { CallbackServiceService } from '@maildoot/proto/maildoot/messaging/v1/callback';
@@ -49,6 +50,7 @@ const authDefinition = {
   ...TeamServiceService,
   ...QuotaServiceService,
   ...SmtpUserServiceService,
+  ...UserServiceService,
   ...AuditServiceService,
   ...DeprecationServiceService,
 } as const;
@@ -120,6 +122,9 @@ export function connectPeers(config: Config, health: Health): Peers {
         'getSigningKeys',
         'listSmtpUsers',
         'authenticateSmtpUser',
+        'authenticatePersonalAccessToken',
+        'getUser',
+        'getPersonalAccessToken',
       ],
       defaultDeadlineMs,
     ),

@@ -11,7 +11,8 @@ export function admit(principal: Principal, route: Operation): void {
     scope === undefined ||
     !route.scopes.includes(scope) ||
     (route.credentials !== undefined && !route.credentials.includes(kind)) ||
-    (route.ownersOnly === true && !isOwner(principal))
+    (route.ownersOnly === true && !isOwner(principal)) ||
+    (route.unlimitedKeysOnly === true && kind === 'key' && !isOwner(principal))
   ) {
     throw new ApiError('INSUFFICIENT_SCOPE', needs(route).replaceAll('`', ''));
   }
@@ -25,7 +26,7 @@ export function admit(principal: Principal, route: Operation): void {
 
 /** A key that nothing limits was made by an owner, or by such a key. */
 function isOwner({ kind, role, test, limits }: Principal): boolean {
-  if (kind === 'session') return role === 'owner';
+  if (kind !== 'key') return role === 'owner';
   const { allowedIps, allowedDomains, expiresAt, dailyLimit } = limits;
   return !test && allowedIps.length === 0 && allowedDomains.length === 0 && expiresAt === undefined && dailyLimit === 0;
 }

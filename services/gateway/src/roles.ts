@@ -4,7 +4,7 @@ import type { RoleName, ScopeName } from './route.ts';
 
 const scopeOfRole: Record<RoleName, ScopeName> = { owner: 'full', member: 'full', viewer: 'read' };
 
-/** The scope that a session of this role has; undefined for a role that this release doesn't know. */
+/** The scope that a person of this role has; undefined for a role that this release doesn't know. */
 export function scopeOf(role: RoleName | undefined): ScopeName | undefined {
   return role && scopeOfRole[role];
 }

@@ -17,7 +17,7 @@ import type { SessionTokens } from './session-tokens.ts';
 export type ScopeName = 'read' | 'send' | 'full';
 /** What a member of a tenant is. An owner may what a full key may, a member all of that but what names owners alone, a viewer what `read` may. */
 export type RoleName = 'owner' | 'member' | 'viewer';
-export type CredentialKindName = 'key' | 'session';
+export type CredentialKindName = 'key' | 'session' | 'pat';
 export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 /** What handlers have at hand, the same for all requests. */
@@ -182,12 +182,14 @@ interface Asked<Q extends z.ZodType, B> extends Described {
 }
 
 export interface RouteSpec<Q extends z.ZodType, B> extends Asked<Q, B> {
-  /** Who may call: keys of these scopes, and sessions of the roles that have one of them. */
+  /** Who may call: keys of these scopes, and people of the roles that have one of them, by a session or a personal access token. */
   readonly scopes: readonly ScopeName[];
   /** Only these credentials; without it, all of them. */
   readonly credentials?: readonly CredentialKindName[];
-  /** Of sessions only those of owners, of keys only live ones that nothing limits: what would outlive the limits of the others. */
+  /** Of people only owners, of keys only live ones that nothing limits: what would outlive the limits of the others. */
   readonly ownersOnly?: boolean;
+  /** The same of keys, and any people. */
+  readonly unlimitedKeysOnly?: boolean;
   /** Also while the account is suspended; without it, GET alone. */
   readonly whileSuspended?: boolean;
   /** Counted as sending, not as one of the other requests. */
@@ -244,8 +246,6 @@ export function definePublicRoute(spec: PublicRouteSpec): PublicRoute {
 export function mayWhileSuspended({ method, whileSuspended }: Pick<Operation, 'method' | 'whileSuspended'>): boolean {
   return whileSuspended ?? method === 'GET';
 }
-
-const allFailures: readonly ErrorCode[] = ['INTERNAL_ERROR', 'UNAVAILABLE', 'TIMEOUT'];
 
 /** A key that can't be one is a mistake at every POST, also where none is kept; but what programs that we don't know post to links is left alone. */
 export function checksIdempotencyKey({ method, anyQuery }: Pick<Operation, 'method' | 'anyQuery'>): boolean {

@@ -37,6 +37,8 @@ import { getTestInbox } from './routes/get-test-inbox.ts';
 import { getTestInboxId } from './routes/get-test-inbox-id.ts';
 import { getTestInboxIdRaw } from './routes/get-test-inbox-id-raw.ts';
 import { getUToken } from './routes/get-u-token.ts';
+import { getUserMe } from './routes/get-user-me.ts';
+import { getUserSettings } from './routes/get-user-settings.ts';
 import { getUserSettingsCallbacks } from './routes/get-user-settings-callbacks.ts';
 import { getUserSettingsCallbacksId } from './routes/get-user-settings-callbacks-id.ts';
 import { getUserSettingsCallbacksIdAttempts } from './routes/get-user-settings-callbacks-id-attempts.ts';
@@ -64,6 +66,7 @@ import { postTemplatesIdPreview } from './routes/post-templates-id-preview.ts';
 import { postTemplatesIdPublish } from './routes/post-templates-id-publish.ts';
 import { postTemplatesIdSend } from './routes/post-templates-id-send.ts';
 import { postUToken } from './routes/post-u-token.ts';
+import { postUserRegenerateAuthPat } from './routes/post-user-regenerate-auth-pat.ts';
 import { postUserSettingsCallbacks } from './routes/post-user-settings-callbacks.ts';
 import { postUserSettingsCallbacksIdReplay } from './routes/post-user-settings-callbacks-id-replay.ts';
 import { postUserSettingsCallbacksIdRotateSecret } from './routes/post-user-settings-callbacks-id-rotate-secret.ts';
@@ -135,6 +138,9 @@ export const routes: readonly Route[] = [
   postAuthPasswordResetComplete,
   getWellKnownJwksJson,
   getPassword,
+  getUserMe,
+  getUserSettings,
+  postUserRegenerateAuthPat,
   getTeamMembers,
   postTeamMembers,
   deleteTeamMembersId,

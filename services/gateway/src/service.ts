@@ -84,6 +84,7 @@ export async function start(config: Config, parts: Parts = {}): Promise<Running>
   const guesses = new Guesses(nowMs);
   const authenticator = new Authenticator({
     ask: async (keySha256, address) => holder(await peers.auth.authenticate({ keySha256, address }, options)),
+    askToken: async (tokenSha256, address) => holder(await peers.auth.authenticatePersonalAccessToken({ tokenSha256, address }, options)),
     askSession: async (sessionId) => holder(await peers.auth.authenticateSession({ sessionId }, options)),
     askSmtpUser: async (credentialSha256) => {
       const { principal, smtpUserId } = await peers.auth.authenticateSmtpUser({ credentialSha256 }, options);

@@ -11,6 +11,7 @@ import {
   Scope,
   type WatchRevocationsResponse,
 } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { UserServiceService } from '@maildoot/proto/maildoot/auth/v1/user';
 import {
   type CapturedMail,
   CapturedMail as CapturedMailMessage,
@@ -179,8 +180,12 @@ export class FakeServices implements AsyncDisposable {
 
   addKey(principal: Partial<Principal> & { tenantId: string; scope: Scope }): string {
     const key = `mdsk_${randomBytes(24).toString('hex')}`;
-    this.principals.set(sha256(key), {
-      apiKeyId: newId('key'),
+    this.#addPrincipal(key, { apiKeyId: newId('key'), ...principal });
+    return key;
+  }
+
+  #addPrincipal(secret: string, principal: Partial<Principal> & Pick<Principal, 'tenantId' | 'scope' | 'apiKeyId'>): void {
+    this.principals.set(sha256(secret), {
       allowedIps: [],
       allowedDomains: [],
       expiresAt: undefined,
@@ -191,7 +196,14 @@ export class FakeServices implements AsyncDisposable {
       dailyLimit: 0,
       ...principal,
     });
-    return key;
+  }
+
+  /** A personal access token. */
+  addToken(principal: Pick<Principal, 'tenantId' | 'role'> & Partial<Principal>): string {
+    const kind = CredentialKind.CREDENTIAL_KIND_PAT;
+    const token = `pat_${randomBytes(24).toString('hex')}`;
+    this.#addPrincipal(token, { apiKeyId: '', scope: Scope.SCOPE_UNSPECIFIED, userId: newId('usr'), kind, ...principal });
+    return token;
   }
 
   /** Auth knows; nobody is told. */
@@ -383,7 +395,38 @@ export class FakeServices implements AsyncDisposable {
       watchRevocations: { allow, handle: (_request, call) => this.#watch(call.signal) },
       createTenant: { allow: ['operator'], handle: () => assert.fail('nobody makes tenants here') },
     });
-    return [auth, ...people];
+    const user = implement(UserServiceService, {
+      getUser: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('getUser', request, call, () => ({
+            user: sampleUser(request.userId || newId('usr')),
+            number: 17,
+            suspended: false,
+          })),
+      },
+      getPersonalAccessToken: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('getPersonalAccessToken', request, call, () => ({
+            token: { userNumber: 17, value: `pat_${'t'.repeat(43)}`, createdAt: new Date() },
+          })),
+      },
+      regeneratePersonalAccessToken: {
+        allow,
+        handle: (request, call) => this.#answer('regeneratePersonalAccessToken', request, call, () => ({ replayed: false })),
+      },
+      authenticatePersonalAccessToken: {
+        allow,
+        handle: (request, call) =>
+          this.#answer('authenticatePersonalAccessToken', request, call, () => {
+            const principal = this.principals.get(request.tokenSha256.toString('hex'));
+            if (!principal) throw errors.INVALID_TOKEN({ message: 'no' });
+            return { principal };
+          }),
+      },
+    });
+    return [auth, user, ...people];
   }
 
   #messaging() {

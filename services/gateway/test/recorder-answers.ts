@@ -8,6 +8,7 @@ import { Ledger } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
+import { UserServiceService } from '@maildoot/proto/maildoot/auth/v1/user';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
@@ -160,7 +161,14 @@ async function withNoneLeft(world: World, route: Route, ledger: Ledger): Promise
 
 // ── what services say ────────────────────────────────────────────────────────────────────────────────────────────────────
 
-const auth = [AuthServiceService, SessionServiceService, TeamServiceService, SmtpUserServiceService, AuditServiceService];
+const auth = [
+  AuthServiceService,
+  SessionServiceService,
+  TeamServiceService,
+  SmtpUserServiceService,
+  AuditServiceService,
+  UserServiceService,
+];
 
 /** The closed list of the service that has this call. */
 function errorsOfService(rpc: string): Readonly<Record<string, ErrorMaker>> {

@@ -26,7 +26,11 @@ export const credentials = {
   address: 'a key of scope full, from an address that it does not allow',
   ended: 'the session of an owner, ended',
   stale: 'the session of an owner, its token expired',
-  pat: 'a personal access token: none are given out yet',
+  pat: 'the personal access token of an owner',
+  patmem: 'the personal access token of a member',
+  patview: 'the personal access token of a viewer',
+  patsusp: 'the personal access token of an owner of a suspended account',
+  patover: 'the personal access token of an owner, replaced by another',
 } as const;
 export type Credential = keyof typeof credentials;
 export const columns = Object.keys(credentials) as Credential[];
@@ -52,7 +56,7 @@ export function declared(route: Route, credential: Credential): Cell {
     case 'address':
     case 'ended':
     case 'stale':
-    case 'pat':
+    case 'patover':
       return '401';
     case 'newer':
     case 'newrole':
@@ -61,18 +65,24 @@ export function declared(route: Route, credential: Credential): Cell {
       return of(false, keyMay(route, 'full'));
     case 'send':
     case 'read':
-      return of(false, keyMay(route, credential) && route.ownersOnly !== true);
+      return of(false, keyMay(route, credential) && route.ownersOnly !== true && route.unlimitedKeysOnly !== true);
     case 'test':
     case 'brief':
-      return of(false, keyMay(route, 'full') && route.ownersOnly !== true);
+      return of(false, keyMay(route, 'full') && route.ownersOnly !== true && route.unlimitedKeysOnly !== true);
     case 'suspkey':
       return of(true, keyMay(route, 'full'));
     case 'owner':
     case 'suspown':
-      return of(credential === 'suspown', sessionMay(route, 'owner'));
+      return of(credential === 'suspown', personMay(route, 'session', 'owner'));
     case 'member':
     case 'viewer':
-      return of(false, sessionMay(route, credential) && route.ownersOnly !== true);
+      return of(false, personMay(route, 'session', credential) && route.ownersOnly !== true);
+    case 'pat':
+    case 'patsusp':
+      return of(credential === 'patsusp', personMay(route, 'pat', 'owner'));
+    case 'patmem':
+    case 'patview':
+      return of(false, personMay(route, 'pat', credential === 'patmem' ? 'member' : 'viewer') && route.ownersOnly !== true);
   }
 }
 
@@ -80,8 +90,8 @@ function keyMay({ credentials: kinds, scopes }: Operation, scope: 'full' | 'send
   return (kinds?.includes('key') ?? true) && scopes.includes(scope);
 }
 
-function sessionMay({ credentials: kinds, scopes }: Operation, role: 'owner' | 'member' | 'viewer'): boolean {
-  return (kinds?.includes('session') ?? true) && rolesOf(scopes).includes(role);
+function personMay({ credentials: kinds, scopes }: Operation, by: 'session' | 'pat', role: 'owner' | 'member' | 'viewer'): boolean {
+  return (kinds?.includes(by) ?? true) && rolesOf(scopes).includes(role);
 }
 
 /** The reviewed table: `GET /v1/messages` → credential → cell. */

@@ -49,11 +49,23 @@ async function holderOf(credential: Credential) {
     const { id: sessionId, token } = await services.people.session(gateway.url, { tenantId, role, ...more });
     return { tenant: { ...tenant, sessionId }, token };
   };
+  const token = (role: Role, suspended = false) => ({ tenant, token: services.addToken({ tenantId, role, suspended }) });
   switch (credential) {
     case 'none':
       return { tenant, token: undefined };
     case 'pat':
-      return { tenant, token: `pat_${'x'.repeat(43)}` };
+      return token(Role.ROLE_OWNER);
+    case 'patmem':
+      return token(Role.ROLE_MEMBER);
+    case 'patview':
+      return token(Role.ROLE_VIEWER);
+    case 'patsusp':
+      return token(Role.ROLE_OWNER, true);
+    case 'patover': {
+      const holder = token(Role.ROLE_OWNER);
+      services.revoke(holder.token);
+      return holder;
+    }
     case 'full':
       return key();
     case 'send':

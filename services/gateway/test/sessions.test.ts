@@ -1,8 +1,9 @@
 // Sessions at the real gateway: tokens checked by their signature, the state of a session asked for now and then and told at once, the cookie.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type CreateApiKeyRequest, Role } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { LoginRequest, RefreshRequest } from '@maildoot/proto/maildoot/auth/v1/session';
+import type { GetPersonalAccessTokenRequest, RegeneratePersonalAccessTokenRequest } from '@maildoot/proto/maildoot/auth/v1/user';
 import { newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { errors, FakeServices, type Gateway, startGateway } from './harness.ts';
@@ -220,4 +221,40 @@ test('the page that links lead to keeps the token out of every request but its o
   assert.match(String(headers['content-security-policy']), /script-src 'sha256-/);
   assert.match(text, /location\.hash/);
   assert.doesNotMatch(text, /innerHTML|location\.search/);
+});
+
+test('by a personal access token somebody acts as themselves; by a key as the account, whose user auth knows', async () => {
+  await using world = await setup();
+  const { services, gateway, tenant } = world;
+  const userId = newId('usr');
+  const token = services.addToken({ tenantId: tenant.id, role: Role.ROLE_MEMBER, userId });
+  const created = await gateway.call('POST', '/v1/api-keys', { key: token, body: { name: 'ci', scope: 'read' } });
+  assert.equal(created.status, 201);
+  const [made] = services.requestsOf<CreateApiKeyRequest>('createApiKey');
+  assert.deepEqual([made?.actorId, made?.callerRole], [userId, Role.ROLE_MEMBER]);
+
+  const me = await gateway.call('GET', '/v1/user/me', { key: token });
+  assert.deepEqual(Object.keys(me.json as object), ['id', 'email', 'created_at', 'is_gcdt_enabled', 'is_blocked']);
+  const { json } = await gateway.call('GET', '/v1/user/settings', { key: token });
+  const { created_at, ...shown } = (json as { auth_pat: Record<string, unknown> }).auth_pat;
+  assert.deepEqual(shown, { user_id: 17, name: 'auth_pat', value: `pat_${'t'.repeat(43)}`, expires_at: null });
+  assert.ok(Date.parse(String(created_at)) > 0);
+  services.instead('getPersonalAccessToken', () => ({ token: undefined }));
+  assert.deepEqual((await gateway.call('GET', '/v1/user/settings', { key: tenant.keys.full })).json, { auth_pat: null });
+
+  for (const key of [token, tenant.keys.full])
+    assert.equal((await gateway.call('POST', '/v1/user/regenerate_auth_pat', { key })).status, 204);
+  const keyId = services.requestsOf<GetPersonalAccessTokenRequest>('getPersonalAccessToken').at(-1)?.actorId ?? '';
+  assert.match(keyId, /^key_/);
+  const who = services
+    .requestsOf<RegeneratePersonalAccessTokenRequest>('regeneratePersonalAccessToken')
+    .map((asked) => [asked.userId, asked.actorId, asked.address]);
+  assert.deepEqual(who, [
+    [userId, userId, '127.0.0.1'],
+    ['', keyId, '127.0.0.1'],
+  ]);
+  const idempotent = { headers: { 'idempotency-key': 'once' } };
+  services.instead('regeneratePersonalAccessToken', () => ({ replayed: true }));
+  const again = await gateway.call('POST', '/v1/user/regenerate_auth_pat', { key: token, ...idempotent });
+  assert.deepEqual([again.status, again.headers['idempotent-replayed']], [204, 'true']);
 });

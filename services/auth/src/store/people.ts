@@ -10,6 +10,7 @@ import type pg from 'pg';
 import { revocationsChannel } from '../revocations.ts';
 import type { Once } from '../store.ts';
 import { type EntryToStore, insertEntries } from './audit.ts';
+import { revokeTokenOf } from './personal-access-tokens.ts';
 
 export interface StoredUser {
   id: string;
@@ -307,7 +308,7 @@ export function openPeople(database: Database) {
       }
     },
 
-    /** With their sessions; two who remove each other at the same time come one after the other. */
+    /** With their sessions and their token; two who remove each other at the same time come one after the other. */
     async removeMember(tenantId: string, id: string, entry: EntryToStore, now: Date): Promise<'done' | 'absent' | 'last_owner'> {
       return database.transaction(async (client) => {
         await client.query('SELECT FROM tenant WHERE id = $1 FOR UPDATE', [tenantId]);
@@ -320,6 +321,8 @@ export function openPeople(database: Database) {
         if (member.role === 'owner' && rows.filter(({ role }) => role === 'owner').length === 1) return 'last_owner';
         await endSessionsOf(client, tenantId, id, { only: undefined, but: undefined }, now);
         await client.query('DELETE FROM account_user WHERE tenant_id = $1 AND id = $2', [tenantId, id]);
+        // After the row is gone: whoever was making another token held it.
+        await revokeTokenOf(client, tenantId, id, now);
         // Mail that has not gone out yet: invited again, the address would get it as well as the next.
         await client.query(`DELETE FROM notice WHERE email_folded = $1 AND kind = 'invitation'`, [member.emailFolded]);
         await insertEntries(client, [entry]);
