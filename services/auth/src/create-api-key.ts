@@ -2,13 +2,14 @@
 // in which it rests sealed.
 
 import type { IdempotencyRequest } from '@maildoot/db/idempotency';
+import type { Repeatable } from '@maildoot/db/repeatable';
 import { CreateApiKeyResponse } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { Clock } from '@maildoot/runtime/clock';
 import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import type { Sealer } from '@maildoot/runtime/seal';
 import { generateApiKey } from './api-key.ts';
 import { errors } from './errors.ts';
-import { type Repeatable, sealedFor, storedAnswer } from './idempotent-answer.ts';
+import { sealedFor, storedAnswer } from './idempotent-answer.ts';
 import type { Checked, NewApiKey } from './new-api-key.ts';
 import { shownKey } from './shown-key.ts';
 import type { EntryToStore } from './store/audit.ts';

@@ -1,7 +1,8 @@
 // Answers that hold a secret, for a request that may come twice: for a day they rest sealed beside what the request did.
 import type { IdempotencyRequest } from '@maildoot/db/idempotency';
+import type { Repeatable } from '@maildoot/db/repeatable';
 import type { Sealer } from '@maildoot/runtime/seal';
-import { type Repeatable, sealedFor, storedAnswer } from './idempotent-answer.ts';
+import { sealedFor, storedAnswer } from './idempotent-answer.ts';
 import type { Answered } from './store/smtp-users.ts';
 import type { Once, Store } from './store.ts';
 

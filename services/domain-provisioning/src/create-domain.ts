@@ -1,6 +1,7 @@
 // Claiming a domain: its name, the token that proves ownership, its DKIM keys, and what to publish.
 
 import type { IdempotencyRequest } from '@maildoot/db/idempotency';
+import type { Repeatable } from '@maildoot/db/repeatable';
 import { CreateDomainResponse } from '@maildoot/proto/maildoot/domain/v1/domain';
 import type { Clock } from '@maildoot/runtime/clock';
 import { newUuid, uuidToId } from '@maildoot/runtime/ids';
@@ -9,7 +10,7 @@ import { dkimKeyContext, selectors } from './dkim-key.ts';
 import { parseDomainName } from './domain-name.ts';
 import { errors } from './errors.ts';
 import { type Hosts, newOwnershipToken, recordsToPublish } from './records.ts';
-import { type Repeatable, storedAnswer } from './repeatable.ts';
+import { storedAnswer } from './repeatable.ts';
 import { shownDomain } from './shown-domain.ts';
 import type { SpareKeys } from './spare-keys.ts';
 import type { ClaimedOnce, DomainToStore, Store, StoredDomain } from './store.ts';

@@ -2,6 +2,7 @@
 // look is due at once.
 
 import type { IdempotencyRequest } from '@maildoot/db/idempotency';
+import type { Repeatable, Repeated } from '@maildoot/db/repeatable';
 import { RotateDkimResponse } from '@maildoot/proto/maildoot/domain/v1/domain';
 import type { Clock } from '@maildoot/runtime/clock';
 import { uuidToId } from '@maildoot/runtime/ids';
@@ -9,7 +10,7 @@ import type { Sealer } from '@maildoot/runtime/seal';
 import { dkimKeyContext } from './dkim-key.ts';
 import { errors } from './errors.ts';
 import type { Hosts } from './records.ts';
-import { type Repeatable, storedAnswer } from './repeatable.ts';
+import { storedAnswer } from './repeatable.ts';
 import { nextRotation } from './rotation.ts';
 import { shownDomain } from './shown-domain.ts';
 import type { SpareKeys } from './spare-keys.ts';
@@ -90,7 +91,7 @@ function stepOf(domain: StoredDomain, now: Date) {
   });
 }
 
-function repeated(once: Parameters<typeof storedAnswer>[0]): RotateDkimResponse & { begun: boolean } {
+function repeated(once: Repeated): RotateDkimResponse & { begun: boolean } {
   return { ...RotateDkimResponse.decode(storedAnswer(once)), replayed: true, begun: false };
 }
 
