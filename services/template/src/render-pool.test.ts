@@ -46,6 +46,18 @@ test('a template that loops over nodes ends by itself: its thread goes on', asyn
   assert.deepEqual(ended, []);
 });
 
+test('who has run into a limit rests, and others come first', async () => {
+  await using threads = pool({ threads: 1, limits: { ...roomy, cpuMs: 100 } });
+  await threads.run('a', endless);
+  const order: string[] = [];
+  const run = async (tenant: string): Promise<void> => {
+    assert.equal(codeOf(await threads.run(tenant, harmless)), 'filled');
+    order.push(tenant);
+  };
+  await Promise.all([run('a'), run('b')]);
+  assert.deepEqual(order, ['b', 'a']);
+});
+
 test('a thread that grows is ended with its template, and the process lives', async () => {
   const ended: string[] = [];
   await using threads = pool({ heapMb: 32, limits: { ...roomy, cpuMs: 20_000 }, onEnded: (limit) => ended.push(limit) });

@@ -2,8 +2,8 @@
 //
 // - A task that takes more CPU time than a task ever may, or more memory than a thread has, ends with its thread; its owner is told so, and
 //   another thread takes the thread's place.
-// - A tenant has one task at a time in work, tenants take turns, and those whose task has run into a limit within the last minute never
-//   get the last free thread. So however many of them there are, the others don't wait for them.
+// - A tenant has one task at a time in work, tenants take turns, and those whose task has run into a limit rest afterwards and for a minute
+//   never get the last free thread. So however many of them there are, the others don't wait for them.
 import { Worker } from 'node:worker_threads';
 import type { Limits } from './engine.ts';
 import { errors } from './errors.ts';
@@ -36,6 +36,9 @@ export interface RenderPool extends AsyncDisposable {
 const graceFactor = 2;
 const graceMs = 100;
 const struckForMs = 60_000;
+/** After a task that has run into a limit its tenant rests for so many times what it took: it has a quarter of one processor at most. */
+const restFactor = 3;
+const restsAtMostMs = 3_000;
 const idleForMs = 60_000;
 
 interface Job {
@@ -51,6 +54,8 @@ interface Thread {
   job: Job | undefined;
   /** When its last task ended, or it had started; undefined: it is starting. */
   cpuUs: number | undefined;
+  /** When its task came, or when it had started with one. */
+  beganMs: number;
   timer: NodeJS.Timeout | undefined;
 }
 
@@ -60,7 +65,7 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
   // Tenants in the order of their turns.
   const waiting = new Map<string, Job[]>();
   const inWork = new Set<string>();
-  const struckUntil = new Map<string, number>();
+  const struck = new Map<string, { untilMs: number; restsUntilMs: number }>();
   const ending = new Set<Promise<unknown>>();
   let closed = false;
 
@@ -76,7 +81,7 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
       stderr: true,
       resourceLimits: { maxOldGenerationSizeMb: heapMb, maxYoungGenerationSizeMb: 8 },
     });
-    const thread: Thread = { worker, place, job: undefined, cpuUs: undefined, timer: undefined };
+    const thread: Thread = { worker, place, job: undefined, cpuUs: undefined, beganMs: 0, timer: undefined };
     threads.add(thread);
     worker.on('message', ({ result, cpuUs }: Reply) => {
       if (!threads.has(thread)) return;
@@ -85,7 +90,7 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
         if (thread.job !== undefined) watch(thread);
         return;
       }
-      if (result.kind === 'refused' && result.problems.some(({ code }) => code === 'time_limit')) strike(thread.job);
+      if (result.kind === 'refused' && result.problems.some(({ code }) => code === 'time_limit' || code === 'memory_limit')) strike(thread);
       finish(thread)?.settle(result);
       if (threads.size > 1) thread.timer = setTimeout(() => threads.size > 1 && end(thread), idleForMs).unref();
       dispatch();
@@ -119,8 +124,8 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
 
   function stop(thread: Thread, limit: 'time_limit' | 'memory_limit'): void {
     if (!threads.has(thread)) return;
+    strike(thread);
     const job = finish(thread);
-    strike(job);
     onEnded?.(limit);
     if (job !== undefined) {
       const { why, ...place } = thread.place.in(job.task.program);
@@ -130,18 +135,21 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
     end(thread);
   }
 
-  function strike(job: Job | undefined): void {
+  function strike({ job, beganMs }: Thread): void {
     if (job === undefined) return;
     const now = performance.now();
-    if (struckUntil.size > 1000) for (const [tenantId, untilMs] of struckUntil) if (untilMs < now) struckUntil.delete(tenantId);
-    struckUntil.set(job.tenantId, now + struckForMs);
+    if (struck.size > 1000) for (const [tenantId, { untilMs }] of struck) if (untilMs < now) struck.delete(tenantId);
+    const restMs = Math.min(restsAtMostMs, (now - beganMs) * restFactor);
+    struck.set(job.tenantId, { untilMs: now + struckForMs, restsUntilMs: now + restMs });
+    setTimeout(dispatch, Math.ceil(restMs) + 1).unref();
   }
 
   /** A thread that is only starting is not watched: nothing of a stranger runs there yet. */
   function watch(thread: Thread): void {
     const { job, cpuUs } = thread;
+    thread.beganMs = performance.now();
     if (cpuUs === undefined) return;
-    const beganMs = performance.now();
+    const { beganMs } = thread;
     const allowedMs = limits.cpuMs * graceFactor + graceMs;
     const look = async (): Promise<void> => {
       const usage = await thread.worker.cpuUsage().catch(() => undefined);
@@ -160,8 +168,8 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
     if (free <= 0) return undefined;
     const now = performance.now();
     for (const [tenantId, jobs] of waiting) {
-      const isStruck = (struckUntil.get(tenantId) ?? 0) > now;
-      if (inWork.has(tenantId) || (isStruck && free < 2 && most > 1)) continue;
+      const { untilMs = 0, restsUntilMs = 0 } = struck.get(tenantId) ?? {};
+      if (inWork.has(tenantId) || restsUntilMs > now || (untilMs > now && free < 2 && most > 1)) continue;
       const job = jobs.shift();
       // Behind all others, if there is more.
       waiting.delete(tenantId);
