@@ -43,7 +43,7 @@ migration: setup ## Write the migration a changed schema.prisma needs: make migr
 tenant: setup ## Make another tenant with a key on the running platform: make tenant NAME=acme EMAIL=owner@acme.example
 	@$(RUN) exec node services/standalone/src/tenant.ts --name "$(NAME)" --email "$(EMAIL)"
 
-operator: setup ## Suspend, release, quotas, password links, signing keys on the running platform: make operator DO="tenants"; see services/standalone/src/operator.ts
+operator: setup ## Suspend, release, quotas, password links, signing keys, destinations on the running platform: make operator DO="tenants"; see services/standalone/src/operator.ts
 	@$(RUN) exec node services/standalone/src/operator.ts $(DO)
 
 openapi-release: setup ## Promise what the API is now: docs/openapi.json, which every check compares with, and docs/changelog.md

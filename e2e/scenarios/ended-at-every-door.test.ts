@@ -1,7 +1,7 @@
 /**
  * A key that is revoked or that expires, and a personal access token that is replaced, are worth nothing at any door within five seconds, also
  * where they have been let in before: REST, SMTP (a new AUTH, a session that is open), the stream of events, `maildoot listen`. A suspended
- * account may look at all of them, and send at none.
+ * account may look at all of them, and send at none, and what it has queued stays where it is.
  */
 import assert from 'node:assert/strict';
 import { spawn } from 'node:child_process';
@@ -141,6 +141,12 @@ for (const [what, begin] of Object.entries(endings)) {
 test('a suspended account looks at every door, sends at none, and goes on when it is released', async () => {
   const tenant = await createTenant(platform, 'suspended@tenant.example');
   await using doors = await openDoors(tenant.key);
+  const call = client(platform.api, tenant.key);
+  // Due when everybody who has to know has known for a while.
+  const sendAt = (afterMs: number) => ({ ...message, send_at: new Date(Date.now() + afterMs).toISOString() });
+  const queued = (await call<{ id: string }>('POST', '/v1/messages', sendAt(6_000))).body.id;
+  const ofAnother = (await platform.call<{ id: string }>('POST', '/v1/messages', sendAt(6_200))).body.id;
+  const statusOf = async (id: string, as: Call = call) => (await as<{ status: string }>('GET', `/v1/messages/${id}`)).body.status;
   await operator(platform, 'suspend', tenant.tenant_id, '--reason', 'spam');
   const soon = (what: string, done: () => Promise<boolean>) => waitFor(done, { what, timeoutMs: withinMs });
   await Promise.all([
@@ -150,9 +156,19 @@ test('a suspended account looks at every door, sends at none, and goes on when i
   ]);
   assert.equal(await doors.look(), 200);
   assert.deepEqual([doors.streamEnded(), doors.listenEnded()], [false, false]);
+  await waitFor(async () => (await statusOf(ofAnother, platform.call)) === 'delivered', {
+    what: 'another tenant’s mail',
+  });
+  assert.equal(await statusOf(queued), 'queued');
+  const timeline = await call<{ recipients: { explain: { who_must_act: string } }[] }>('GET', `/v1/messages/${queued}/timeline`);
+  assert.equal(timeline.body.recipients[0]?.explain.who_must_act, 'operator');
+  type Destinations = { data: { name: string; suspended: number }[] };
+  const { data } = await operator<Destinations>(platform, 'destinations');
+  assert.ok(data.some(({ name, suspended }) => name === 'capture' && suspended >= 1));
   await operator(platform, 'release', tenant.tenant_id);
   await Promise.all([
     soon('202 over REST', async () => (await doors.rest()) === 202),
     soon('250 in a new session', async () => (await doors.newSession()) === 250),
+    soon('what was queued to go on', async () => (await statusOf(queued)) === 'delivered'),
   ]);
 });

@@ -68,3 +68,14 @@ test('what may have arrived is to be asked after before it is sent again', () =>
     /ask the recipient before/,
   );
 });
+
+test('of a suspended account what waits is for the operator; what ended, and what is under way, stays as it is', () => {
+  const who = (name: string) => {
+    const status = RecipientStatus[`RECIPIENT_STATUS_${name}` as keyof typeof RecipientStatus];
+    const { who_must_act, next_retry_at } = explain({ status, bounce: undefined, attempt: undefined, nextAttemptAt: at, suspended: true });
+    return [who_must_act, next_retry_at];
+  };
+  for (const name of ['SCHEDULED', 'QUEUED', 'DEFERRED']) assert.deepEqual(who(name), ['operator', null], name);
+  assert.deepEqual(who('SENDING'), ['nobody', at.toISOString()]);
+  assert.deepEqual(who('DELIVERED'), ['nobody', null]);
+});

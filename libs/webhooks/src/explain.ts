@@ -19,10 +19,25 @@ export interface Explained {
   /** The last one that is known. */
   readonly attempt: AttemptRecordedEvent | undefined;
   readonly nextAttemptAt: Date | undefined;
+  /** The account is, at this moment: nothing of it leaves the queue. */
+  readonly suspended?: boolean;
 }
 
-export function explain({ status, bounce: kept, attempt, nextAttemptAt }: Explained): ExplanationJson {
+const waitsInQueue: ReadonlySet<RecipientStatus> = new Set([
+  RecipientStatus.RECIPIENT_STATUS_SCHEDULED,
+  RecipientStatus.RECIPIENT_STATUS_QUEUED,
+  RecipientStatus.RECIPIENT_STATUS_DEFERRED,
+]);
+
+export function explain({ status, bounce: kept, attempt, nextAttemptAt, suspended = false }: Explained): ExplanationJson {
   const bounce = kept ?? attempt?.bounce;
+  if (suspended && waitsInQueue.has(status)) {
+    return done(
+      'operator',
+      'The account is suspended: what is queued stays in the queue.',
+      'Ask whoever operates this installation. When the account is released, it goes on by itself.',
+    );
+  }
   switch (status) {
     case RecipientStatus.RECIPIENT_STATUS_SCHEDULED:
       return waiting('It waits for its `send_at`.', nextAttemptAt);

@@ -13,6 +13,7 @@ import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operato
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
+import { StandingServiceService } from '@maildoot/proto/maildoot/auth/v1/standing';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import { UserServiceService } from '@maildoot/proto/maildoot/auth/v1/user';
 import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
@@ -53,6 +54,7 @@ import { listAuditEntries } from './rpc/list-audit-entries.ts';
 import { listMembers } from './rpc/list-members.ts';
 import { listSessions } from './rpc/list-sessions.ts';
 import { listSmtpUsers } from './rpc/list-smtp-users.ts';
+import { listSuspendedTenants } from './rpc/list-suspended-tenants.ts';
 import { listTenants } from './rpc/list-tenants.ts';
 import { login } from './rpc/login.ts';
 import { recordActions } from './rpc/record-actions.ts';
@@ -226,6 +228,9 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
             allow: gateway,
             handle: answering(recordDeprecatedCalls({ deprecations, clock }, () => deprecationNotices.wake())),
           },
+        }),
+        implement(StandingServiceService, {
+          listSuspendedTenants: { allow: ['delivery'], handle: answering(listSuspendedTenants({ tenants })) },
         }),
         implement(OperatorServiceService, {
           listTenants: { allow: operator, handle: answering(listTenants({ tenants })) },

@@ -39,12 +39,13 @@ test('a suspended tenant’s credentials say so, until it is released', async ()
     (await principalOf(key))?.suspended,
     (await auth.gateway.authenticateSession({ sessionId })).principal?.suspended,
   ];
-  assert.deepEqual(await suspended(), [false, false]);
+  const isListed = async () => (await auth.stranger.listSuspendedTenants({})).tenantIds.includes(tenantId);
+  assert.deepEqual([await suspended(), await isListed()], [[false, false], false]);
   const { tenant } = await auth.operator.suspendTenant({ tenantId, reason: 'spam' });
   assert.equal(tenant?.suspensionReason, 'spam');
-  assert.deepEqual(await suspended(), [true, true]);
+  assert.deepEqual([await suspended(), await isListed()], [[true, true], true]);
   await auth.operator.releaseTenant({ tenantId });
-  assert.deepEqual(await suspended(), [false, false]);
+  assert.deepEqual([await suspended(), await isListed()], [[false, false], false]);
   assert.deepEqual((await actions(tenantId)).slice(0, 2), [
     ['tenant.released', ''],
     ['tenant.suspended', 'spam'],
@@ -52,6 +53,7 @@ test('a suspended tenant’s credentials say so, until it is released', async ()
   for (const id of [newId('ten'), 'ten_nonsense'])
     await assert.rejects(auth.operator.suspendTenant({ tenantId: id, reason: '' }), { code: 'NOT_FOUND' });
   await assert.rejects(auth.gateway.suspendTenant({ tenantId, reason: '' }), { code: 'CALLER_NOT_ALLOWED' });
+  await assert.rejects(auth.gateway.listSuspendedTenants({}), { code: 'CALLER_NOT_ALLOWED' });
 });
 
 test('tenants are listed page by page, newest first', async () => {

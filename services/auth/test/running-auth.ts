@@ -8,6 +8,7 @@ import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operato
 import { QuotaServiceService } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
+import { StandingServiceService } from '@maildoot/proto/maildoot/auth/v1/standing';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import { UserServiceService } from '@maildoot/proto/maildoot/auth/v1/user';
 import { NoticeServiceService, type SendNoticeRequest } from '@maildoot/proto/maildoot/messaging/v1/notice';
@@ -30,6 +31,7 @@ const definition = {
   ...AuditServiceService,
   ...DeprecationServiceService,
   ...OperatorServiceService,
+  ...StandingServiceService,
   ...UserServiceService,
 } as const;
 

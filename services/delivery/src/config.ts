@@ -19,6 +19,7 @@ export const settings = defineSettings({
   ...sealSettings,
   ...linkSettings,
   ...outsideSettings,
+  authAddress: peerSettings.authAddress,
   messagingAddress: peerSettings.messagingAddress,
   domainAddress: peerSettings.domainAddress,
   delivery: oneOf('DELIVERY', {

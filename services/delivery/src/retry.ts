@@ -24,6 +24,16 @@ export function nextAttemptAt(tried: TriedAttempt, finishedAt: Date, scheduleSec
   return new Date(finishedAt.getTime() + Math.round(delayMs));
 }
 
+/** How long a recipient is tried in all, a day at least: what was kept back for longer than that has ended. */
+export function longestWaitMs(scheduleSeconds: readonly number[]): number {
+  return (
+    Math.max(
+      86_400,
+      scheduleSeconds.reduce((sum, seconds) => sum + seconds, 0),
+    ) * 1000
+  );
+}
+
 /** 0 ≤ x < 1. */
 function fraction(text: string): number {
   return createHash('sha256').update(text).digest().readUInt32BE(0) / 2 ** 32;

@@ -11,7 +11,9 @@ import { startSequencer } from '@maildoot/events/sequencer';
 import { together } from '@maildoot/events/together';
 import { addressSuppressed, messageAccepted, PARTITIONS } from '@maildoot/events/topics';
 import { linkKeys } from '@maildoot/mail/tracking-token';
+import { StandingServiceService } from '@maildoot/proto/maildoot/auth/v1/standing';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
+import { DestinationServiceService } from '@maildoot/proto/maildoot/delivery/v1/destination';
 import { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { MessagingServiceService } from '@maildoot/proto/maildoot/messaging/v1/messaging';
@@ -41,6 +43,7 @@ import { Holding } from './holding.ts';
 import { startInbox } from './inbox.ts';
 import { Incarnation } from './incarnation.ts';
 import { followMode } from './jobs/follow-mode.ts';
+import { startFollowingSuspensions } from './jobs/follow-suspensions.ts';
 import { startReconcilingOwn } from './jobs/reconcile-own.ts';
 import { startReleasingExpired } from './jobs/release-expired.ts';
 import { startResolvingRoutes } from './jobs/resolve-routes.ts';
@@ -48,12 +51,14 @@ import { startTidying } from './jobs/tidy.ts';
 import { Lanes } from './lanes.ts';
 import { News } from './news.ts';
 import { Recorder } from './recorder.ts';
+import { longestWaitMs } from './retry.ts';
 import { ReturnPaths } from './return-paths.ts';
 import { captureDestination, destinationNow } from './route.ts';
 import { Routes } from './routes.ts';
 import { cancelRecipients } from './rpc/cancel-recipients.ts';
 import { getCapturedMail } from './rpc/get-captured-mail.ts';
 import { Arrivals, listCapturedMail } from './rpc/list-captured-mail.ts';
+import { listDestinations } from './rpc/list-destinations.ts';
 import { rescheduleRecipients } from './rpc/reschedule-recipients.ts';
 import { Sessions } from './sessions.ts';
 import { Shares } from './shares.ts';
@@ -144,6 +149,9 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const peer = { self: name, secret: config.rpcSecret };
   const messaging = starting.use(
     createRpcClient(MessagingServiceService, { ...peer, address: config.messagingAddress, defaultDeadlineMs: 60_000 }),
+  );
+  const standing = starting.use(
+    createRpcClient(StandingServiceService, { ...peer, address: config.authAddress, defaultDeadlineMs: 2_000 }),
   );
   const lists = starting.use(
     createRpcClient(SuppressionCheckServiceService, { ...peer, address: config.messagingAddress, defaultDeadlineMs: 5_000 }),
@@ -366,6 +374,17 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   );
   const resolving = starting.use(startResolvingRoutes({ database, clock, routes, telemetry, moved: claimable }));
   starting.use(startTidying({ database, clock, telemetry, capturedMailLimit: config.capturedMailLimit }));
+  starting.use(
+    await startFollowingSuspensions({
+      database,
+      clock,
+      telemetry,
+      suspended: async () => (await standing.listSuspendedTenants({})).tenantIds,
+      released: claimable,
+      longestWaitMs: longestWaitMs(config.retrySchedule),
+      ended: () => sequencer.wake(),
+    }),
+  );
   starting.use(news);
   news.start();
   claims.start();
@@ -413,6 +432,9 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
           },
           listCapturedMail: { allow: ['gateway'], handle: answering(listCapturedMail({ prisma, arrivals })) },
           getCapturedMail: { allow: ['gateway'], handle: answering(getCapturedMail({ prisma })) },
+        }),
+        implement(DestinationServiceService, {
+          listDestinations: { allow: ['operator', 'standalone'], handle: answering(listDestinations({ database, clock })) },
         }),
         implement(ScheduleServiceService, {
           rescheduleRecipients: { allow: ['messaging'], handle: answering(rescheduleRecipients({ database, enqueued: wakeAll })) },

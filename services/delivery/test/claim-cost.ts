@@ -1,6 +1,6 @@
 // Not a test: what a claim costs, by how many rows wait and how they are spread.
 //   node services/delivery/test/claim-cost.ts [--rows 1000000] [--claims 100] [--explain]
-// Rows of one tenant to one destination, to very many, and of very many tenants; each beside a thousand rows of the same kind.
+// Rows of one tenant to one destination, to very many, and of very many tenants, some suspended; each beside a thousand rows of the same kind.
 
 import { readFileSync } from 'node:fs';
 import { parseArgs } from 'node:util';
@@ -28,11 +28,14 @@ interface Spread {
   name: string;
   destinations: number;
   tenants: number;
+  /** Of the tenants. */
+  suspended?: number;
 }
 const spreads: Spread[] = [
   { name: 'one destination, one tenant', destinations: 1, tenants: 1 },
   { name: 'one destination, 1,000 tenants', destinations: 1, tenants: 1_000 },
   { name: '50,000 destinations, one tenant', destinations: 50_000, tenants: 1 },
+  { name: 'one destination, 1,000 tenants, half of them suspended', destinations: 1, tenants: 1_000, suspended: 500 },
 ];
 
 for (const spread of spreads) {
@@ -55,7 +58,7 @@ function said({ cpuMs, pages }: Cost): string {
   return `${cpuMs.toFixed(2)} ms of CPU and ${Math.round(pages)} pages`;
 }
 
-async function measure({ destinations, tenants }: Spread, count: number): Promise<[Cost, Cost]> {
+async function measure({ destinations, tenants, suspended = 0 }: Spread, count: number): Promise<[Cost, Cost]> {
   await using testDatabase = await createTestDatabase();
   const url = new URL(testDatabase.url);
   url.searchParams.set('options', planned);
@@ -75,6 +78,9 @@ async function measure({ destinations, tenants }: Spread, count: number): Promis
   await database.pool.query(
     'INSERT INTO ready (destination, tenant_id, next_due_at) SELECT destination, tenant_id, min(next_due_at) FROM due GROUP BY destination, tenant_id',
   );
+  await database.pool.query('INSERT INTO suspended_tenant (tenant_id) SELECT DISTINCT tenant_id FROM ready ORDER BY tenant_id LIMIT $1', [
+    suspended,
+  ]);
   await database.pool.query('VACUUM ANALYZE');
   await database.pool.query('CHECKPOINT');
   const incarnation = newUuid();

@@ -14,6 +14,7 @@ import { appendOutbox } from '@maildoot/events/outbox';
 import { createPostgresLog } from '@maildoot/events/postgres-log';
 import { startSequencer } from '@maildoot/events/sequencer';
 import { addressSuppressed, attemptRecorded, messageAccepted } from '@maildoot/events/topics';
+import { StandingServiceService } from '@maildoot/proto/maildoot/auth/v1/standing';
 import { DeliveryServiceService } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { type AttemptRecordedEvent, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
@@ -72,6 +73,8 @@ export interface House extends AsyncDisposable {
   contentsDown: boolean;
   /** Messages whose recipients are on their tenant's list, as messaging says when it is asked; undefined: it can't be asked. */
   suppressed: Set<string> | undefined;
+  /** Tenants that are suspended, as auth says when it is asked; undefined: it can't be asked. */
+  suspended: Set<string> | undefined;
   /** Domains with a key; others answer DOMAIN_NOT_VERIFIED like domain-provisioning. */
   signingKeys: Map<string, { selector: string; privateKey: KeyObject }>;
   /** Return-path hosts of domains that have one. */
@@ -142,7 +145,8 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
     delivered: number;
     contentOf: ((id: string) => Buffer) | undefined;
     suppressed: Set<string> | undefined;
-  } = { contentsDown: false, delivered: 0, contentOf: undefined, suppressed: new Set() };
+    suspended: Set<string> | undefined;
+  } = { contentsDown: false, delivered: 0, contentOf: undefined, suppressed: new Set(), suspended: new Set() };
   const refuse = () => {
     throw rpcErrors.UNIMPLEMENTED({ message: 'not played here' });
   };
@@ -191,6 +195,25 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
               calls.findSuppressed++;
               if (state.suppressed === undefined) throw rpcErrors.UNAVAILABLE({ message: 'down' });
               return { recipientNumbers: state.suppressed.has(messageId) ? recipientNumbers : [] };
+            },
+          },
+        }),
+      ],
+    }),
+  );
+  const authServer = opening.use(
+    await startRpcServer({
+      listen: '127.0.0.1:0',
+      secret: rpcSecret,
+      service: 'auth',
+      logger,
+      implementations: [
+        implement(StandingServiceService, {
+          listSuspendedTenants: {
+            allow: ['delivery'],
+            handle() {
+              if (state.suspended === undefined) throw rpcErrors.UNAVAILABLE({ message: 'down' });
+              return { tenantIds: [...state.suspended] };
             },
           },
         }),
@@ -288,6 +311,7 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
     MIGRATE_AT_START: 'true',
     RPC_SECRET: rpcSecret,
     SEAL_KEYS: `k1:${sealKey.toString('base64')}`,
+    AUTH_ADDRESS: authServer.address,
     MESSAGING_ADDRESS: messagingServer.address,
     DOMAIN_ADDRESS: domainServer.address,
     DNS_SERVERS: dns.address,
@@ -318,6 +342,12 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
     },
     set suppressed(suppressed) {
       state.suppressed = suppressed;
+    },
+    get suspended() {
+      return state.suspended;
+    },
+    set suspended(suspended) {
+      state.suspended = suspended;
     },
     get delivered() {
       return state.delivered;

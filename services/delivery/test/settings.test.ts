@@ -10,6 +10,7 @@ const good: Record<string, string> = {
   DATABASE_URL: 'postgresql://nobody@127.0.0.1:1/none',
   RPC_SECRET: 'x'.repeat(32),
   SEAL_KEYS: `k1:${Buffer.alloc(32).toString('base64')}`,
+  AUTH_ADDRESS: '127.0.0.1:3',
   MESSAGING_ADDRESS: '127.0.0.1:1',
   DOMAIN_ADDRESS: '127.0.0.1:2',
 };

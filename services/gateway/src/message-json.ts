@@ -220,7 +220,11 @@ export function inboxUrl(publicUrl: string): string {
   return `${publicUrl}/inbox`;
 }
 
-export function timelineJson(timeline: GetTimelineResponse, explained: boolean): z.input<typeof timelineSchema> {
+/** @param suspended whether the account is, which explains why nothing moves */
+export function timelineJson(
+  timeline: GetTimelineResponse,
+  { explained, suspended }: { explained: boolean; suspended: boolean },
+): z.input<typeof timelineSchema> {
   const told = (number: number) => timeline.callbackAttempts.filter((one) => one.recipientNumber === number).map(callbackAttemptJson);
   return {
     id: timeline.id,
@@ -238,7 +242,7 @@ export function timelineJson(timeline: GetTimelineResponse, explained: boolean):
               attempts: events.flatMap(({ attempt }) => (attempt && attempt.attempt > 0 ? [attemptJson(attempt)] : [])),
               events: events.map(eventJson),
               webhook_attempts: told(recipient.number),
-              explain: explained ? explain({ ...recipient, attempt: events.findLast(({ attempt }) => attempt)?.attempt }) : null,
+              explain: explained ? explain({ ...recipient, suspended, attempt: events.findLast(({ attempt }) => attempt)?.attempt }) : null,
             },
           ],
     ),

@@ -173,13 +173,15 @@ export async function startCluster(given: Config, parts: ClusterParts = {}): Pro
   );
   for (const outcome of started) if (outcome.status === 'rejected') throw outcome.reason;
 
-  const authAddress = members
-    .filter(({ role }) => role === 'auth')
-    .map(({ address }) => address)
-    .join(',');
+  const addressOf = (wanted: Role): string =>
+    members
+      .filter(({ role }) => role === wanted)
+      .map(({ address }) => address)
+      .join(',');
+  const [authAddress, deliveryAddress] = [addressOf('auth'), addressOf('delivery')];
   // One process of it: what has answered is what is asked.
   const key = await firstTenant(home, authAddress.split(',')[0] as string);
-  await home.keepRun({ databaseUrl, authAddress });
+  await home.keepRun({ databaseUrl, authAddress, deliveryAddress });
 
   const order = ['postgres', 'kafka', ...names.map(({ name }) => name)];
   const living = (): ClusterProcess[] =>

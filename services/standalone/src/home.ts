@@ -33,6 +33,7 @@ export interface Up {
 export interface Run {
   databaseUrl: string;
   authAddress: string;
+  deliveryAddress: string;
 }
 
 /** The processes of a cluster, for those who watch or kill them. */

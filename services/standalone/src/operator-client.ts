@@ -1,8 +1,9 @@
-/** Auth as the operator's commands see it: on the running platform, through its own door. */
+/** Auth and delivery as the operator's commands see them: on the running platform, through their own doors. */
 import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { AuthServiceService } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { OperatorServiceService } from '@maildoot/proto/maildoot/auth/v1/operator';
+import { DestinationServiceService } from '@maildoot/proto/maildoot/delivery/v1/destination';
 import { createRpcClient, type RpcClient } from '@maildoot/rpc/client';
 import { healthDefinition } from '@maildoot/rpc/health-service';
 import { type Home, HomeError, type Run, type Up } from './home.ts';
@@ -18,6 +19,14 @@ export function connectAuth(home: Home, authAddress: string): OperatorClient {
     secret: home.secrets.rpcSecret,
     defaultDeadlineMs: 10_000,
   });
+}
+
+/** The queue counts its rows for an answer. */
+const countingMs = 30_000;
+
+export function connectDelivery(home: Home, address: string): RpcClient<typeof DestinationServiceService> {
+  const options = { address, self: 'standalone', secret: home.secrets.rpcSecret, defaultDeadlineMs: countingMs };
+  return createRpcClient(DestinationServiceService, options);
 }
 
 /** Where the platform on this data directory is. @throws HomeError when nothing runs there */

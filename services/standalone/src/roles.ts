@@ -146,6 +146,7 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         SIMULATOR_DOMAIN: config.simulatorDomain,
         SIMULATOR_REPORTS_TO: mxReach(surroundings),
         SEAL_KEYS: secrets.sealKeys,
+        AUTH_ADDRESS: addresses.auth,
         MESSAGING_ADDRESS: addresses.messaging,
         DOMAIN_ADDRESS: addresses['domain-provisioning'],
         DELIVERY: config.delivery,

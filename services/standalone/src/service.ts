@@ -65,7 +65,7 @@ export async function start(given: Config, parts: Parts = {}): Promise<Running> 
     parts.split ? await startRoleProcesses(surroundings) : await startRolesHere(surroundings, parts.clock ? { clock: parts.clock } : {}),
   );
   const key = await firstTenant(home, addresses.auth);
-  await home.keepRun({ databaseUrl, authAddress: addresses.auth });
+  await home.keepRun({ databaseUrl, authAddress: addresses.auth, deliveryAddress: addresses.delivery });
 
   const owned = stack.move();
   return {

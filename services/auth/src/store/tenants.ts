@@ -41,6 +41,14 @@ export function openTenants(database: Database) {
       );
       return rows;
     },
+    /** The ids of all that are suspended. */
+    async suspended(): Promise<string[]> {
+      const { rows } = await database.pool.query<{ id: string }>({
+        name: 'suspended-tenants',
+        text: 'SELECT id FROM tenant WHERE suspended_at IS NOT NULL',
+      });
+      return rows.map(({ id }) => id);
+    },
     suspend: (id: string, reason: string, at: Date, entry: EntryToStore) =>
       change(id, 'suspended_at = coalesce(suspended_at, $2), suspension_reason = $3', [at, reason], entry, true),
     release: (id: string, entry: EntryToStore) => change(id, 'suspended_at = NULL, suspension_reason = NULL', [], entry, true),

@@ -217,8 +217,8 @@ function tenantsWith(pairs: string, after: string, limit: number | undefined): s
 }
 
 /**
- * Pairs that are due, locked: of each tenant its share of 64, those that wait longest first. Costs what the tenants that wait cost, and not
- * what their rows and destinations would.
+ * Pairs that are due, locked: of each tenant its share of 64, those that wait longest first; of a suspended one none. Costs what the tenants
+ * that wait cost, and not what their rows and destinations would.
  */
 async function readyPairs(client: PoolClient, options: ClaimOptions): Promise<ReadyPair[]> {
   const { rotation } = options;
@@ -227,7 +227,7 @@ async function readyPairs(client: PoolClient, options: ClaimOptions): Promise<Re
     const found = await client.query<{ tenant_id: string; destination: string | null }>({
       name: 'claim-pairs',
       text: `WITH RECURSIVE ${tenantsWith(claimable, '$3', tenantsPerClaim)}, tenant AS MATERIALIZED (
-         SELECT w.tenant_id, w.number, COALESCE((
+         SELECT w.tenant_id, w.number, NOT EXISTS (SELECT FROM suspended_tenant s WHERE s.tenant_id = w.tenant_id) AND COALESCE((
            SELECT true FROM ready WHERE ${claimable} AND tenant_id = w.tenant_id AND next_due_at <= $1 AND destination <> ALL ($2::text[]) LIMIT 1
          ), false) AS is_due FROM waiting w
        )
@@ -261,7 +261,7 @@ export async function earliestDue(database: Database, full: readonly string[], n
        SELECT next_due_at FROM ready WHERE ${claimable} AND tenant_id = w.tenant_id AND destination <> ALL ($1::text[])
          AND NOT EXISTS (SELECT 1 FROM destination d WHERE d.name = ready.destination AND d.back_off_until > $2)
        ORDER BY next_due_at LIMIT 1
-     ) r`,
+     ) r WHERE NOT EXISTS (SELECT FROM suspended_tenant s WHERE s.tenant_id = w.tenant_id)`,
     values: [full, now],
   });
   return result.rows[0]?.at ?? undefined;

@@ -23,6 +23,6 @@ export const getMessagesIdTimeline = defineRoute({
   handle: async ({ params, query }, { peers, principal, requestId, signal }) => {
     const id = pathId('msg', params);
     const timeline = await peers.messaging.getTimeline({ id }, { tenantId: principal.tenantId, requestId, signal });
-    return json(200, timelineJson(timeline, query.explain === 'true'));
+    return json(200, timelineJson(timeline, { explained: query.explain === 'true', suspended: principal.suspended }));
   },
 });

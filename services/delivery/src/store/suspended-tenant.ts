@@ -1,0 +1,82 @@
+// Tenants whose mail waits, as auth said last. Kept, so that a delivery that starts while auth can't be asked lets nobody out.
+import type { Database } from '@maildoot/db/database';
+import { appendOutbox } from '@maildoot/events/outbox';
+import { attemptRecorded } from '@maildoot/events/topics';
+import { AttemptRecordedEvent, BounceClass, BounceType, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { uuidToId } from '@maildoot/runtime/ids';
+import { insertAttempts } from './attempt.ts';
+
+/** These and no others. Answers whether somebody was released; written is only what differs. */
+export async function replaceSuspended(database: Database, tenantIds: readonly string[]): Promise<boolean> {
+  const result = await database.pool.query<{ released: boolean }>(
+    `WITH said AS (SELECT DISTINCT unnest($1::uuid[]) AS tenant_id), released AS (
+       DELETE FROM suspended_tenant s WHERE NOT EXISTS (SELECT FROM said WHERE said.tenant_id = s.tenant_id) RETURNING 1
+     ), suspended AS (
+       INSERT INTO suspended_tenant (tenant_id) SELECT tenant_id FROM said ORDER BY tenant_id ON CONFLICT DO NOTHING
+     )
+     SELECT EXISTS (SELECT FROM released) AS released`,
+    [tenantIds],
+  );
+  return result.rows[0]?.released ?? false;
+}
+
+/**
+ * Ends what is due since before `dueBefore` and belongs to a suspended tenant: nobody wants it any more, and addresses that came onto a list
+ * are remembered for a limited time. No attempt is made, so the event has no number of one. Answers how many; there may be more.
+ */
+export async function giveUpSuspended(database: Database, dueBefore: Date, now: Date, limit: number): Promise<number> {
+  return await database.transaction(async (client) => {
+    const { rows } = await client.query<{
+      message_id: string;
+      recipient_number: number;
+      tenant_id: string;
+      address: string;
+      queued_at: Date;
+      possible_duplicate: boolean;
+      traceparent: string | null;
+    }>(
+      `WITH pick AS (
+         SELECT d.message_id, d.recipient_number
+         FROM suspended_tenant s
+         JOIN ready r ON r.tenant_id = s.tenant_id AND r.next_due_at < $1
+         CROSS JOIN LATERAL (
+           SELECT message_id, recipient_number FROM due
+           WHERE due.destination = r.destination AND due.tenant_id = r.tenant_id AND incarnation IS NULL AND next_due_at < $1
+           ORDER BY next_due_at, message_id, recipient_number LIMIT $2 FOR UPDATE SKIP LOCKED
+         ) d
+         LIMIT $2
+       )
+       DELETE FROM due USING pick WHERE due.message_id = pick.message_id AND due.recipient_number = pick.recipient_number
+       RETURNING due.message_id, due.recipient_number, due.tenant_id, due.address, due.queued_at, due.possible_duplicate, due.traceparent`,
+      [dueBefore, limit],
+    );
+    const ended = rows.map((row) => ({
+      messageId: row.message_id,
+      tenantId: row.tenant_id,
+      incarnation: undefined,
+      late: false,
+      traceparent: row.traceparent ?? undefined,
+      event: AttemptRecordedEvent.fromPartial({
+        messageId: uuidToId('msg', row.message_id),
+        tenantId: uuidToId('ten', row.tenant_id),
+        recipientNumber: row.recipient_number,
+        recipient: row.address,
+        outcome: Outcome.OUTCOME_FAILED,
+        queuedAt: row.queued_at,
+        finishedAt: now,
+        possibleDuplicate: row.possible_duplicate,
+        bounce: {
+          type: BounceType.BOUNCE_TYPE_TRANSIENT,
+          class: BounceClass.BOUNCE_CLASS_INFRASTRUCTURE,
+          diagnostic: 'x-maildoot; the account is suspended, and the message has waited for longer than it would have been tried',
+        },
+      }),
+    }));
+    await insertAttempts(client, ended);
+    await appendOutbox(
+      client,
+      ended.map(({ event, traceparent }) => ({ topic: attemptRecorded, event, traceparent })),
+    );
+    return rows.length;
+  });
+}
