@@ -71,7 +71,7 @@ test('a server started for one process ends when that process is killed', { time
     const directory = dirname(String(setting?.data_directory));
     assert.ok(existsSync(directory));
     child.kill('SIGKILL');
-    await waitFor(() => !isRunning(pid), { what: 'PostgreSQL to end', timeoutMs: 20_000 });
+    await waitFor(() => !isRunning(pid), { what: 'PostgreSQL to end' });
     await waitFor(() => !existsSync(directory), { what: 'its directory to be removed' });
   } finally {
     child.kill('SIGKILL');

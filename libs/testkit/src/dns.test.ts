@@ -30,7 +30,7 @@ const zones: Zones = {
   '2.0.192.in-addr.arpa': { 1: { PTR: ['example.com'] } },
 };
 
-async function start(timeoutMs = 5000) {
+async function start(timeoutMs = 30_000) {
   const server = await startDnsServer({ zones });
   const resolver = new Resolver({ timeout: timeoutMs, tries: 1 });
   resolver.setServers([server.address]);
@@ -112,8 +112,10 @@ test('zones change while it runs', async () => {
 });
 
 test('names fail in every way, by type and by count, until healed', async () => {
-  const { server, resolver } = await start(1000);
+  const { server, resolver } = await start();
   await using _ = server;
+  const impatient = new Resolver({ timeout: 300, tries: 1 });
+  impatient.setServers([server.address]);
   const table = [
     ['servfail', 'ESERVFAIL'],
     ['refused', 'EREFUSED'],
@@ -124,7 +126,7 @@ test('names fail in every way, by type and by count, until healed', async () => 
   ] as const;
   for (const [failure, code] of table) {
     server.fail('example.com', failure, { types: ['MX'] });
-    await assert.rejects(resolver.resolveMx('example.com'), (error: NodeJS.ErrnoException) => {
+    await assert.rejects((failure === 'drop' ? impatient : resolver).resolveMx('example.com'), (error: NodeJS.ErrnoException) => {
       assert.equal(error.code, code, failure);
       return true;
     });

@@ -4,14 +4,14 @@
  * The jars come from `tools/kafka.sh install`.
  */
 import { execFile, spawn } from 'node:child_process';
-import { randomInt } from 'node:crypto';
 import { closeSync, existsSync, openSync } from 'node:fs';
 import { mkdir, mkdtemp, readFile, rm, writeFile } from 'node:fs/promises';
-import { connect, createServer } from 'node:net';
+import { connect } from 'node:net';
 import { tmpdir } from 'node:os';
 import { delimiter, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
+import { freePort } from './ports.ts';
 import { waitFor } from './wait.ts';
 
 export interface KafkaOptions {
@@ -38,7 +38,7 @@ export interface Kafka extends AsyncDisposable {
 }
 
 const CLUSTER_ID = '4L6g3nShT-eMCtK--X86sw';
-const START_TIMEOUT_MS = 60_000;
+const START_TIMEOUT_MS = 180_000;
 
 function home(): string {
   const given = process.env.MAILDOOT_KAFKA_DIR;
@@ -65,7 +65,9 @@ export async function startKafka({ directory: given, port: givenPort, recordClas
   if (missing !== undefined) throw new Error(missing);
   const directory = given ?? (await mkdtemp(join(tmpdir(), 'maildoot-kafka-')));
   await mkdir(directory, { recursive: true });
-  const [port, controllerPort] = await choosePorts(givenPort);
+  const port = givenPort ?? (await freePort());
+  let controllerPort = await freePort();
+  while (controllerPort === port) controllerPort = await freePort();
   const kafka = new RunningKafka(directory, port, given === undefined, recordClasses);
   try {
     await writeFile(kafka.propertiesFile, properties(join(directory, 'data'), port, controllerPort));
@@ -207,27 +209,6 @@ function properties(data: string, port: number, controllerPort: number): string 
   })
     .map(([name, value]) => `${name}=${value}\n`)
     .join('');
-}
-
-/**
- * Not from the range that the system takes for outgoing connections: while the broker is down, one of its own clients could be given the port.
- */
-async function choosePorts(given: number | undefined): Promise<[number, number]> {
-  const ports = given === undefined ? [] : [given];
-  for (let tries = 0; ports.length < 2; tries++) {
-    if (tries > 1_000) throw new Error('no free port between 20000 and 32000');
-    const port = randomInt(20_000, 32_000);
-    if (!ports.includes(port) && (await isFree(port))) ports.push(port);
-  }
-  return ports as [number, number];
-}
-
-function isFree(port: number): Promise<boolean> {
-  return new Promise((resolve) => {
-    const server = createServer();
-    server.once('error', () => resolve(false));
-    server.listen({ port, host: '127.0.0.1' }, () => server.close(() => resolve(true)));
-  });
 }
 
 // ApiVersions, version 0: the one request that every broker answers to everybody.

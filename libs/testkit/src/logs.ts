@@ -28,7 +28,7 @@ export function captureLogs(): CapturedLogs {
       return chunks.join('');
     },
     records,
-    waitForRecord: (matches, what, timeoutMs = 10_000) =>
-      waitFor(() => records.find(matches), { what: `a log record: ${what}`, timeoutMs }),
+    waitForRecord: (matches, what, timeoutMs) =>
+      waitFor(() => records.find(matches), { what: `a log record: ${what}`, ...(timeoutMs !== undefined && { timeoutMs }) }),
   };
 }

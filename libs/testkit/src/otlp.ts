@@ -86,13 +86,13 @@ export async function startOtlpReceiver(): Promise<OtlpReceiver> {
     get text() {
       return bodies.join('\n');
     },
-    waitForTrace(complete, what, timeoutMs = 10_000) {
+    waitForTrace(complete, what, timeoutMs) {
       return waitFor(
         () => {
           const traces = Map.groupBy(spans, (span) => span.traceId);
           return [...traces.values()].find(complete);
         },
-        { what: `a trace: ${what}`, timeoutMs },
+        { what: `a trace: ${what}`, ...(timeoutMs !== undefined && { timeoutMs }) },
       );
     },
     async [Symbol.asyncDispose]() {

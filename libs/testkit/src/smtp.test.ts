@@ -47,7 +47,7 @@ class RawClient implements Disposable {
         this.#received = this.#received.slice(match[0].length);
         return match[0].trimEnd();
       },
-      { what: `a reply after ${JSON.stringify(this.#received)}`, intervalMs: 1, timeoutMs: 5000 },
+      { what: `a reply after ${JSON.stringify(this.#received)}`, intervalMs: 1 },
     );
   }
 
@@ -128,8 +128,8 @@ test('records a whole transaction, byte by byte', async () => {
 test('greets at once', async () => {
   await using receiver = await start();
   const tookMs: number[] = [];
-  // The quickest of several: a busy machine is slow at times, a fixed wait always.
-  for (let time = 0; time < 5; time++) {
+  // The quickest of many: a busy machine is slow at times, a fixed wait always.
+  for (let time = 0; time < 50 && !(Math.min(...tookMs) < 90); time++) {
     const startedAt = performance.now();
     using client = RawClient.to(receiver);
     await client.reply();

@@ -202,10 +202,10 @@ export async function startSmtpReceiver(options: SmtpReceiverOptions = {}): Prom
       return openNow.size;
     },
     mailFor,
-    waitForMail: (address, { count = 1, timeoutMs = 10_000 } = {}) =>
+    waitForMail: (address, { count = 1, ...options } = {}) =>
       waitFor(() => (mailFor(address).length >= count ? mailFor(address) : undefined), {
         what: `${count} message(s) for ${address}`,
-        timeoutMs,
+        ...options,
       }),
     setBehaviour(behaviour) {
       state.behaviour = behaviour;

@@ -26,6 +26,14 @@ test('waitFor fails with what it waited for, and why', async () => {
   );
 });
 
+test('waitFor looks once more when its time went by while nobody ran', async () => {
+  const from = performance.now();
+  let looks = 0;
+  const late = waitFor(() => ++looks > 1, { what: 'the look after the time is over', timeoutMs: 20, intervalMs: 1 });
+  while (performance.now() - from < 40);
+  assert.equal(await late, true);
+});
+
 test('the clock stands still, wakes in order, and wakes again who sleeps again', async () => {
   const clock = new TestClock(new Date('2026-01-01T00:00:00Z'));
   const woken: string[] = [];
