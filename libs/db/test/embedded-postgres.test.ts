@@ -244,7 +244,7 @@ test("a stale postmaster.pid whose number is another process' now is no obstacle
     await withRows(server.url);
   }
   const data = join(directory.path, 'data');
-  const bystander = spawn('/bin/sleep', ['60']);
+  const bystander = spawn('/bin/sleep', ['600']);
   await writeFile(join(data, 'postmaster.pid'), `${bystander.pid}\n${data}\n1\n5432\n\n127.0.0.1\n\nready   \n`);
   await assertComesBack(directory.path, 100);
   assert.equal(bystander.exitCode ?? bystander.signalCode, null);

@@ -167,7 +167,8 @@ test('a table that a running service has locked: waits a little, gives up, tries
   };
   const migrating = migrate({ ...options, logger: { ...logger, warn } });
   assert.deepEqual((await migrating).applied, ['20260102000000_b']);
-  assert.equal(warned.length, 1);
+  // Once, or more often where the COMMIT takes longer than the pause.
+  assert.ok(warned.length >= 1);
 });
 
 test('two migrations of one name are refused', async () => {

@@ -154,6 +154,7 @@ test('the keeper makes them before it returns, goes on as time passes, and repor
     sleep: (_, signal) =>
       new Promise((resolve, reject) => {
         wake = resolve;
+        if (signal?.aborted) reject(signal.reason);
         signal?.addEventListener('abort', () => reject(signal.reason));
       }),
   };

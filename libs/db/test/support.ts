@@ -34,10 +34,11 @@ export async function testDatabase(url: string, options: Partial<Parameters<type
   return database;
 }
 
-export async function waitFor(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 20_000): Promise<void> {
-  const end = Date.now() + timeoutMs;
-  while (!(await condition())) {
-    if (Date.now() > end) throw new Error(`waited ${timeoutMs} ms for: ${what}`);
+export async function waitFor(what: string, condition: () => Promise<boolean> | boolean, timeoutMs = 60_000): Promise<void> {
+  const end = performance.now() + timeoutMs;
+  // Looked at once more when the time is over: what is waited for may have come while this process stood still.
+  for (let isLast = false; !(await condition()); isLast = performance.now() > end) {
+    if (isLast) throw new Error(`waited ${timeoutMs} ms for: ${what}`);
     await sleep(10);
   }
 }
