@@ -69,7 +69,8 @@ describe('event log without its Kafka', { skip }, () => {
         await Promise.allSettled(producers);
       },
     };
-    await waitFor(() => seen.size > 200, { what: 'records before', timeoutMs: 30_000 });
+    await waitFor(() => seen.size > 200, { what: 'records before' });
+    const killedAtMs = performance.now();
     kafka.kill('SIGKILL');
     await kafka.stopped;
     await logs.waitForRecord(({ msg }) => String(msg).startsWith('outbox: Kafka takes no events'), 'the warning');
@@ -81,20 +82,18 @@ describe('event log without its Kafka', { skip }, () => {
     await kafka.restart();
     const backAtMs = performance.now();
     const then = seen.size;
-    await waitFor(() => seen.size > then + 100, { what: 'records after the restart', timeoutMs: 30_000 });
-    const pauseMs = performance.now() - backAtMs;
-    assert.ok(pauseMs < 15_000, `it took ${pauseMs} ms`);
+    await waitFor(() => seen.size > then + 100, { what: 'records after the restart' });
     telling = false;
     await Promise.all(producers);
     await waitFor(() => seen.size === [...told.values()].reduce((sum, count) => sum + count, 0), {
       what: 'everything that was told',
-      timeoutMs: 30_000,
     });
     for (const [key, count] of told) {
       const numbers = [...seen.values()].filter((one) => one.key === key).map(({ number }) => number);
       assert.deepEqual(numbers, range(count), `order of ${key}`);
     }
-    assert.ok(slowestMs < 2_000, `telling once took ${slowestMs} ms`);
+    const awayMs = backAtMs - killedAtMs;
+    assert.ok(slowestMs < awayMs / 2, `telling once took ${slowestMs} ms, while Kafka was away for ${awayMs} ms`);
     await logs.waitForRecord(({ msg }) => msg === 'outbox: Kafka takes events again', 'the end of the outage');
   });
 
@@ -117,7 +116,7 @@ describe('event log without its Kafka', { skip }, () => {
     sequencer.wake();
     await waitFor(async () => (await setup.sequenced()) === 20, { what: 'positions' });
     await kafka.restart();
-    await waitFor(() => numbers.length === 20, { what: 'the records', timeoutMs: 30_000 });
+    await waitFor(() => numbers.length === 20, { what: 'the records' });
     assert.deepEqual(numbers, range(20));
   });
 
@@ -127,7 +126,7 @@ describe('event log without its Kafka', { skip }, () => {
     await sequencer.ready;
     const log = setup.openLog();
     const subscription = log.subscribe(messageAccepted, { group: 'g', maxBatch: 1, async handle() {} });
-    await waitFor(() => subscription.partitions.length === 16, { what: 'partitions', timeoutMs: 30_000 });
+    await waitFor(() => subscription.partitions.length === 16, { what: 'partitions' });
     kafka.kill('SIGSTOP');
     try {
       await tell(setup.database, event('k', 1));
@@ -135,7 +134,8 @@ describe('event log without its Kafka', { skip }, () => {
       const startMs = performance.now();
       await Promise.all([log[Symbol.asyncDispose](), sequencer[Symbol.asyncDispose]()]);
       const tookMs = performance.now() - startMs;
-      assert.ok(tookMs < 5_000, `it took ${tookMs} ms`);
+      // A request that is not answered is given up after 10 s.
+      assert.ok(tookMs < 9_000, `it took ${tookMs} ms`);
     } finally {
       kafka.kill('SIGCONT');
     }
@@ -163,11 +163,11 @@ describe('event log without its Kafka', { skip }, () => {
       sequencer.wake();
     };
     await publish(1);
-    await waitFor(() => handledAtMs.length === 1, { what: 'the first record', timeoutMs: 30_000 });
+    await waitFor(() => handledAtMs.length === 1, { what: 'the first record' });
     slow = true;
     // Twelve seconds of work, all in memory soon.
     await publish(120);
-    await waitFor(() => handledAtMs.length > 5, { what: 'work', timeoutMs: 30_000 });
+    await waitFor(() => handledAtMs.length > 5, { what: 'work' });
     kafka.kill('SIGSTOP');
     try {
       const stoppedAtMs = performance.now();
@@ -181,7 +181,7 @@ describe('event log without its Kafka', { skip }, () => {
       kafka.kill('SIGCONT');
     }
     slow = false;
-    await waitFor(() => handledAtMs.length >= 121, { what: 'the rest', timeoutMs: 30_000 });
+    await waitFor(() => handledAtMs.length >= 121, { what: 'the rest' });
     await waitFor(() => subscription.lastFetchAgeMs() < 2_000, { what: 'answers' });
   });
 });

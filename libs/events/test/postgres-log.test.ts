@@ -40,7 +40,7 @@ function collect(log: ReturnType<typeof createPostgresLog>, group: string) {
 test('partitions of a member on another machine are waited for until it expires by the clock of PostgreSQL', async () => {
   await using setup = await setUp();
   const { pool } = setup.database;
-  await using log = setup.openLog({ leaseMs: 800 });
+  await using log = setup.openLog({ leaseMs: 3_000 });
   const before = collect(log, 'g');
   await waitFor(() => before.subscription.partitions.length === 16, { what: 'all partitions' });
   await before.subscription[Symbol.asyncDispose]();
@@ -77,7 +77,7 @@ for (const noticed of [true, false]) {
   test(`a member that the others have given up commits nothing and joins again under another id, ${noticed ? '' : 'not '}having noticed before its handler returns`, async () => {
     await using setup = await setUp();
     const { pool } = setup.database;
-    await using log = setup.openLog({ leaseMs: noticed ? 1_000 : 4_000 });
+    await using log = setup.openLog({ leaseMs: noticed ? 3_000 : 12_000 });
     const entered = Promise.withResolvers<void>();
     const leave = Promise.withResolvers<void>();
     const calls: number[][] = [];
@@ -101,7 +101,7 @@ for (const noticed of [true, false]) {
     const { rows: members } = await pool.query<{ member: string }>('DELETE FROM event_log.member RETURNING member');
     await pool.query(
       `INSERT INTO event_log.member (member, group_name, topic, machine, pid, expires_at)
-       VALUES ($1, 'g', $2, 'elsewhere', 1, clock_timestamp() + interval '2 seconds')`,
+       VALUES ($1, 'g', $2, 'elsewhere', 1, clock_timestamp() + interval '1 hour')`,
       [other, messageAccepted.name],
     );
     await pool.query('UPDATE event_log.subscription SET owner = $1, position = CASE partition WHEN $2 THEN 1 ELSE position END', [
@@ -110,7 +110,8 @@ for (const noticed of [true, false]) {
     ]);
     if (noticed) await waitFor(() => !subscription.partitions.includes(partition), { what: 'the member to notice' });
     leave.resolve();
-    await waitFor(() => calls.length === 2, { what: 'the second record after the other one has expired', timeoutMs: 20_000 });
+    await pool.query('UPDATE event_log.member SET expires_at = clock_timestamp() WHERE member = $1', [other]);
+    await waitFor(() => calls.length === 2, { what: 'the second record after the other one has expired' });
     assert.deepEqual(calls, [[1, 2], [2]]);
     await waitFor(() => subscription.partitions.length === 16, { what: 'all partitions again' });
     const { rows: now } = await pool.query<{ member: string }>('SELECT member FROM event_log.member');
@@ -143,10 +144,12 @@ test('news of a sequencer in another process come by NOTIFY, also after the list
         "SELECT pid FROM pg_stat_activity WHERE application_name = 'event-log listener' AND datname = current_database()",
       )
     ).rows;
-  for (const round of range(2)) {
+  let position = 0;
+  for (const _round of range(2)) {
     let fastest = Number.POSITIVE_INFINITY;
-    for (const index of range(12)) {
-      const position = round * 12 + index + 1;
+    // The quickest of many: a busy machine is slow at times.
+    for (let tries = 0; tries < 60 && fastest >= 80; tries++) {
+      position++;
       await tell(setup.database, event('k', position));
       const { rows } = await pool.query<{ shard: number }>('UPDATE outbox SET position = $1 WHERE position IS NULL RETURNING shard', [
         position,
@@ -159,8 +162,8 @@ test('news of a sequencer in another process come by NOTIFY, also after the list
       await waitFor(() => numbers.length === position, { what: 'the record', intervalMs: 1 });
       fastest = Math.min(fastest, performance.now() - at);
     }
-    // Looking alone takes a quarter of a second on average.
-    assert.ok(fastest < 80, `the fastest of twelve took ${fastest} ms`);
+    // Looking alone comes half a second after the look that found the one before.
+    assert.ok(fastest < 80, `the fastest took ${fastest} ms`);
     const [listener] = await listeners();
     await pool.query('SELECT pg_terminate_backend($1)', [listener!.pid]);
     await waitFor(async () => (await listeners()).some(({ pid }) => pid !== listener!.pid), { what: 'the next listening connection' });

@@ -11,10 +11,13 @@ import { event, openProducer, range, silent, tell } from './fixtures.ts';
 
 async function mayDrop({ pool }: Database): Promise<boolean> {
   const { rows } = await pool.query<{ partition: string }>('SELECT DISTINCT tableoid::regclass::text AS partition FROM outbox');
-  assert.equal(rows.length, 1);
+  assert.ok(rows.length > 0);
   const client = await pool.connect();
   try {
-    return await isPublished(client, rows[0]!.partition);
+    // One, or two where midnight is passed meanwhile.
+    const published: boolean[] = [];
+    for (const { partition } of rows) published.push(await isPublished(client, partition));
+    return published.every((is) => is);
   } finally {
     client.release();
   }

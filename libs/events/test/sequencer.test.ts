@@ -49,7 +49,7 @@ async function unsequenced(database: Database): Promise<number> {
 }
 
 function drained(database: Database): Promise<boolean> {
-  return waitFor(async () => (await unsequenced(database)) === 0, { what: 'all rows sequenced', timeoutMs: 20_000 });
+  return waitFor(async () => (await unsequenced(database)) === 0, { what: 'all rows sequenced' });
 }
 
 async function heldByOne(database: Database): Promise<boolean> {
@@ -134,11 +134,12 @@ test('who has lost its leases without noticing gives no position', async () => {
   sequencer.wake();
   await drained(setup.database);
   assert.equal(sequencer.shards.length, 16);
-  await holdElsewhere(setup.database, 1_200);
+  const other = await holdElsewhere(setup.database, 3_600_000);
   await tell(setup.database, event('k', 2));
   sequencer.wake();
   await waitFor(() => sequencer.shards.length === 0, { what: 'the sequencer to notice' });
   assert.equal(await unsequenced(setup.database), 1);
+  await setup.database.pool.query("UPDATE outbox_shard SET expires_at = '-infinity' WHERE holder = $1", [other]);
   await drained(setup.database);
   assert.deepEqual(await sequenced(setup.database), [
     { key: 'k', number: 1 },
@@ -350,7 +351,7 @@ test('a pass reads nothing of what is done, also while a backup keeps its snapsh
       });
       return after.read - before.read < (1_000 * (after.scans - before.scans)) / 9;
     },
-    { what: 'passes that start behind the dead entries', timeoutMs: 20_000 },
+    { what: 'passes that start behind the dead entries' },
   );
   await backup.query('COMMIT');
   backup.release();
@@ -364,15 +365,16 @@ test('a commit in a process that holds no lease wakes the one that does', async 
   await standby.ready;
   assert.equal(standby.shards.length, 0);
   let fastest = Number.POSITIVE_INFINITY;
-  for (const number of range(15)) {
+  // The quickest of many: a busy machine is slow at times.
+  for (let number = 0; number < 60 && fastest >= 60; number++) {
     await tell(setup.database, event('k', number));
     const committedAt = performance.now();
     standby.wake();
     await waitFor(async () => (await unsequenced(setup.database)) === 0, { what: 'the row', intervalMs: 1 });
     fastest = Math.min(fastest, performance.now() - committedAt);
   }
-  // Polling alone would take an eighth of a second on average; fifteen times in a row under 60 ms by luck is out of the question.
-  assert.ok(fastest < 60, `the fastest of fifteen took ${fastest} ms`);
+  // Polling alone comes a quarter of a second after the look that found the one before.
+  assert.ok(fastest < 60, `the fastest took ${fastest} ms`);
   await holder[Symbol.asyncDispose]();
   await waitFor(() => standby.shards.length === 16, { what: 'the standby to take over' });
 });
@@ -419,7 +421,8 @@ test('days that are over are dropped, but not with rows that are unsequenced or 
   await first[Symbol.asyncDispose]();
   const days = [20, 19, 18];
   const dayMs = 86_400_000;
-  const start = (ago: number) => new Date(Math.floor(Date.now() / dayMs) * dayMs - ago * dayMs);
+  const today = Math.floor(Date.now() / dayMs) * dayMs;
+  const start = (ago: number) => new Date(today - ago * dayMs);
   const nameOf = (ago: number) => `outbox_p${start(ago).toISOString().slice(0, 10).replaceAll('-', '')}`;
   for (const ago of days) {
     await pool.query(
