@@ -206,10 +206,16 @@ test('no input whatever yields a control character, an over-long address or an e
   );
 });
 
+/** Processor time of this thread, which on a busy machine is not that of the clock. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 test('reading is linear: an input of any size is answered at once', () => {
   for (const text of [`${'('.repeat(1e6)}`, `"${'\\"'.repeat(5e5)}`, `${'a.'.repeat(5e5)}@example.com`, `a@${'a.'.repeat(5e5)}`]) {
-    const startedAt = performance.now();
+    const startedAt = cpuMs();
     assert.equal(parseAddress(text).ok, false);
-    assert.ok(performance.now() - startedAt < 200);
+    assert.ok(cpuMs() - startedAt < 500);
   }
 });

@@ -203,6 +203,12 @@ for (const [what, text] of [
   test(`${what}: no report`, () => assert.equal(read(text), undefined));
 }
 
+/** Processor time of this thread, which on a busy machine is not that of the clock. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 test('whatever comes, it is read in no time and nothing in it reaches a terminal or breaks a database', () => {
   const hostile = [
     `Content-Type: multipart/report; boundary=a\n\n${'--a\n'.repeat(20_000)}`,
@@ -213,9 +219,9 @@ test('whatever comes, it is read in no time and nothing in it reaches a terminal
     report('Action: failed\n\n'.repeat(20_000)),
     `Content-Type: multipart/report${'; a="\\"'.repeat(5_000)}\n\nx`,
   ];
-  const startedAt = performance.now();
+  const startedAt = cpuMs();
   for (const text of hostile) read(text);
-  assert.ok(performance.now() - startedAt < 2000, `${performance.now() - startedAt} ms`);
+  assert.ok(cpuMs() - startedAt < 2000, `${cpuMs() - startedAt} ms`);
   const escapes = read(report(postfix.replace('User unknown', 'User \u001b[31m\u0000 unknown')));
   assert.doesNotMatch(JSON.stringify(escapes), /\\u00(?:00|1b)/);
 });

@@ -205,12 +205,18 @@ test('the example of RFC 6376 section 3.4.5', () => {
   assert.equal(relaxedField('X: caf\xc3\xa0'), 'x:caf\xc3\xa0');
 });
 
+/** Processor time of this thread, which on a busy machine is not that of the clock. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 test('time grows with the size only, whatever the body is', async () => {
   for (const unit of [' ', '\t', '\r\n', ' \r\n', 'a ', 'a  ', '\n', '\r', ' \ta\r\n']) {
     const body = Buffer.from(unit.repeat(Math.ceil(5e6 / unit.length)));
-    const startedAt = performance.now();
+    const startedAt = cpuMs();
     await bodyHash(body);
-    const took = performance.now() - startedAt;
+    const took = cpuMs() - startedAt;
     assert.ok(took < 1500, `${JSON.stringify(unit)}: ${took} ms`);
   }
 });
