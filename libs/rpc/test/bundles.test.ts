@@ -73,7 +73,7 @@ test('a large call, one that may be given up, and one of other patience go by th
     peer.client.say({ text: 'a' }, { deadlineMs: 15_000 }),
     peer.client.say({ text: large }),
     peer.client.say({ text: 'b' }, { signal: new AbortController().signal }),
-    peer.client.say({ text: 'c' }, { deadlineMs: 3000 }),
+    peer.client.say({ text: 'c' }, { deadlineMs: 20_000 }),
     // As of a call that is made again with what is left of its time.
     peer.client.say({ text: 'd' }, { deadlineMs: 14_999.2 }),
   ]);
@@ -199,7 +199,7 @@ test('a slow one holds nobody up; at the deadline it alone gets TIMEOUT, and its
   });
   await echo.client.say({ text: 'connected' });
   const order: string[] = [];
-  const say = (text: string) => echo.client.say({ text }, { deadlineMs: 1000 }).finally(() => order.push(text));
+  const say = (text: string) => echo.client.say({ text }, { deadlineMs: 3000 }).finally(() => order.push(text));
   const slow = assert.rejects(say('slow'), failsWith('TIMEOUT'));
   assert.deepEqual(await Promise.all([say('a'), say('b')]), [{ text: 'a' }, { text: 'b' }]);
   assert.deepEqual(order.toSorted(), ['a', 'b']);

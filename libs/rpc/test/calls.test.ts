@@ -42,12 +42,12 @@ test('a call carries request, caller, tenant, request id and deadline', async ()
     },
   });
   const before = Date.now();
-  assert.deepEqual(await echo.client.say({ text: 'hällo' }, { tenantId: 'ten_1', requestId: 'req_1', deadlineMs: 2000 }), {
+  assert.deepEqual(await echo.client.say({ text: 'hällo' }, { tenantId: 'ten_1', requestId: 'req_1', deadlineMs: 20_000 }), {
     text: 'HÄLLO',
   });
   assert.ok(seen);
   assert.deepEqual([seen.caller, seen.tenantId, seen.requestId], ['gateway', 'ten_1', 'req_1']);
-  assert.ok(seen.deadline.getTime() >= before + 1000 && seen.deadline.getTime() <= Date.now() + 2000);
+  assert.ok(seen.deadline.getTime() >= before + 10_000 && seen.deadline.getTime() <= Date.now() + 20_000);
   await echo.client.say({ text: 'x' });
   assert.deepEqual([seen.tenantId, seen.requestId], ['', '']);
 });
@@ -59,7 +59,7 @@ test('a server stream gives its frames in order, also none', async () => {
 });
 
 test('messages of 48 MB pass both ways; over 64 MB is refused by name', async () => {
-  await using echo = await startEcho({ client: { defaultDeadlineMs: 30_000 } });
+  await using echo = await startEcho({ client: { defaultDeadlineMs: 120_000 } });
   const big = 'x'.repeat(48 * 1024 * 1024);
   assert.equal((await echo.client.say({ text: big })).text.length, big.length);
   await assert.rejects(echo.client.say({ text: 'x'.repeat(65 * 1024 * 1024) }), failsWith('MESSAGE_TOO_LARGE'));
@@ -132,7 +132,7 @@ for (const kind of ['unary', 'stream'] as const) {
     });
     const raw = await rawCall(echo.server.address, EchoService[kind === 'unary' ? 'say' : 'count'].path, {
       token: await goodToken(),
-      deadlineMs: 5000,
+      deadlineMs: 60_000,
     });
     assert.equal(raw.code, 13);
     assert.doesNotMatch(JSON.stringify([raw.details, raw.metadata.getMap()]) + everyByteOf(raw), /MARKER/);
@@ -206,10 +206,10 @@ test('onBehalfOf hands on tenant, request, what is left of the deadline, and the
   });
   await using echo = await startEcho({ say: (request, call) => peer.client.say(request, onBehalfOf(call)) });
   const controller = new AbortController();
-  const calling = echo.client.say({ text: 'x' }, { tenantId: 'ten_7', requestId: 'req_7', deadlineMs: 3000, signal: controller.signal });
+  const calling = echo.client.say({ text: 'x' }, { tenantId: 'ten_7', requestId: 'req_7', deadlineMs: 30_000, signal: controller.signal });
   await until('the inner call runs', () => inner !== undefined);
   assert.deepEqual([inner?.tenantId, inner?.requestId], ['ten_7', 'req_7']);
-  assert.ok((inner?.deadline.getTime() ?? 0) <= Date.now() + 3000);
+  assert.ok((inner?.deadline.getTime() ?? 0) <= Date.now() + 30_000);
   controller.abort();
   await assert.rejects(calling, failsWith('CANCELLED'));
   await until('the inner call is given up too', () => inner?.signal.aborted === true);
@@ -221,7 +221,7 @@ test('a call that the peer does not know is UNIMPLEMENTED', async () => {
     address: echo.server.address,
     self: 'gateway',
     secret: SECRET,
-    defaultDeadlineMs: 5000,
+    defaultDeadlineMs: 60_000,
   });
   await assert.rejects(newer.shout({ text: 'x' }), failsWith('UNIMPLEMENTED'));
 });
@@ -259,12 +259,12 @@ test('a missing, bad, foreign or expired token is refused before the handler run
     'cut short': good.slice(0, -2),
   };
   for (const [what, token] of Object.entries(tokens)) {
-    const status = await rawCall(echo.server.address, EchoService.say.path, { token, deadlineMs: 5000 });
+    const status = await rawCall(echo.server.address, EchoService.say.path, { token, deadlineMs: 60_000 });
     assert.equal(status.code, 16, what);
     assert.equal(status.details, 'CALLER_UNKNOWN', what);
   }
   assert.equal(handled, 0);
-  const status = await rawCall(echo.server.address, EchoService.say.path, { token: good, deadlineMs: 5000 });
+  const status = await rawCall(echo.server.address, EchoService.say.path, { token: good, deadlineMs: 60_000 });
   assert.equal(status.code, 0);
   assert.equal(handled, 1);
 });
@@ -292,11 +292,14 @@ for (const kind of ['unary', 'stream'] as const) {
         await hang(running);
       },
     });
-    const options = { deadlineMs: 100 };
-    await assert.rejects(
-      kind === 'unary' ? echo.client.say({ text: 'x' }, options) : collect(echo.client.count({ text: 'x' }, options)),
-      failsWith('TIMEOUT', 'DEADLINE_EXCEEDED'),
-    );
+    // Longer where the machine was so busy that the call never came to the handler.
+    for (let deadlineMs = 100; call === undefined; deadlineMs *= 2) {
+      const options = { deadlineMs };
+      await assert.rejects(
+        kind === 'unary' ? echo.client.say({ text: 'x' }, options) : collect(echo.client.count({ text: 'x' }, options)),
+        failsWith('TIMEOUT', 'DEADLINE_EXCEEDED'),
+      );
+    }
     await until('the signal is aborted', () => call?.signal.aborted === true);
     await until('the call has ended', () => echo.log.text().includes('call refused'));
     assert.doesNotMatch(echo.log.text(), /"level":"error"/, 'a caller that gives up is no error of ours');
@@ -355,7 +358,7 @@ test('a slow reader holds the writer back', async () => {
     count: async function* () {
       for (; yielded < 400; yielded++) yield { text: frame };
     },
-    client: { defaultDeadlineMs: 30_000 },
+    client: { defaultDeadlineMs: 120_000 },
   });
   const frames = echo.client.count({ text: 'x' })[Symbol.asyncIterator]();
   await frames.next();
@@ -403,7 +406,7 @@ test('leaving the loop stops the writer and runs its finally', async () => {
 test('a peer that is down answers UNAVAILABLE, and is used again when it comes back', async () => {
   const first = await startEchoServer();
   const { address } = first.server;
-  await using client = echoClient(address, { defaultDeadlineMs: 3000 });
+  await using client = echoClient(address, { defaultDeadlineMs: 30_000 });
   assert.deepEqual(await client.say({ text: 'up' }), { text: 'up' });
   await first.server[Symbol.asyncDispose]();
 
@@ -414,13 +417,15 @@ test('a peer that is down answers UNAVAILABLE, and is used again when it comes b
     assert.doesNotMatch(error.message, /127\.0\.0\.1|ECONNREFUSED/, 'no addresses in what is shown');
     return true;
   });
-  assert.ok(performance.now() - start < 2000, 'at once, not at the deadline');
+  assert.ok(performance.now() - start < 20_000, 'at once, not at the deadline');
 
   const second = await startEchoServer({ server: { listen: address } });
-  let answer: Answer | undefined;
-  const end = performance.now() + 10_000;
-  while (!answer && performance.now() < end) answer = await client.say({ text: 'again' }).catch(() => undefined);
-  assert.deepEqual(answer, { text: 'again' });
+  await until('an answer', () =>
+    client.say({ text: 'again' }).then(
+      ({ text }) => text === 'again',
+      () => false,
+    ),
+  );
   await second.server[Symbol.asyncDispose]();
 });
 
@@ -432,10 +437,12 @@ test('a client made before its peer is up works once it is', async () => {
   await using client = echoClient(`127.0.0.1:${port}`);
   await assert.rejects(client.say({ text: 'x' }), failsWith('UNAVAILABLE'));
   const { server } = await startEchoServer({ server: { listen: `127.0.0.1:${port}` } });
-  let answer: Answer | undefined;
-  const end = performance.now() + 10_000;
-  while (!answer && performance.now() < end) answer = await client.say({ text: 'up' }).catch(() => undefined);
-  assert.deepEqual(answer, { text: 'up' });
+  await until('an answer', () =>
+    client.say({ text: 'up' }).then(
+      ({ text }) => text === 'up',
+      () => false,
+    ),
+  );
   await server[Symbol.asyncDispose]();
 });
 
@@ -443,7 +450,7 @@ test('connections are replaced at their age without a call noticing', async () =
   let calls = 0;
   await using echo = await startEcho({ server: { connectionMaxAgeMs: 100 } });
   const end = performance.now() + 700;
-  while (performance.now() < end) {
+  while (calls <= 10 || performance.now() < end) {
     await Promise.all([
       echo.client.say({ text: 'a' }),
       echo.client.say({ text: 'b' }),
@@ -451,7 +458,6 @@ test('connections are replaced at their age without a call noticing', async () =
     ]);
     calls++;
   }
-  assert.ok(calls > 10);
 });
 
 test('stopping lets running calls finish, takes no new ones, and ends at the limit', async () => {
@@ -466,7 +472,7 @@ test('stopping lets running calls finish, takes no new ones, and ends at the lim
         });
       return { text: request.text };
     },
-    server: { drainTimeoutMs: 5000 },
+    server: { drainTimeoutMs: 60_000 },
   });
   await using client = echoClient(server.address);
   const running = client.say({ text: 'wait' });

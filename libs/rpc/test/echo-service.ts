@@ -80,7 +80,7 @@ export async function startEchoServer(options: EchoOptions = {}): Promise<{ serv
 }
 
 export function echoClient(address: string, options: Partial<RpcClientOptions> = {}): RpcClient<typeof EchoService> {
-  return createRpcClient(EchoService, { address, self: 'gateway', secret: SECRET, defaultDeadlineMs: 15_000, ...options });
+  return createRpcClient(EchoService, { address, self: 'gateway', secret: SECRET, defaultDeadlineMs: 60_000, ...options });
 }
 
 /** A server and a client of it. */
@@ -99,10 +99,11 @@ export async function startEcho(options: EchoOptions = {}): Promise<Echo> {
 }
 
 /** Waits until something holds; fails with what was waited for. */
-export async function until(what: string, holds: () => boolean, timeoutMs = 10_000): Promise<void> {
-  const end = performance.now() + timeoutMs;
-  while (!holds()) {
-    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
+export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
+  const end = performance.now() + 60_000;
+  // Looked at once more when the time is over: what is waited for may have come while this process stood still.
+  for (let isLast = false; !(await holds()); isLast = performance.now() > end) {
+    if (isLast) throw new Error(`waited in vain: ${what}`);
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }

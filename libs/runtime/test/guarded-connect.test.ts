@@ -133,7 +133,7 @@ test('connects to the address that was checked, after one lookup', async () => {
     port,
     resolver: createResolver([dns.address]),
     allowNetworks: ['127.0.0.1'],
-    timeoutMs: 3000,
+    timeoutMs: 30_000,
   });
   assert.equal(address, '127.0.0.1');
   assert.equal(socket.remoteAddress, '127.0.0.1');
@@ -154,7 +154,7 @@ for (const [what, { A, AAAA }] of Object.entries(answers)) {
     await using dns = await startDnsAnswers({ 'A evil.test': A, 'AAAA evil.test': AAAA });
     const before = connections;
     await assert.rejects(
-      guardedConnect({ host: 'evil.test', port, resolver: createResolver([dns.address]), allowNetworks: [], timeoutMs: 3000 }),
+      guardedConnect({ host: 'evil.test', port, resolver: createResolver([dns.address]), allowNetworks: [], timeoutMs: 30_000 }),
       fails('ADDRESS_REFUSED'),
     );
     assert.equal(connections, before);
@@ -165,9 +165,9 @@ test('an address given instead of a name is judged too, and looks nothing up', a
   await using dns = await startDnsAnswers({});
   const resolver = createResolver([dns.address]);
   for (const host of ['127.0.0.1', '::ffff:127.0.0.1', '::1']) {
-    await assert.rejects(guardedConnect({ host, port, resolver, allowNetworks: [], timeoutMs: 1000 }), fails('ADDRESS_REFUSED'));
+    await assert.rejects(guardedConnect({ host, port, resolver, allowNetworks: [], timeoutMs: 30_000 }), fails('ADDRESS_REFUSED'));
   }
-  const { socket } = await guardedConnect({ host: '127.0.0.1', port, resolver, allowNetworks: ['127.0.0.0/8'], timeoutMs: 1000 });
+  const { socket } = await guardedConnect({ host: '127.0.0.1', port, resolver, allowNetworks: ['127.0.0.0/8'], timeoutMs: 30_000 });
   socket.destroy();
   assert.deepEqual(dns.asked, []);
 });
@@ -179,7 +179,7 @@ test('among mixed addresses only the good ones are tried', async () => {
     port,
     resolver: createResolver([dns.address]),
     allowNetworks: ['127.0.0.1'],
-    timeoutMs: 3000,
+    timeoutMs: 30_000,
   });
   assert.equal(address, '127.0.0.1');
   socket.destroy();
@@ -192,7 +192,7 @@ test('the next address is tried when one refuses the connection', async () => {
     port,
     resolver: createResolver([dns.address]),
     allowNetworks: ['127.0.0.0/8'],
-    timeoutMs: 3000,
+    timeoutMs: 30_000,
   });
   assert.equal(address, '127.0.0.1');
   socket.destroy();
@@ -204,11 +204,11 @@ test('a server that never answers AAAA does not cost the connection', async () =
   const { socket } = await guardedConnect({
     host: 'half.test',
     port,
-    resolver: createResolver([dns.address]),
+    resolver: createResolver([dns.address], { timeoutMs: 6_000, tries: 1 }),
     allowNetworks: ['127.0.0.1'],
-    timeoutMs: 1500,
+    timeoutMs: 30_000,
   });
-  assert.ok(performance.now() - start < 1000);
+  assert.ok(performance.now() - start < 5_000);
   socket.destroy();
 });
 
@@ -223,19 +223,20 @@ test('failures are told apart', async () => {
     'A silent.test': 'drop',
     'AAAA silent.test': 'drop',
   });
-  const resolver = createResolver([dns.address], { timeoutMs: 1000, tries: 1 });
+  const resolver = createResolver([dns.address], { timeoutMs: 30_000, tries: 1 });
   const closed = createServer();
   await new Promise<void>((resolve) => closed.listen(0, '127.0.0.1', resolve));
   const closedPort = (closed.address() as AddressInfo).port;
   await new Promise((resolve) => closed.close(resolve));
-  const to = (host: string, timeoutMs = 3000) =>
-    guardedConnect({ host, port: closedPort, resolver, allowNetworks: ['127.0.0.0/8'], timeoutMs });
+  const impatient = createResolver([dns.address], { timeoutMs: 1000, tries: 1 });
+  const to = (host: string, { timeoutMs = 30_000, by = resolver } = {}) =>
+    guardedConnect({ host, port: closedPort, resolver: by, allowNetworks: ['127.0.0.0/8'], timeoutMs });
   await assert.rejects(to('missing.test'), fails('NO_ADDRESS'));
   await assert.rejects(to('nodata.test'), fails('NO_ADDRESS'));
   await assert.rejects(to('broken.test'), fails('DNS_FAILED'));
   await assert.rejects(to('no name at all'), fails('NO_ADDRESS'));
   await assert.rejects(to('closed.test'), fails('CONNECT_FAILED'));
-  await assert.rejects(to('silent.test', 100), fails('TIMEOUT'));
+  await assert.rejects(to('silent.test', { timeoutMs: 100, by: impatient }), fails('TIMEOUT'));
 });
 
 test('an abort ends it with its reason, during the lookup and before it', async () => {

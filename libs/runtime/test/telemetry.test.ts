@@ -135,7 +135,7 @@ test('a collector that is down does not keep anybody from stopping', async () =>
     await using _ = await startTelemetry({ serviceName: 'test', otlpEndpoint: gone.url });
     tracer('test').startSpan('lost').end();
   }
-  assert.ok(performance.now() - start < 5_000);
+  assert.ok(performance.now() - start < 8_000);
 });
 
 test('broken traceparents are the root, good ones are not', () => {
