@@ -17,10 +17,12 @@ import { rpcErrors } from '@maildoot/rpc/errors';
 import { implement, startRpcServer } from '@maildoot/rpc/server';
 import { createLogger } from '@maildoot/runtime/logger';
 import { TestClock } from '@maildoot/testkit/clock';
-import { createTestDatabase } from '@maildoot/testkit/database';
+import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { captureLogs } from '@maildoot/testkit/logs';
 import type { Config } from '../src/config.ts';
-import { schema, start } from '../src/service.ts';
+import { migrations, schema, start } from '../src/service.ts';
+
+const tables = tablesOf({ [schema]: migrations });
 
 const definition = {
   ...AuthServiceService,
@@ -40,7 +42,8 @@ const rpcSecret = 'a secret of at least 32 characters for tests';
 /** `databaseUrl`: beside another process of auth, on its database or by another way to it. */
 export async function startAuth(options: { databaseUrl?: string } = {}) {
   await using starting = new AsyncDisposableStack();
-  const testDatabase = options.databaseUrl === undefined ? starting.use(await createTestDatabase()) : { url: options.databaseUrl };
+  const testDatabase =
+    options.databaseUrl === undefined ? starting.use(await createTestDatabase({ template: tables })) : { url: options.databaseUrl };
   const logs = captureLogs();
   const clock = new TestClock(new Date('2026-11-21T12:00:30Z'));
   const notices: SendNoticeRequest[] = [];
