@@ -252,6 +252,8 @@ export function checksIdempotencyKey({ method, anyQuery }: Pick<Operation, 'meth
   return method === 'POST' && !anyQuery;
 }
 
+const allFailures: readonly ErrorCode[] = ['INTERNAL_ERROR', 'UNAVAILABLE', 'TIMEOUT'];
+
 /** Every code that an operation can answer with, in the order of the checks. */
 export function errorsOf(route: Route): ErrorCode[] {
   if (route.kind === 'public') return [];
