@@ -34,6 +34,13 @@ export const settings = defineSettings({
     optional: true,
     meaning: 'The host that takes mail to customers’ domains: what their optional MX record names; unset: MAIL_HOSTNAME.',
   }),
+  maxDomainsPerTenant: integer('MAX_DOMAINS_PER_TENANT', {
+    default: 1000,
+    min: 1,
+    max: 100_000,
+    unit: 'domains',
+    meaning: 'How many domains a tenant can have; who has more when it is lowered keeps them and adds none.',
+  }),
   domainCheckMinutes: integer('DOMAIN_CHECK_MINUTES', {
     default: 60,
     min: 1,

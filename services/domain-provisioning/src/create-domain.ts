@@ -8,7 +8,7 @@ import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import type { Sealer } from '@maildoot/runtime/seal';
 import { dkimKeyContext, selectors } from './dkim-key.ts';
 import { parseDomainName } from './domain-name.ts';
-import { errors } from './errors.ts';
+import { errors, tooManyDomains } from './errors.ts';
 import { type Hosts, newOwnershipToken, recordsToPublish } from './records.ts';
 import { storedAnswer } from './repeatable.ts';
 import { shownDomain } from './shown-domain.ts';
@@ -25,11 +25,13 @@ export interface DomainMaker {
   clock: Clock;
   spareKeys: SpareKeys;
   hosts: Hosts;
+  /** How many domains a tenant can have. */
+  maxDomains: number;
 }
 
 /**
  * 1. answered before → the same answer
- * 2. check the name, and whether it can be had at all: keys are worth more than a look
+ * 2. check the name, and whether it can be had at all: keys are worth more than a question
  * 3. take the keys, sealed for this tenant, domain and selector
  * 4. keep claim, keys and answer in one transaction
  */
@@ -43,7 +45,7 @@ export async function createDomain(
   const request: IdempotencyRequest | undefined = repeatable && { tenantId, operation, ...repeatable };
   if (request !== undefined) {
     const finding = await maker.store.findAnswer(request, now);
-    if (finding.outcome !== 'absent') return answerOf(finding);
+    if (finding.outcome !== 'absent') return answerOf(maker, finding);
   }
 
   const parsed = parseDomainName(nameAsTyped);
@@ -51,7 +53,8 @@ export async function createDomain(
     throw errors.VALIDATION_ERROR({ message: parsed.message, issues: [{ path: 'domain', code: parsed.code, message: parsed.message }] });
   }
   const { name } = parsed;
-  if (!(await maker.store.isFree(tenantId, name))) throw exists();
+  const claimable = await maker.store.claimable(tenantId, name, maker.maxDomains);
+  if (claimable !== 'done') throw refused(maker, claimable);
 
   const { domain, keysFrom } = await makeDomain(maker, tenantId, name, now);
   const shown: StoredDomain = {
@@ -60,11 +63,13 @@ export async function createDomain(
   };
   const response: CreateDomainResponse = { domain: shownDomain(shown, maker.hosts, now), replayed: false };
   if (request === undefined) {
-    if ((await maker.store.insertDomain(domain)) === 'exists') throw exists();
+    const claimed = await maker.store.insertDomain(domain, maker.maxDomains);
+    if (claimed !== 'done') throw refused(maker, claimed);
     return { ...response, keysFrom };
   }
-  const once = await maker.store.insertDomainOnce(domain, { ...request, response: CreateDomainResponse.encode(response).finish() }, now);
-  return once.outcome === 'done' ? { ...response, keysFrom } : answerOf(once);
+  const answered = { ...request, response: CreateDomainResponse.encode(response).finish() };
+  const once = await maker.store.insertDomainOnce(domain, maker.maxDomains, answered, now);
+  return once.outcome === 'done' ? { ...response, keysFrom } : answerOf(maker, once);
 }
 
 async function makeDomain(
@@ -93,12 +98,13 @@ async function makeDomain(
   return { domain: { id: newUuid(), tenantId, name, ownershipToken, createdAt: now, nextCheckAt, keys, records }, keysFrom: from };
 }
 
-function answerOf(once: Exclude<ClaimedOnce, { outcome: 'done' }>): CreateDomainResponse {
-  if (once.outcome === 'exists') throw exists();
+function answerOf(maker: DomainMaker, once: Exclude<ClaimedOnce, { outcome: 'done' }>): CreateDomainResponse {
+  if (once.outcome === 'exists' || once.outcome === 'too_many') throw refused(maker, once.outcome);
   return { ...CreateDomainResponse.decode(storedAnswer(once)), replayed: true };
 }
 
-function exists() {
+function refused({ maxDomains }: DomainMaker, why: 'exists' | 'too_many') {
+  if (why === 'too_many') return tooManyDomains(maxDomains);
   return errors.DOMAIN_EXISTS({
     message: 'You have added this domain already, or another account has verified it.',
   });

@@ -10,7 +10,7 @@ export const errors = defineErrors({
   DOMAIN_EXISTS: { status: 'ALREADY_EXISTS', retryable: false },
   /** Not there, or somebody else's. */
   NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
-  /** What is asked for contradicts the state of the domain. */
+  /** What is asked for contradicts the state of the domain, or the tenant has as many as it can have. */
   CONFLICT: { status: 'FAILED_PRECONDITION', retryable: false },
   /** There is no key that may sign for it. */
   DOMAIN_NOT_VERIFIED: { status: 'FAILED_PRECONDITION', retryable: false },
@@ -30,6 +30,11 @@ export const answering = answeringWith((cause) =>
     cause,
   }),
 );
+
+export function tooManyDomains(most: number) {
+  const message = `You have as many domains as an account can have: ${most}. Delete those that you no longer send from.`;
+  return errors.CONFLICT({ message, issues: [{ path: 'domain', code: 'too_many', message }] });
+}
 
 /** Answers alike for what is not there and for what is another tenant's. */
 export function noSuchDomain() {

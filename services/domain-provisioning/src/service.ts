@@ -93,7 +93,10 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
       health,
       implementations: [
         implement(DomainServiceService, {
-          createDomain: { allow: ['gateway'], handle: answering(createDomain({ store, sealer, clock, spareKeys, hosts })) },
+          createDomain: {
+            allow: ['gateway'],
+            handle: answering(createDomain({ store, sealer, clock, spareKeys, hosts, maxDomains: config.maxDomainsPerTenant })),
+          },
           listDomains: { allow: ['gateway'], handle: answering(listDomains({ store, hosts, clock })) },
           getDomain: { allow: ['gateway'], handle: answering(getDomain({ store, hosts, clock })) },
           deleteDomain: { allow: ['gateway'], handle: answering(deleteDomain({ store })) },

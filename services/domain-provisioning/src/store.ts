@@ -12,6 +12,7 @@ import {
   type IdempotencyRequest,
   store as storeRecord,
 } from '@maildoot/db/idempotency';
+import type { Repeated } from '@maildoot/db/repeatable';
 import type pg from 'pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
 import type { DomainEvent } from './domain-event.ts';
@@ -64,15 +65,10 @@ export interface SpareKey {
   sealedPrivateKey: Buffer;
 }
 
-/** What came of a claim. `exists`: the tenant's own, or verified for another. */
-export type Claimed = 'done' | 'exists';
+/** What came of a claim. `exists`: the tenant's own, or verified for another; `too_many`: the tenant has as many as it can have. */
+export type Claimed = 'done' | 'exists' | 'too_many';
 /** The same for a request that may arrive twice. */
-export type ClaimedOnce =
-  | { outcome: 'done' }
-  | { outcome: 'exists' }
-  | { outcome: 'replay'; response: Buffer }
-  | { outcome: 'mismatch' }
-  | { outcome: 'in_progress' };
+export type ClaimedOnce = { outcome: 'done' } | { outcome: 'exists' } | { outcome: 'too_many' } | Repeated;
 
 /** All claims to one name that count for a verification, held still until it is written. */
 export interface Contest {
@@ -97,25 +93,24 @@ export interface Outcome {
 /** A look that was asked for by a request that may come twice, with what it is answered. */
 export type AnsweredLook = IdempotencyRequest & { answerOf: (domain: StoredDomain) => Uint8Array };
 
-export type Settled =
-  | { outcome: 'done'; domain: StoredDomain }
-  | { outcome: 'missing' }
-  | Exclude<ClaimedOnce, { outcome: 'done' } | { outcome: 'exists' }>;
+export type Settled = { outcome: 'done'; domain: StoredDomain } | { outcome: 'missing' } | Repeated;
 
-export type RotationBegun =
-  | { outcome: 'done' | 'unchanged'; domain: StoredDomain }
-  | { outcome: 'missing' }
-  | Exclude<ClaimedOnce, { outcome: 'done' } | { outcome: 'exists' }>;
+export type RotationBegun = { outcome: 'done' | 'unchanged'; domain: StoredDomain } | { outcome: 'missing' } | Repeated;
 
 export interface Store extends AsyncDisposable {
   /** Newest first. */
   listDomains(tenantId: string, page: { limit: number; afterId: string | undefined }): Promise<StoredDomain[]>;
   findDomain(tenantId: string, name: string): Promise<StoredDomain | undefined>;
-  /** Asks about all tenants: false for the tenant's own, and for a name that another has verified. */
-  isFree(tenantId: string, name: string): Promise<boolean>;
-  insertDomain(domain: DomainToStore): Promise<Claimed>;
+  /** What would come of a claim now. Asks about all tenants: `exists` is the tenant's own, and a name that another has verified. */
+  claimable(tenantId: string, name: string, maxDomains: number): Promise<Claimed>;
+  insertDomain(domain: DomainToStore, maxDomains: number): Promise<Claimed>;
   /** The claim and the answer in one transaction, unless the request was answered before. */
-  insertDomainOnce(domain: DomainToStore, request: IdempotencyRequest & { response: Uint8Array }, now: Date): Promise<ClaimedOnce>;
+  insertDomainOnce(
+    domain: DomainToStore,
+    maxDomains: number,
+    request: IdempotencyRequest & { response: Uint8Array },
+    now: Date,
+  ): Promise<ClaimedOnce>;
   findAnswer(request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding>;
   /**
    * Decides over a name and writes what was decided, while nobody else decides over the same name. A look that began before the one that
@@ -135,8 +130,11 @@ export interface Store extends AsyncDisposable {
     decide: (domain: StoredDomain) => RotationToStore | undefined,
     request: (IdempotencyRequest & { answerOf: (domain: StoredDomain) => Uint8Array }) | undefined,
   ): Promise<RotationBegun>;
-  /** Domains whose time has come, for this process alone until the lease ends; those that waited longest first. */
-  leaseDue(now: Date, limit: number, leaseMs: number): Promise<{ tenantId: string; name: string }[]>;
+  /**
+   * A domain whose time has come, for this process alone until the lease ends; the one that waited longest, but none of a tenant of whom so
+   * many are being looked at. Processes that ask at the same moment may go beyond that by one each.
+   */
+  leaseDue(now: Date, mostOfTenant: number, leaseMs: number): Promise<{ tenantId: string; name: string } | undefined>;
   /** Gives a lease back after a look that could not be written down, and puts the next one off. */
   postponeCheck(tenantId: string, name: string, until: Date): Promise<void>;
   /** Events to tell, oldest first, for this process alone until the lease ends. */
@@ -213,17 +211,17 @@ export function openStore(database: Database): Store {
       return row === null ? undefined : stored(row);
     },
 
-    isFree: (tenantId, name) => isFree(database.pool, tenantId, name),
+    claimable: (tenantId, name, maxDomains) => claimable(database.pool, tenantId, name, maxDomains),
 
-    async insertDomain(domain) {
-      return existsOr(() => database.transaction((client) => insertDomain(client, domain)));
+    async insertDomain(domain, maxDomains) {
+      return existsOr(() => database.transaction((client) => insertDomain(client, domain, maxDomains)));
     },
 
-    async insertDomainOnce(domain, request, now) {
+    async insertDomainOnce(domain, maxDomains, request, now) {
       const work = async (client: pg.PoolClient): Promise<ClaimedOnce> => {
         const [claimed] = await claim(client, [request], now);
         if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
-        const outcome = await insertDomain(client, domain);
+        const outcome = await insertDomain(client, domain, maxDomains);
         if (outcome === 'done') await storeRecord(client, [request], now);
         return { outcome };
       };
@@ -296,16 +294,18 @@ export function openStore(database: Database): Store {
       });
     },
 
-    async leaseDue(now, limit, leaseMs) {
+    async leaseDue(now, mostOfTenant, leaseMs) {
       const { rows } = await database.pool.query<{ tenant_id: string; name: string }>(
         `UPDATE domain SET check_leased_until = now() + $3 * interval '1 millisecond'
           WHERE id IN (SELECT id FROM domain
                         WHERE next_check_at <= $1 AND (check_leased_until IS NULL OR check_leased_until < now())
-                        ORDER BY next_check_at LIMIT $2 FOR UPDATE SKIP LOCKED)
+                          AND tenant_id NOT IN (SELECT tenant_id FROM domain WHERE check_leased_until >= now()
+                                                 GROUP BY tenant_id HAVING count(*) >= $2)
+                        ORDER BY next_check_at LIMIT 1 FOR UPDATE SKIP LOCKED)
           RETURNING tenant_id, name`,
-        [now, limit, leaseMs],
+        [now, mostOfTenant, leaseMs],
       );
-      return rows.map((row) => ({ tenantId: row.tenant_id, name: row.name }));
+      return rows[0] && { tenantId: rows[0].tenant_id, name: rows[0].name };
     },
 
     async postponeCheck(tenantId, name, until) {
@@ -414,13 +414,26 @@ async function existsOr<T>(work: () => Promise<T>): Promise<T | 'exists'> {
   }
 }
 
-async function isFree(on: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>, tenantId: string, name: string): Promise<boolean> {
-  const { rowCount } = await on.query("SELECT 1 FROM domain WHERE name = $1 AND (tenant_id = $2 OR status = 'verified')", [name, tenantId]);
-  return rowCount === 0;
+async function claimable(
+  on: Pick<pg.Pool, 'query'> | Pick<pg.PoolClient, 'query'>,
+  tenantId: string,
+  name: string,
+  maxDomains: number,
+): Promise<Claimed> {
+  const { rows } = await on.query<{ exists: boolean; count: number }>(
+    `SELECT EXISTS (SELECT 1 FROM domain WHERE name = $1 AND (tenant_id = $2 OR status = 'verified')) AS exists,
+            (SELECT count(*)::int FROM domain WHERE tenant_id = $2) AS count`,
+    [name, tenantId],
+  );
+  if (rows[0]?.exists) return 'exists';
+  return (rows[0]?.count ?? 0) >= maxDomains ? 'too_many' : 'done';
 }
 
-async function insertDomain(client: pg.PoolClient, domain: DomainToStore): Promise<Claimed> {
-  if (!(await isFree(client, domain.tenantId, domain.name))) return 'exists';
+async function insertDomain(client: pg.PoolClient, domain: DomainToStore, maxDomains: number): Promise<Claimed> {
+  // One after another for a tenant, so that two at the same moment don't both find room.
+  await client.query("SELECT pg_advisory_xact_lock(hashtextextended('domains ' || $1, 0))", [domain.tenantId]);
+  const found = await claimable(client, domain.tenantId, domain.name, maxDomains);
+  if (found !== 'done') return found;
   await client.query(
     "INSERT INTO domain (id, tenant_id, name, status, ownership_token, created_at, next_check_at) VALUES ($1, $2, $3, 'pending', $4, $5, $6)",
     [domain.id, domain.tenantId, domain.name, domain.ownershipToken, domain.createdAt, domain.nextCheckAt],

@@ -4,6 +4,7 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type Domain, DomainStatus } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { idToUuid } from '@maildoot/runtime/ids';
+import { waitFor } from '@maildoot/testkit/wait';
 import {
   createDomain,
   newName,
@@ -37,6 +38,41 @@ test("one's own domain can't be added twice, in whatever spelling, nor at the sa
   const answers = await Promise.allSettled(Array.from({ length: 4 }, () => createDomain(domains, tenantId, other)));
   assert.equal(answers.filter((answer) => answer.status === 'fulfilled').length, 1);
   for (const answer of answers) if (answer.status === 'rejected') assert.equal(answer.reason.code, 'DOMAIN_EXISTS');
+});
+
+test('a tenant has a limit of domains, also when two come at the same time; another tenant has its own', async () => {
+  const tenantId = newTenant();
+  await domains.database.query(
+    `INSERT INTO domain (id, tenant_id, name, status, ownership_token, created_at, next_check_at)
+     SELECT gen_random_uuid(), $1, 'full' || n || '.example', 'pending', 'x', now(), '2100-01-01' FROM generate_series(1, 999) AS n`,
+    [idToUuid('ten', tenantId)],
+  );
+  const once = (domain: string) =>
+    domains.gateway.createDomain({ domain, idempotencyKey: domain, requestSha256: Buffer.alloc(32, 1) }, { tenantId });
+  const all = [newName(domains), newName(domains), newName(domains), newName(domains)];
+  // Held up where they write, so that they are all under way at once.
+  const holding = await domains.database.connect();
+  await holding.query('BEGIN; LOCK TABLE dkim_key IN SHARE MODE');
+  const asked = Promise.allSettled(all.map((name, at) => (at % 2 ? once(name) : createDomain(domains, tenantId, name))));
+  const waiting = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'";
+  try {
+    await waitFor(async () => ((await holding.query(waiting)).rowCount ?? 0) >= 2, { what: 'two that are under way' });
+  } finally {
+    await holding.query('COMMIT');
+    holding.release();
+  }
+  const answers = await asked;
+  assert.equal(answers.filter(({ status }) => status === 'fulfilled').length, 1);
+  for (const answer of answers) {
+    if (answer.status === 'fulfilled') continue;
+    assert.equal(answer.reason.code, 'CONFLICT');
+    assert.deepEqual([answer.reason.detail.issues[0]?.path, answer.reason.detail.issues[0]?.code], ['domain', 'too_many']);
+  }
+  // One's own is told as that, and whoever deletes one has room again.
+  await assert.rejects(createDomain(domains, tenantId, 'full1.example'), { code: 'DOMAIN_EXISTS' });
+  await createDomain(domains, newTenant(), newName(domains));
+  await domains.gateway.deleteDomain({ domain: 'full1.example' }, { tenantId });
+  await createDomain(domains, tenantId, newName(domains));
 });
 
 test('keys without the ownership record prove nothing', async () => {

@@ -84,6 +84,7 @@ export async function startDomains(settings: Partial<Config> = {}) {
     returnPathHost: 'bounces.maildoot.test',
     trackingHost: undefined,
     mxHost: undefined,
+    maxDomainsPerTenant: 1000,
     domainCheckMinutes: 60,
     spareDkimKeys: 0,
     logLevel: 'debug',

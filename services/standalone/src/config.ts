@@ -44,6 +44,7 @@ export const settings = defineSettings({
   trackingHost: domains.trackingHost,
   mxHost: domains.mxHost,
   domainCheckMinutes: domains.domainCheckMinutes,
+  maxDomainsPerTenant: domains.maxDomainsPerTenant,
   noticeFrom: messaging.noticeFrom,
   simulatorDomain: delivery.simulatorDomain,
   mxListen: hostPort('MX_LISTEN', {

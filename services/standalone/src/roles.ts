@@ -110,6 +110,7 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         ...(config.trackingHost === undefined ? {} : { TRACKING_HOST: config.trackingHost }),
         ...(config.mxHost === undefined ? {} : { MX_HOST: config.mxHost }),
         DOMAIN_CHECK_MINUTES: String(config.domainCheckMinutes),
+        MAX_DOMAINS_PER_TENANT: String(config.maxDomainsPerTenant),
       };
     case 'mailbox':
       return { ...common, ...kept(role), ...events, MAIL_HOSTNAME: config.mailHostname, MX_LISTEN: mxListen(surroundings) };

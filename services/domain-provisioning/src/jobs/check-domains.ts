@@ -1,5 +1,6 @@
-// Looks at domains when their time has come. All processes share the work: each takes a few that nobody else has, for a while; what a
-// process that died had taken is free again when its lease ends.
+// Looks at domains when their time has come. All processes share the work: each takes what nobody else has, for a while; what a process
+// that died had taken is free again when its lease ends. Of one tenant only a few are looked at at a time, so that a thousand domains whose
+// name servers hang leave room for everybody else's.
 
 import type { Clock } from '@maildoot/runtime/clock';
 import type { Logger } from '@maildoot/runtime/logger';
@@ -10,6 +11,7 @@ import { type Verifier, verifyDomain } from '../verify-domain.ts';
 const everyMs = 15_000;
 /** At a time: a look takes up to lookBudgetMs, mostly waiting for others. */
 const together = 8;
+const mostOfTenant = 3;
 const lookBudgetMs = 10_000;
 /** Longer than the look and writing it down, so that nobody looks at the same one beside us. */
 const leaseMs = 60_000;
@@ -33,11 +35,29 @@ export function startCheckingDomains(verifier: Verifier, { clock, logger }: { cl
     everyMs,
     clock,
     async run(stopping) {
-      for (;;) {
-        const due = stopping.aborted ? [] : await verifier.store.leaseDue(clock.now(), together, leaseMs);
-        await Promise.all(due.map((domain) => check(domain, stopping)));
-        if (due.length < together) return;
+      const looks = new Set<Promise<void>>();
+      const failures: unknown[] = [];
+      const begin = (due: { tenantId: string; name: string }): void => {
+        const look = check(due, stopping)
+          .catch((error: unknown) => void failures.push(error))
+          .finally(() => looks.delete(look));
+        looks.add(look);
+      };
+      try {
+        for (;;) {
+          while (looks.size < together && failures.length === 0 && !stopping.aborted) {
+            const due = await verifier.store.leaseDue(clock.now(), mostOfTenant, leaseMs);
+            if (due === undefined) break;
+            begin(due);
+          }
+          if (looks.size === 0) break;
+          // Each that ends may make room for another of its tenant.
+          await Promise.race(looks);
+        }
+      } finally {
+        await Promise.all(looks);
       }
+      if (failures.length > 0) throw failures[0];
     },
     onFailure: (error) => telemetry.checksStopped(logger, error),
   });

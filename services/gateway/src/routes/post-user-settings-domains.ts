@@ -25,7 +25,8 @@ export const postUserSettingsDomains = defineRoute({
   operationId: 'createDomain',
   tag: 'Domains',
   summary: 'Add a sending domain',
-  description: 'Answers with the DNS records to publish. Anybody may add a domain; who can publish the ownership record has it.',
+  description:
+    'Answers with the DNS records to publish. Anybody may add a domain; who can publish the ownership record has it. Who has as many as an account can have gets a `CONFLICT`.',
   scopes: ['full'],
   idempotent: true,
   body: {
