@@ -21,8 +21,9 @@ const authenticate = (key: string) => auth.gateway.authenticate({ keySha256: sha
 
 test('a key authenticates as what it was made to be', async () => {
   const { tenantId } = await newTenant(auth);
+  const expiresAt = new Date(auth.clock.now().getTime() + 40 * 86_400_000);
   const { apiKey, key } = await auth.gateway.createApiKey(
-    request({ allowedIps: ['198.51.100.7'], allowedDomains: ['Bücher.Example'], expiresAt: new Date('2027-01-01T00:00:00Z') }),
+    request({ allowedIps: ['198.51.100.7'], allowedDomains: ['Bücher.Example'], expiresAt }),
     { tenantId },
   );
   assert.match(key, /^mdsk_[0-9A-Za-z]{43}$/);
@@ -34,7 +35,7 @@ test('a key authenticates as what it was made to be', async () => {
     scope: Scope.SCOPE_SEND,
     allowedIps: ['198.51.100.7/32'],
     allowedDomains: ['xn--bcher-kva.example'],
-    expiresAt: new Date('2027-01-01T00:00:00Z'),
+    expiresAt,
     kind: CredentialKind.CREDENTIAL_KIND_API_KEY,
     userId: '',
     role: Role.ROLE_UNSPECIFIED,

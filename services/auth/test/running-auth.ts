@@ -45,7 +45,8 @@ export async function startAuth(options: { databaseUrl?: string } = {}) {
   const testDatabase =
     options.databaseUrl === undefined ? starting.use(await createTestDatabase({ template: tables })) : { url: options.databaseUrl };
   const logs = captureLogs();
-  const clock = new TestClock(new Date('2026-11-21T12:00:30Z'));
+  // Today, for tables have partitions by its days, and ids the time of the machine; far from midnight and in the middle of a minute.
+  const clock = new TestClock(new Date(`${new Date().toISOString().slice(0, 10)}T12:00:30Z`));
   const notices: SendNoticeRequest[] = [];
   const takesNotices = { current: true };
   const messaging = starting.use(
@@ -84,7 +85,7 @@ export async function startAuth(options: { databaseUrl?: string } = {}) {
   const logger = createLogger({ service: 'auth', level: 'debug', destination: logs.destination });
   const service = starting.use(await start(config, { clock, logger }));
   const client = (self: string) =>
-    starting.use(createRpcClient(definition, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 5000 }));
+    starting.use(createRpcClient(definition, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 60_000 }));
   const { pool: database } = starting.use(openDatabase({ url: testDatabase.url, schema, maxConnections: 2, applicationName: 'test' }));
   const gateway = client('gateway');
   const operator = client('operator');

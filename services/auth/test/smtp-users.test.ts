@@ -126,7 +126,11 @@ test('a key makes and manages no user with wider limits than its own', async () 
   await assert.rejects(create(tenantId, newName(), { callerLimits: narrow }), { code: 'INSUFFICIENT_SCOPE' });
   await assert.rejects(create(tenantId, newName(), { callerLimits: narrow, domain: 'other.example' }), { code: 'INSUFFICIENT_SCOPE' });
   assert.ok(await create(tenantId, newName(), { callerLimits: narrow, domain: 'shop.example' }));
-  for (const one of [limits({ dailyLimit: 10 }), limits({ test: true }), limits({ expiresAt: new Date('2026-12-01T00:00:00Z') })])
+  for (const one of [
+    limits({ dailyLimit: 10 }),
+    limits({ test: true }),
+    limits({ expiresAt: new Date(auth.clock.now().getTime() + 86_400_000) }),
+  ])
     await assert.rejects(create(tenantId, newName(), { callerLimits: one, dailyLimit: 1 }), { code: 'INSUFFICIENT_SCOPE' });
   const id = (await create(tenantId, newName())).smtpUser?.id ?? '';
   await assert.rejects(reset(tenantId, id, { callerLimits: narrow }), { code: 'INSUFFICIENT_SCOPE' });
