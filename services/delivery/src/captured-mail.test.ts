@@ -3,6 +3,12 @@ import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { codesIn, linksIn, maxParsedBytes, readMail } from './captured-mail.ts';
 
+/** Processor time of this thread, which on a busy machine is not that of the clock. */
+function cpuMs(): number {
+  const { user, system } = process.threadCpuUsage();
+  return (user + system) / 1000;
+}
+
 describe('readMail', () => {
   it('reads headers, bodies, links and codes', async () => {
     const mail = await readMail(
@@ -42,9 +48,9 @@ describe('readMail', () => {
   ];
   for (const [type, body, why] of hostile) {
     it(`takes time in proportion to the size: ${why}`, async () => {
-      const startedAt = performance.now();
+      const startedAt = cpuMs();
       await readMail(Buffer.from(`Subject: x\r\nContent-Type: text/${type}; charset=utf-8\r\n\r\n${body}\r\n`));
-      const tookMs = performance.now() - startedAt;
+      const tookMs = cpuMs() - startedAt;
       assert.ok(tookMs < 1_500, `${tookMs} ms`);
     });
   }

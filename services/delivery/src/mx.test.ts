@@ -25,7 +25,7 @@ describe('findMailHosts', () => {
     });
     dns.fail('broken.test', 'servfail');
     dns.fail('half.test', 'servfail', { types: ['A', 'AAAA'] });
-    const resolver = createResolver([dns.address], { timeoutMs: 500, tries: 1 });
+    const resolver = createResolver([dns.address], { timeoutMs: 30_000, tries: 1 });
     const find = async (domain: string) => {
       const found = await findMailHosts(domain, resolver);
       return found.kind === 'hosts' ? found.hosts : found.kind;

@@ -9,7 +9,7 @@ describe('Recorder', () => {
     const house = make();
     for (let number = 0; number < 50; number++) house.recorder.submit(number, false);
     assert.equal(house.recorded.length, 0);
-    assert.equal(await house.recorder.flush(5_000), true);
+    assert.equal(await house.recorder.flush(60_000), true);
     assert.deepEqual(
       house.recorded,
       Array.from({ length: 50 }, (_, number) => number),
@@ -24,7 +24,7 @@ describe('Recorder', () => {
     await waitFor(() => house.failures > 0, { what: 'a failure' });
     assert.equal(await house.recorder.flush(20), false);
     house.failing = false;
-    assert.equal(await house.recorder.flush(5_000), true);
+    assert.equal(await house.recorder.flush(60_000), true);
     assert.deepEqual(house.recorded, [1]);
   });
 
@@ -33,7 +33,7 @@ describe('Recorder', () => {
     house.failing = true;
     for (let number = 0; number < maxUnrecorded; number++) assert.equal(await house.recorder.reserve(1, 0), true);
     assert.equal(await house.recorder.reserve(1, 10), false);
-    const waiting = house.recorder.reserve(1, 5_000);
+    const waiting = house.recorder.reserve(1, 60_000);
     house.recorder.submit(1, true);
     await waitFor(() => house.failures > 0, { what: 'a failure' });
     house.failing = false;
@@ -46,7 +46,7 @@ describe('Recorder', () => {
   it('lets more than the limit at once have its turn alone', async () => {
     const house = make();
     assert.equal(await house.recorder.reserve(1, 0), true);
-    const large = house.recorder.reserve(maxUnrecorded + 1, 5_000);
+    const large = house.recorder.reserve(maxUnrecorded + 1, 60_000);
     // Nobody overtakes it, or it would wait for ever.
     assert.equal(await house.recorder.reserve(1, 10), false);
     house.recorder.release(1);

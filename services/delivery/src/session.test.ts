@@ -5,25 +5,33 @@ import { type SmtpReceiver, type SmtpReceiverOptions, startSmtpReceiver } from '
 import { waitFor } from '@maildoot/testkit/wait';
 import { openSession, type PhaseLimits, type Session, SessionTrouble, type Transaction } from './session.ts';
 
-const limits: PhaseLimits = { greetingMs: 300, handshakeMs: 300, envelopeMs: 300, blockMs: 300, finalDotMs: 300, resetMs: 300 };
+const patience = 60_000;
+const limits: PhaseLimits = {
+  greetingMs: patience,
+  handshakeMs: patience,
+  envelopeMs: patience,
+  blockMs: patience,
+  finalDotMs: patience,
+  resetMs: patience,
+};
 
 describe('openSession', () => {
-  const failing: [string, SmtpReceiverOptions, { kind: string; stage: string }][] = [
+  const failing: [string, SmtpReceiverOptions, { kind: string; stage: string }, Partial<PhaseLimits>?][] = [
     [
       'a greeting that refuses',
       { behaviour: at('connect', { kind: 'reply', code: 554, text: 'no' }) },
       { kind: 'reply', stage: 'greeting' },
     ],
     ['a connection closed before the greeting', { behaviour: at('connect', { kind: 'close' }) }, { kind: 'lost', stage: 'greeting' }],
-    ['no greeting', { behaviour: at('connect', { kind: 'hang' }) }, { kind: 'timeout', stage: 'greeting' }],
+    ['no greeting', { behaviour: at('connect', { kind: 'hang' }) }, { kind: 'timeout', stage: 'greeting' }, { greetingMs: 300 }],
     ['a handshake that is answered with garbage', { tls: 'garbage' }, { kind: 'tls', stage: 'starttls' }],
     ['a handshake that is answered by closing', { tls: 'close' }, { kind: 'tls', stage: 'starttls' }],
-    ['a handshake that never ends', { tls: 'hang' }, { kind: 'tls', stage: 'starttls' }],
+    ['a handshake that never ends', { tls: 'hang' }, { kind: 'tls', stage: 'starttls' }, { handshakeMs: 300 }],
   ];
-  for (const [name, options, expected] of failing) {
+  for (const [name, options, expected, short] of failing) {
     it(`tells what broke: ${name}`, async () => {
       await using receiver = await startSmtpReceiver(options);
-      await assert.rejects(open(receiver), (error) => {
+      await assert.rejects(open(receiver, { ...limits, ...short }), (error) => {
         assert.ok(error instanceof SessionTrouble);
         const { kind } = error.trouble;
         assert.deepEqual({ kind, stage: 'stage' in error.trouble ? error.trouble.stage : '' }, expected);
@@ -44,7 +52,7 @@ describe('openSession', () => {
 });
 
 describe('Session.send', () => {
-  const cases: [string, Behaviour, { kind: string; stage: string; unheard: boolean }][] = [
+  const cases: [string, Behaviour, { kind: string; stage: string; unheard: boolean }, Partial<PhaseLimits>?][] = [
     ['421 to MAIL', at('mail', { kind: 'reply', code: 421, text: 'bye' }), { kind: 'reply', stage: 'mail', unheard: true }],
     [
       '550 to MAIL',
@@ -52,18 +60,18 @@ describe('Session.send', () => {
       { kind: 'reply', stage: 'mail', unheard: false },
     ],
     ['closed at MAIL', at('mail', { kind: 'close' }), { kind: 'lost', stage: 'mail', unheard: true }],
-    ['no answer to RCPT', at('rcpt', { kind: 'hang' }), { kind: 'timeout', stage: 'mail', unheard: true }],
+    ['no answer to RCPT', at('rcpt', { kind: 'hang' }), { kind: 'timeout', stage: 'mail', unheard: true }, { envelopeMs: 300 }],
     ['closed at DATA', at('data', { kind: 'close' }), { kind: 'lost', stage: 'mail', unheard: false }],
     ['451 to DATA', at('data', { kind: 'reply', code: 451, text: 'later' }), { kind: 'reply', stage: 'data', unheard: false }],
     ['closed after the dot', at('dot', { kind: 'close' }), { kind: 'lost', stage: 'dot', unheard: false }],
-    ['no answer to the dot', at('dot', { kind: 'hang' }), { kind: 'timeout', stage: 'dot', unheard: false }],
+    ['no answer to the dot', at('dot', { kind: 'hang' }), { kind: 'timeout', stage: 'dot', unheard: false }, { finalDotMs: 300 }],
     ['nonsense after the dot', at('dot', { kind: 'raw', text: 'what?\r\n' }), { kind: 'protocol', stage: 'dot', unheard: false }],
     ['552 after the dot', at('dot', { kind: 'reply', code: 552, text: 'too big' }), { kind: 'reply', stage: 'dot', unheard: false }],
   ];
-  for (const [name, behaviour, expected] of cases) {
+  for (const [name, behaviour, expected, short] of cases) {
     it(`tells how far it came: ${name}`, async () => {
       await using receiver = await startSmtpReceiver({ behaviour });
-      const session = await open(receiver);
+      const session = await open(receiver, { ...limits, ...short });
       const result = await session.send(transaction());
       assert.equal(result.end.kind, 'failed');
       const trouble = result.end.kind === 'failed' ? result.end.trouble : undefined;

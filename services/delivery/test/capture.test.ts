@@ -88,25 +88,25 @@ describe('capture', () => {
   });
 
   it('waits for the first match', async () => {
-    const waiting = list({ to: 'late@waits.test', waitMs: 9_000 });
+    const waiting = list({ to: 'late@waits.test', waitMs: 30_000 });
     const none = await list({ to: 'late@waits.test', waitMs: 50 });
     assert.deepEqual(none.mails, []);
     const startedAt = performance.now();
     await house.accept({ to: ['late@waits.test'] });
     assert.equal((await waiting).mails.length, 1);
-    assert.ok(performance.now() - startedAt < 5_000);
+    assert.ok(performance.now() - startedAt < 20_000);
   });
 
   it('ends the waits of others when it stops', async () => {
     const stopped = await house.startDelivery({ DELIVERY: 'capture' });
-    const waiting = stopped.asGateway.listCapturedMail(request({ to: 'never@waits.test', waitMs: 9_000 }), { tenantId: house.tenantId });
+    const waiting = stopped.asGateway.listCapturedMail(request({ to: 'never@waits.test', waitMs: 30_000 }), { tenantId: house.tenantId });
     // The call is there: one that came after it has its answer.
     await stopped.asGateway.listCapturedMail(request({}), { tenantId: house.tenantId });
     const startedAt = performance.now();
     const stop = stopped[Symbol.asyncDispose]();
     assert.deepEqual((await waiting.catch((error: unknown) => error)) as unknown, { mails: [], hasMore: false });
     await stop;
-    assert.ok(performance.now() - startedAt < 5_000, `${performance.now() - startedAt} ms`);
+    assert.ok(performance.now() - startedAt < 20_000, `${performance.now() - startedAt} ms`);
   });
 
   it('shows a tenant its own mail only, and answers for another’s like for none', async () => {
@@ -160,7 +160,7 @@ describe('capture', () => {
       assert.equal(receiver.mailFor('accept+sent@real.test').length, 1);
       receiver.setBehaviour(({ stage }) => (stage === 'rcpt' ? { kind: 'reply', code: 451, text: 'later' } : undefined));
     }
-    const later = new Date(Date.now() + 1_500);
+    const later = new Date(Date.now() + 3_600_000);
     const scheduled = await (async () => {
       await using smart = await house.startDelivery({ DELIVERY: 'smarthost', SMARTHOST: receiver.address });
       assert.ok(smart);
@@ -171,6 +171,10 @@ describe('capture', () => {
       return id;
     })();
     delivery = await house.startDelivery({ DELIVERY: 'capture' });
+    await delivery.schedule.rescheduleRecipients(
+      { messageId: scheduled, recipientNumbers: [0], sendAt: new Date() },
+      { tenantId: house.tenantId },
+    );
     await house.waitForOutcomes(scheduled, 1);
     assert.equal((await list({ messageId: scheduled })).mails.length, 1);
   });

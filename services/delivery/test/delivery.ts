@@ -376,7 +376,7 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
         address: listen,
         self: 'gateway',
         secret: rpcSecret,
-        defaultDeadlineMs: 10_000,
+        defaultDeadlineMs: 60_000,
       });
       return await started(child, asGateway);
     },
@@ -385,10 +385,10 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
       const service = await start(config, { clock: options.clock ?? systemClock, logger });
       running.add(service);
       const client = (self: string) =>
-        createRpcClient(DeliveryServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 10_000 });
+        createRpcClient(DeliveryServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 60_000 });
       const rpc = client('messaging');
       const asGateway = client('gateway');
-      const messaging = { address: service.rpcAddress, self: 'messaging', secret: rpcSecret, defaultDeadlineMs: 10_000 };
+      const messaging = { address: service.rpcAddress, self: 'messaging', secret: rpcSecret, defaultDeadlineMs: 60_000 };
       const schedule = createRpcClient(ScheduleServiceService, messaging);
       return {
         rpcAddress: service.rpcAddress,
@@ -434,7 +434,7 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
       dns.setZone(domain, { [`${selector}._domainkey`]: { TXT: [`v=DKIM1; k=rsa; p=${p}`] } });
     },
     outcomes: (messageId) => events.filter((event) => event.messageId === messageId).map((event) => nameOf(event.outcome)),
-    waitForOutcomes: (messageId, count, timeoutMs = 15_000) =>
+    waitForOutcomes: (messageId, count, timeoutMs = 60_000) =>
       waitFor(
         () => {
           const found = events.filter((event) => event.messageId === messageId);

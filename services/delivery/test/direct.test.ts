@@ -257,7 +257,7 @@ describe('direct delivery', () => {
     mxZone(house.dns, 'flaky.test', [['mx1', '127.0.0.1']]);
     house.dns.fail('flaky.test', 'servfail');
     const id = await house.accept({ to: ['accept@flaky.test'] });
-    const [event] = await house.waitForOutcomes(id, 1, 20_000);
+    const [event] = await house.waitForOutcomes(id, 1);
     assert.equal(event?.outcome, Outcome.OUTCOME_DEFERRED);
     assert.equal(event.bounce?.class, BounceClass.BOUNCE_CLASS_DNS);
     house.dns.heal();
