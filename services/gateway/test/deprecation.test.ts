@@ -110,7 +110,7 @@ test('auth is told of each key once, also when it could not be told at first, an
   const session = await services.people.session('https://api.example.com', { tenantId: other.id, role: 1 });
   await ask(session.token);
   await gateway.call('GET', '/v1/messages', { key: other.keys.send });
-  await waitFor(() => told().length >= 2, { what: 'both keys to be told', timeoutMs: 15_000 });
+  await waitFor(() => told().length >= 2, { what: 'both keys to be told' });
   assert.deepEqual(
     told().map(({ tenantId, operationId, operation }) => [tenantId, operationId, operation]),
     [

@@ -133,7 +133,7 @@ test('stopping does not wait for a connection that was opened ahead of need', as
   const startedAtMs = performance.now();
   await gateway[Symbol.asyncDispose]();
   await closed;
-  assert.ok(performance.now() - startedAtMs < 5_000);
+  assert.ok(performance.now() - startedAtMs < 15_000);
 });
 
 test('plain http on an address that others can reach needs a word', () => {
