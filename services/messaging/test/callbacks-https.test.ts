@@ -79,7 +79,7 @@ it('a certificate that is trusted takes webhooks; one of nobody, of another host
     const id = told[name]?.id ?? '';
     return waitFor(
       async () => (await world.callbacks.listCallbackAttempts({ id, limit: 1, afterId: '', eventId: '' }, { tenantId })).attempts[0],
-      { what: `the attempt at ${name}`, timeoutMs: 30_000 },
+      { what: `the attempt at ${name}` },
     );
   };
   const good = await firstAttempt('trusted');

@@ -52,7 +52,7 @@ async function tried(id: string, ids: readonly string[], times: number): Promise
       );
       return rows[0]!.count === ids.length;
     },
-    { what: `${times} attempts at each of ${ids.length} events`, timeoutMs: 30_000 },
+    { what: `${times} attempts at each of ${ids.length} events` },
   );
 }
 

@@ -9,7 +9,7 @@ import { MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { GetStatsRequest, StatsDimension } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import { SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
-import { waitFor } from '@maildoot/testkit/wait';
+import { clearOfMidnight, waitFor } from '@maildoot/testkit/wait';
 import { expireStats } from '../src/store/stats.ts';
 import { createWorld, errorAt, rpcError, type World } from './world.ts';
 
@@ -208,6 +208,7 @@ describe('an opening or a click', () => {
   });
 
   it('is told a bounded number of times, and counted once', async () => {
+    await clearOfMidnight();
     const own = tenant();
     const id = await delivered(own);
     for (let count = 0; count < 30; count++) await visit(id, 0);
@@ -268,6 +269,7 @@ describe('unsubscribing', () => {
 
 describe('statistics', () => {
   it('count recipients by day, domain, tag and stream; an event that comes again counts nothing', async () => {
+    await clearOfMidnight();
     const own = tenant();
     const day = new Date().toISOString().slice(0, 10);
     await world.suppressions.addSuppressions(

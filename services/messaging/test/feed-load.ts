@@ -120,7 +120,7 @@ export function startWriters(world: World, tenantIds: readonly string[], message
     committed,
     stop,
     async until(wanted) {
-      await Promise.race([all_, waitFor(() => count >= wanted, { what: `${wanted} events`, timeoutMs: 60_000 })]);
+      await Promise.race([all_, waitFor(() => count >= wanted, { what: `${wanted} events`, timeoutMs: 180_000 })]);
     },
     async [Symbol.asyncDispose]() {
       await stop();
@@ -158,7 +158,7 @@ export function startReader(world: World, tenantId: string, after: bigint): Read
 
 /** What the reader got is what was committed: everything, once, and each message's attempts in their order. */
 export async function assertAllRead(world: World, tenantId: string, reader: Reader, committed: readonly string[]): Promise<void> {
-  await waitFor(() => reader.events.length >= committed.length, { what: `${committed.length} events to be read`, timeoutMs: 20_000 });
+  await waitFor(() => reader.events.length >= committed.length, { what: `${committed.length} events to be read` });
   const keys = reader.events.map(({ messageId, event }) => `${idToUuid('msg', messageId)} ${event?.attempt?.attempt}`);
   assert.equal(new Set(keys).size, keys.length, 'nothing twice');
   assert.deepEqual(keys.toSorted(), committed.toSorted(), 'nothing more, nothing less');

@@ -212,9 +212,9 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
   const service = making.use(await start(config, { logger, ...(options.clock && { clock: options.clock }) }));
   const database = making.use(openDatabase({ url: testDatabase.url, schema: 'messaging', maxConnections: 3, applicationName: 'test' }));
   const client = (self: string) =>
-    making.use(createRpcClient(MessagingServiceService, { address: service.rpcAddress, self, secret, defaultDeadlineMs: 20_000 }));
+    making.use(createRpcClient(MessagingServiceService, { address: service.rpcAddress, self, secret, defaultDeadlineMs: 60_000 }));
   const gateway = client('gateway');
-  const door = { address: service.rpcAddress, self: 'gateway', secret, defaultDeadlineMs: 20_000 };
+  const door = { address: service.rpcAddress, self: 'gateway', secret, defaultDeadlineMs: 60_000 };
   const suppressions = making.use(createRpcClient(SuppressionServiceService, door));
   const suppressionCheck = making.use(createRpcClient(SuppressionCheckServiceService, { ...door, self: 'delivery' }));
   const engagement = making.use(createRpcClient(EngagementServiceService, door));
