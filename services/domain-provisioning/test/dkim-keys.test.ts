@@ -51,7 +51,7 @@ test('keys lie ready up to the bound, are taken once, and are made again', async
     (await domains.database.query<{ public_key: string }>('SELECT public_key FROM spare_dkim_key ORDER BY id')).rows.map(
       (row) => row.public_key,
     );
-  const full = () => waitFor(async () => (await spares()).length === 4 && (await spares()), { what: 'four spare keys', timeoutMs: 30_000 });
+  const full = () => waitFor(async () => (await spares()).length === 4 && (await spares()), { what: 'four spare keys' });
   const ready = await full();
 
   const { records } = await createDomain(domains, newTenant(), newName(domains));
@@ -84,7 +84,6 @@ test('a spare key that was sealed with a key we no longer have is thrown away', 
   await using domains = await startDomains({ spareDkimKeys: 2 });
   await waitFor(async () => (await domains.database.query('SELECT 1 FROM spare_dkim_key')).rowCount === 2, {
     what: 'two spare keys',
-    timeoutMs: 30_000,
   });
   const foreign = createSealer([{ id: 'old', key: Buffer.alloc(32, 9) }]);
   await domains.database.query('UPDATE spare_dkim_key SET sealed_private_key = $1', [foreign.seal('x', 'y')]);
@@ -101,7 +100,6 @@ test('no private key is in a table or a log line in the clear', async () => {
   const { sealedPrivateKey } = await domains.delivery.getSigningKey({ domain: name }, { tenantId });
   await waitFor(async () => (await domains.database.query('SELECT 1 FROM spare_dkim_key')).rowCount === 2, {
     what: 'two spare keys',
-    timeoutMs: 30_000,
   });
   const der = sealer.open(sealedPrivateKey, `dkim:${tenantId}:${name}:md1`);
   const { rows } = await domains.database.query<{ sealed: Buffer }>(

@@ -133,8 +133,8 @@ test('a resolver that fails tells nothing', async () => {
 test('silence ends with the time given, for all names together', async () => {
   customer.fail('key.customer.example', 'drop');
   const startedAt = performance.now();
-  const answers = await look(['key.customer.example', 'key.customer.example', 'customer.example'], undefined, 300);
-  assert.ok(performance.now() - startedAt < 1500);
+  const answers = await look(['key.customer.example', 'key.customer.example', 'customer.example'], undefined, 2_000);
+  assert.ok(performance.now() - startedAt < 3_900, 'two silent names took their time one after the other');
   assert.match(answers[0]?.kind === 'unknown' ? answers[0].reason : '', /timeout/);
   assert.deepEqual(answers[2], { kind: 'values', values: ['at the apex'] });
   customer.heal();

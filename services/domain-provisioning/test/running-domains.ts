@@ -94,7 +94,9 @@ export async function startDomains(settings: Partial<Config> = {}) {
   };
   const service = starting.use(await start(config, { clock, logger }));
   const client = (self: string) =>
-    starting.use(createRpcClient(DomainServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 5000 }));
+    starting.use(
+      createRpcClient(DomainServiceService, { address: service.rpcAddress, self, secret: rpcSecret, defaultDeadlineMs: 60_000 }),
+    );
   const opened = starting.use(openDatabase({ url: testDatabase.url, schema, maxConnections: 2, applicationName: 'test' }));
   const { pool: database } = opened;
   const running = {

@@ -32,7 +32,7 @@ async function eventually(domains: RunningDomains, what: string, is: () => Promi
       await domains.clock.advance(stepMs);
       return false;
     },
-    { what, timeoutMs: 20_000 },
+    { what },
   );
 }
 
@@ -210,10 +210,10 @@ test('two processes share the looks: each domain is looked at once', async () =>
   const looked = async () => (await domains.database.query('SELECT 1 FROM domain WHERE checked_at IS NOT NULL')).rowCount === names.length;
   // Well before the second time of any of them. Who sleeps later sleeps from the later time, so all jobs of both are waited for.
   for (let step = 0; step < 7 && !(await looked()); step++) {
-    await waitFor(() => domains.clock.sleeping === 2 * jobsOfOne, { what: 'all jobs to rest', timeoutMs: 20_000 });
+    await waitFor(() => domains.clock.sleeping === 2 * jobsOfOne, { what: 'all jobs to rest' });
     await domains.clock.advance(15_000);
   }
-  await waitFor(looked, { what: 'all looks', timeoutMs: 20_000 });
+  await waitFor(looked, { what: 'all looks' });
   for (const name of names) {
     const asked = domains.dns.queries.filter((query) => query.name === `_maildoot.${name}` && query.type === 'TXT');
     assert.equal(asked.length, 1, name);

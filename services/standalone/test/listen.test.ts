@@ -60,7 +60,7 @@ it('forwards what is chosen, signed, and takes a lost stream up where it was', a
   const lines: string[] = [];
   createInterface({ input: child.stdout }).on('line', (line) => lines.push(line));
   try {
-    await waitFor(() => got.length === 2, { what: 'two events', timeoutMs: 20_000 });
+    await waitFor(() => got.length === 2, { what: 'two events' });
     assert.deepEqual(
       got.map(({ body }) => (JSON.parse(body) as { seq: number }).seq),
       [11, 13],

@@ -32,7 +32,7 @@ export async function startTemplates(env: Record<string, string> = {}) {
   const logger = createLogger({ service: 'template', level: 'debug', destination: logs.destination });
   const service = starting.use(await start(config, { clock, logger }));
   const client = (self: string) =>
-    starting.use(createRpcClient(TemplateServiceService, { address: service.rpcAddress, self, secret, defaultDeadlineMs: 20_000 }));
+    starting.use(createRpcClient(TemplateServiceService, { address: service.rpcAddress, self, secret, defaultDeadlineMs: 60_000 }));
   const database = starting.use(openDatabase({ url: testDatabase.url, schema, maxConnections: 2, applicationName: 'test' }));
   const gateway = client('gateway');
   const messaging = client('messaging');
