@@ -7,6 +7,8 @@ RUN := . tools/setup.sh path &&
 MANY = cancelled-or-sent database-down event-log fair-between-tenants killed-under-load nothing-leaks revoked-at-once submitted-by-smtp \
   trace two-of-each webhooks
 SCENARIOS = $(if $(filter 1 true yes,$(SHORT)),$(MANY:%='e2e/scenarios/%.test.ts'),'e2e/scenarios/*.test.ts')
+# Of proofs that take long, the form of make test; make scenarios has the files' own, which is the long one.
+SHORT_PROOFS = KILLS=$(or $(KILLS),3) GUESSES=$(or $(GUESSES),2000) MESSAGES=$(or $(MESSAGES),300)
 # Not needed where KAFKA_BROKERS names one.
 KAFKA = $(if $(KAFKA_BROKERS),true,tools/kafka.sh install)
 
@@ -25,8 +27,8 @@ cluster: setup ## The platform as in production, on this machine: two processes 
 scenarios: setup ## What the whole platform promises, on one process or, PLATFORM=cluster, on the cluster (SHORT=1: only what is about many processes)
 	@$(RUN) $(if $(filter cluster,$(PLATFORM)),$(KAFKA) &&) PLATFORM=$(PLATFORM) exec node tools/test.ts $(if $(filter cluster,$(PLATFORM)),--test-concurrency=1) $(SCENARIOS)
 
-test: setup ## Every check and every test
-	@$(RUN) tools/check.sh static && exec node tools/test.ts
+test: setup ## Every check and every test (long proofs in a short form: KILLS=3 GUESSES=2000 MESSAGES=300)
+	@$(RUN) tools/check.sh static && $(SHORT_PROOFS) exec node tools/test.ts
 
 check: setup ## Types, lint and unit tests, in seconds
 	@$(RUN) exec tools/check.sh

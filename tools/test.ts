@@ -41,9 +41,10 @@ async function main(): Promise<number> {
   await using postgres = given === undefined || given === '' ? await startTestPostgres() : undefined;
   if (interrupts.signal.aborted) return exitCodeOf(interrupts.signal.reason as NodeJS.Signals);
 
+  // One more than there are cores: a test of the platform waits for most of its time.
   const concurrency = options.some((option) => option.startsWith('--test-concurrency'))
     ? []
-    : [`--test-concurrency=${Math.max(2, availableParallelism())}`];
+    : [`--test-concurrency=${availableParallelism() + 1}`];
   tests = spawn(process.execPath, ['--test', ...concurrency, ...options, ...files], {
     cwd: root,
     stdio: 'inherit',
