@@ -13,7 +13,9 @@ import { type Hosts, newOwnershipToken, recordsToPublish } from './records.ts';
 import { storedAnswer } from './repeatable.ts';
 import { shownDomain } from './shown-domain.ts';
 import type { SpareKeys } from './spare-keys.ts';
-import type { ClaimedOnce, DomainToStore, Store, StoredDomain } from './store.ts';
+import type { ClaimedOnce, DomainToStore } from './store/claims.ts';
+import type { StoredDomain } from './store/stored-domain.ts';
+import type { Store } from './store.ts';
 import { neverSeen } from './verification.ts';
 
 const operation = 'create_domain';

@@ -14,7 +14,8 @@ import { storedAnswer } from './repeatable.ts';
 import { nextRotation } from './rotation.ts';
 import { shownDomain } from './shown-domain.ts';
 import type { SpareKeys } from './spare-keys.ts';
-import type { Store, StoredDomain } from './store.ts';
+import type { StoredDomain } from './store/stored-domain.ts';
+import type { Store } from './store.ts';
 
 const operation = 'rotate_dkim';
 

@@ -5,7 +5,7 @@ import { uuidToId } from '@maildoot/runtime/ids';
 import { type Hosts, purposeNumber, recordsToPublish } from './records.ts';
 import { oldRecordNeededUntil, type Rotation, type RotationState, rotationState } from './rotation.ts';
 import { statusNumber } from './status.ts';
-import type { StoredDomain } from './store.ts';
+import type { StoredDomain } from './store/stored-domain.ts';
 import { neverSeen } from './verification.ts';
 
 export function shownDomain(domain: StoredDomain, hosts: Hosts, now: Date): Domain {

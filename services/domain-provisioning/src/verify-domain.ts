@@ -7,7 +7,9 @@ import type { Lookup } from './lookup.ts';
 import { type ExpectedRecord, type Hosts, recordsToPublish, type SelectorKey, type Slot } from './records.ts';
 import { nextCheckAfterMs, type Schedule } from './schedule.ts';
 import type { Status } from './status.ts';
-import type { AnsweredLook, Contest, Outcome, Settled, Store, StoredDomain } from './store.ts';
+import type { AnsweredLook, Contest, Outcome, Settled } from './store/looks.ts';
+import type { StoredDomain } from './store/stored-domain.ts';
+import type { Store } from './store.ts';
 import { type Answer, afterLoss, decide } from './verification.ts';
 
 export interface Verifier {

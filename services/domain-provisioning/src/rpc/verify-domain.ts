@@ -7,7 +7,7 @@ import { parseDomainName } from '../domain-name.ts';
 import { noSuchDomain } from '../errors.ts';
 import { repeatableOf, storedAnswer } from '../repeatable.ts';
 import { shownDomain } from '../shown-domain.ts';
-import type { StoredDomain } from '../store.ts';
+import type { StoredDomain } from '../store/stored-domain.ts';
 import { tellOfLook } from '../telemetry.ts';
 import { type Verifier, verifyDomain as verify } from '../verify-domain.ts';
 
