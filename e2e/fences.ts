@@ -15,8 +15,8 @@ import { fileURLToPath } from 'node:url';
 import { inherited } from './platform.ts';
 import { jsonDiffers, textDiffers } from './shown.ts';
 
-const againForMs = 30_000;
-const fenceWithinMs = 60_000;
+const againForMs = 90_000;
+const fenceWithinMs = 180_000;
 
 interface Printed {
   language: 'json' | 'text';

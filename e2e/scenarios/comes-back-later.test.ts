@@ -35,7 +35,7 @@ async function until(id: string, type: string): Promise<Message> {
       const { body } = await platform.call<Message>('GET', `/v1/messages/${id}`);
       return body.events?.some((event) => event.type === type) ? body : undefined;
     },
-    { what: `${type} of ${id}`, timeoutMs: 30_000 },
+    { what: `${type} of ${id}` },
   );
 }
 

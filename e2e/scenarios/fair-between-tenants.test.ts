@@ -23,12 +23,12 @@ const long = Number(process.env.FAIRNESS ?? 0);
 const few = 10;
 
 if (long > 0) test(`${long} messages of one tenant delay ten of another by less than two seconds`, { timeout: 3_600_000 }, delays);
-else test('ten messages wait for nobody else’s thousands', { timeout: 240_000 }, order);
+else test('ten messages wait for nobody else’s thousands', { timeout: 900_000 }, order);
 
 async function order(): Promise<void> {
   const many = 3_000;
-  // A message takes its session this long, so that the queue stays long: 20 sessions take a hundred a second.
-  await using house = await openHouse(200);
+  // A message takes its session this long, so that the queue stays long: 20 sessions take fifty a second.
+  await using house = await openHouse(400);
   const { database, sendMany, sendFew, receiver } = house;
 
   // On the way into the queue: both are accepted, and nothing gets in until they are.
@@ -47,7 +47,7 @@ async function order(): Promise<void> {
   assert.ok(takenBefore < many / 2, `${takenBefore} of ${many} were taken into the queue before the other tenant’s ${few}`);
 
   // In the queue, and at the host.
-  await waitFor(async () => (await house.queuedOfMany()) === many, { what: 'all of the many to be in the queue', timeoutMs: 60_000 });
+  await waitFor(async () => (await house.queuedOfMany()) === many, { what: 'all of the many to be in the queue', timeoutMs: 180_000 });
   const before = await receiver.countOfMany();
   const second = await sendFew();
   const lastAt = Math.max(...(await receiver.arrivedAt(second)).values());
@@ -209,7 +209,7 @@ async function startReceiver(takesMs: number): Promise<Receiver> {
           await refresh();
           return [...sent.keys()].every((to) => ofFew.has(to));
         },
-        { what: 'all of the few to be received', timeoutMs: 120_000 },
+        { what: 'all of the few to be received', timeoutMs: 240_000 },
       );
       return new Map([...sent.keys()].map((to) => [to, ofFew.get(to) ?? Number.NaN]));
     },

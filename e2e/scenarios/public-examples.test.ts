@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { spawn, spawnSync } from 'node:child_process';
 import { readFileSync } from 'node:fs';
 import { after, before, test } from 'node:test';
+import { waitFor } from '@maildoot/testkit/wait';
 import { inherited, type Platform, startPlatform } from '../platform.ts';
 
 const reference = readFileSync(new URL('../fixtures/public-reference.txt', import.meta.url), 'utf8');
@@ -64,12 +65,13 @@ for (const example of examples) {
     const { status, output } = await run(command, args);
     assert.equal(status, 0, output);
 
-    const { body } = await platform.call<{ data: { subject: string; html: string }[] }>(
-      'GET',
-      '/v1/test/inbox?to=user@example.com&wait=20&limit=1',
+    const inbox = '/v1/test/inbox?to=user@example.com&wait=20&limit=1';
+    const mail = await waitFor(
+      async () => (await platform.call<{ data: { subject: string; html: string }[] }>('GET', inbox)).body.data[0],
+      { what: 'the mail' },
     );
-    assert.equal(body.data[0]?.subject, 'Order Confirmed');
-    assert.match(body.data[0]?.html ?? '', /confirmed!/i);
+    assert.equal(mail.subject, 'Order Confirmed');
+    assert.match(mail.html, /confirmed!/i);
   });
 }
 

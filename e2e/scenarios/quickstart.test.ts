@@ -4,7 +4,6 @@
  */
 import assert from 'node:assert/strict';
 import { globSync } from 'node:fs';
-import { createServer } from 'node:net';
 import { basename } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
@@ -12,6 +11,7 @@ import { createTenant } from '@maildoot/standalone/first-tenant';
 import { Home } from '@maildoot/standalone/home';
 import { connectAuth, passwordPage, running } from '@maildoot/standalone/operator-client';
 import type { DnsServer } from '@maildoot/testkit/dns';
+import { freePort } from '@maildoot/testkit/ports';
 import { publish } from '@maildoot/testkit/publish';
 import { follow, type Reader } from '../fences.ts';
 import { type PublishedRecord, startInternet } from '../internet.ts';
@@ -72,12 +72,4 @@ async function publishAll(key: string): Promise<void> {
   );
   assert.ok(body.data.length > 0, 'the reader has no domain');
   for (const { domain, records } of body.data) publish(dns, domain, records);
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => probe.once('listening', resolve));
-  const { port } = probe.address() as { port: number };
-  await new Promise((resolve) => probe.close(resolve));
-  return port;
 }

@@ -55,7 +55,7 @@ function run(main: string, env: Record<string, string>): Promise<{ code: number 
     const child = spawn(process.execPath, [main, ...(main === UP ? platformArgs : [])], {
       env: { ...inherited(), ...env },
       stdio: ['ignore', 'ignore', 'pipe'],
-      timeout: 20_000,
+      timeout: 180_000,
     });
     let stderr = '';
     child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text));

@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { waitFor } from '@maildoot/testkit/wait';
 import { client, type Platform, startPlatform } from '../platform.ts';
 import { createTenant } from '../tenant.ts';
 
@@ -21,9 +22,10 @@ before(async () => {
 after(() => platform[Symbol.asyncDispose]());
 
 async function received(messageId: string): Promise<string> {
-  const { body } = await platform.call<{ data: Mail[] }>('GET', `/v1/test/inbox?message_id=${messageId}&wait=20`);
-  const [mail] = body.data;
-  assert.ok(mail, 'the mail arrived');
+  const mail = await waitFor(
+    async () => (await platform.call<{ data: Mail[] }>('GET', `/v1/test/inbox?message_id=${messageId}&wait=20`)).body.data[0],
+    { what: 'the mail' },
+  );
   const { body: raw } = await platform.call<string>('GET', `/v1/test/inbox/${mail.id}/raw`);
   return raw;
 }

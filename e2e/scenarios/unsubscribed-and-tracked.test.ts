@@ -58,7 +58,7 @@ const pathOf = (link: string): string => `${platform.api}${new URL(link).pathnam
 test('each recipient has links of its own inside the signature; one click is one recipient’s', async () => {
   const sent = await platform.call<{ id: string }>('POST', '/v1/messages', newsletter);
   assert.equal(sent.status, 202, JSON.stringify(sent.body));
-  await waitFor(() => received.size === 2, { timeoutMs: 20_000, what: 'both mails' });
+  await waitFor(() => received.size === 2, { what: 'both mails' });
   const [ada, bob] = ['ada@example.com', 'bob@example.com'].map((address) => received.get(address) ?? Buffer.alloc(0)) as [Buffer, Buffer];
   for (const raw of [ada, bob]) {
     assert.match(raw.toString('latin1'), /^List-Unsubscribe-Post: List-Unsubscribe=One-Click\r$/m);
@@ -84,7 +84,7 @@ test('each recipient has links of its own inside the signature; one click is one
   const next = await platform.call<{ id: string }>('POST', '/v1/messages', newsletter);
   await waitFor(
     async () => (await platform.call<{ status: string }>('GET', `/v1/messages/${next.body.id}`)).body.status === 'partially_delivered',
-    { timeoutMs: 20_000, what: 'the next one' },
+    { what: 'the next one' },
   );
   assert.deepEqual([...received.keys()], ['ada@example.com']);
 });
@@ -92,7 +92,7 @@ test('each recipient has links of its own inside the signature; one click is one
 test('a tracked link leads on, and the click is in the message’s events', async () => {
   received.clear();
   const sent = await platform.call<{ id: string }>('POST', '/v1/messages', { ...newsletter, to: 'cid@example.com' });
-  const raw = await waitFor(() => received.get('cid@example.com'), { timeoutMs: 20_000, what: 'the mail' });
+  const raw = await waitFor(() => received.get('cid@example.com'), { what: 'the mail' });
   const text = onOneLine(raw);
   const [plain = ''] = text.split('Content-Type: text/html');
   assert.match(plain, /https:\/\/shop\.example\/read\?a=1&b=2/);
@@ -108,7 +108,7 @@ test('a tracked link leads on, and the click is in the message’s events', asyn
       const types = body.events.map(({ type }) => type);
       return types.includes('message.clicked') && types.includes('message.opened');
     },
-    { timeoutMs: 20_000, what: 'both events' },
+    { what: 'both events' },
   );
 });
 
