@@ -14,7 +14,6 @@ test('exactly one log is read', async () => {
   assert.equal(sent.status, 202);
   // To be delivered here a message has been through both topics.
   await waitFor(async () => (await platform.call<{ status: string }>('GET', `/v1/messages/${sent.body.id}`)).body.status === 'delivered', {
-    timeoutMs: 30_000,
     what: 'the status delivered',
   });
 

@@ -100,7 +100,7 @@ test('no log line, span or event record carries content or a credential', async 
       const { body } = await call<{ recipients: { status: string }[] }>('GET', `/v1/messages/${sent.body.id}`);
       return body.recipients.every(({ status }) => ['delivered', 'bounced', 'failed'].includes(status));
     };
-    await waitFor(ended, { timeoutMs: 30_000, what: 'every recipient to end' });
+    await waitFor(ended, { what: 'every recipient to end' });
 
     const events = await eventRecords(await platform.databaseUrl());
     await platform.stop();

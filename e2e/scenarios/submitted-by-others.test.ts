@@ -46,7 +46,7 @@ async function arrived(id: string, recipients: readonly string[]): Promise<Map<s
       const mine = body.data.filter((mail) => mail.message_id === id);
       return mine.flatMap((mail) => mail.rcpt_to).length === recipients.length && mine;
     },
-    { what: `${recipients.length} mails`, timeoutMs: 30_000 },
+    { what: `${recipients.length} mails` },
   );
   const raws = new Map<string, Buffer>();
   for (const mail of mails) {

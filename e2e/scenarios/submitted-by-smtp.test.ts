@@ -165,7 +165,6 @@ test('a new password and a deletion end open sessions', async () => {
         (error: SmtpError) => error.responseCode === 535 || undefined,
       ),
     {
-      timeoutMs: 5_000,
       what: 'the old password ends',
     },
   );
@@ -180,7 +179,6 @@ test('a new password and a deletion end open sessions', async () => {
         (error: SmtpError) => error.responseCode === 535 || undefined,
       ),
     {
-      timeoutMs: 5_000,
       what: 'the old password ends',
     },
   );

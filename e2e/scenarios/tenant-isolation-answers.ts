@@ -85,7 +85,7 @@ export async function rowsAtRest(database: pg.Client, tenantName: string): Promi
       const text = JSON.stringify(found);
       same = text === last ? same + 1 : 0;
       last = text;
-      return same >= 3 && found;
+      return same >= 6 && found;
     },
     { what: `${tenantName}’s rows to be at rest`, intervalMs: 300, timeoutMs: 60_000 },
   );

@@ -152,7 +152,7 @@ export async function makeEstate(platform: Platform, dns: DnsServer, receiver: R
       const { body } = await key<{ data: { id: string; message_id: string }[] }>('GET', '/v1/test/inbox');
       return body.data.length === 2 ? body.data.find((mail) => mail.message_id === things.capturedMessage) : undefined;
     },
-    { what: `${name}’s captured mail`, timeoutMs: 30_000 },
+    { what: `${name}’s captured mail` },
   );
   things.captured = captured.id;
   const attempted = await waitFor(
@@ -160,12 +160,11 @@ export async function makeEstate(platform: Platform, dns: DnsServer, receiver: R
       const { body } = await key<{ data: { event_id: string }[] }>('GET', `/v1/user-settings/callbacks/${things.callback}/attempts`);
       return body.data.length >= 2 && body.data;
     },
-    { what: `${name}’s webhooks`, timeoutMs: 30_000 },
+    { what: `${name}’s webhooks` },
   );
   things.event = attempted[0]?.event_id ?? '';
   await waitFor(async () => (await key<{ status: string }>('GET', `/v1/messages/${things.message}`)).body.status === 'delivered', {
     what: `${name}’s message to be delivered`,
-    timeoutMs: 30_000,
   });
   const feed = await key<{ data: { seq: number }[] }>('GET', '/v1/events?limit=1');
   things.seq = String(feed.body.data[0]?.seq);
@@ -198,7 +197,7 @@ async function login(platform: Platform, email: string, password: string): Promi
       const answer = await post(platform, '/v1/auth/login', { email, password });
       return answer.status === 200 && ((await answer.json()) as { access_token: string });
     },
-    { what: `${email} to log in`, intervalMs: 200, timeoutMs: 30_000 },
+    { what: `${email} to log in`, intervalMs: 200 },
   );
   return access_token;
 }

@@ -51,7 +51,7 @@ test('a message that is delivered is told to a callback: signed, once per id, as
       const list = await receiver.seen('shop');
       return list.length >= 2 && list;
     },
-    { what: 'both webhooks', timeoutMs: 30_000 },
+    { what: 'both webhooks' },
   );
   assert.deepEqual(came.map(({ type }) => type).sort(), ['message.accepted', 'message.delivered']);
   for (const one of came) assert.deepEqual(one.verified, [true]);
@@ -144,7 +144,7 @@ test('whose callback wants nothing any more is written to, as the owner of the a
         );
         return rows[0];
       },
-      { what: 'the notice', timeoutMs: 40_000 },
+      { what: 'the notice' },
     );
     assert.deepEqual([notice.email, notice.tags], ['owner@localhost.localdomain', ['callback_disabled']]);
     await waitFor(async () => (await database.query('SELECT FROM messaging.callback_notice')).rowCount === 0, {
