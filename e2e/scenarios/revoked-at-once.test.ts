@@ -9,8 +9,8 @@ import { type Call, client, type Platform, startPlatform } from '../platform.ts'
 
 const KEYS = 20;
 const TOKENS = 3;
-/** The cache answers for 3 s; this is well below, and well above what a busy machine needs. */
-const AT_ONCE_MS = 1000;
+/** The cache answers for 3 s; this is below, and well above what a busy machine needs. */
+const AT_ONCE_MS = 2000;
 
 let platform: Platform;
 before(async () => {
