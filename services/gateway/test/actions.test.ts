@@ -33,6 +33,7 @@ const notAudited: Readonly<Record<string, string>> = {
         'completePasswordReset',
       ],
       ...['createApiKey', 'revokeApiKey', 'inviteMember', 'removeMember', 'createSmtpUser', 'deleteSmtpUser', 'resetSmtpPassword'],
+      'regenerateUserAuthPat',
     ].map((name) => [name, 'auth writes it down itself, in its transaction']),
   ),
 };
