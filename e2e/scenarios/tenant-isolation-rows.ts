@@ -189,7 +189,7 @@ export const rows: Readonly<Record<string, Row>> = {
   'GET /v1/team/members': { query: { cursor: 'next /v1/team/members' } },
   'POST /v1/team/members': {
     body: () => ({ email: `${fresh()}@x.example`, role: 'viewer' }),
-    names: { email: { thing: 'invited', tells: 'CONFLICT' } },
+    names: { email: { thing: 'invited', alike: true } },
   },
   'DELETE /v1/team/members/{id}': { path: 'member' },
   'GET /v1/audit-log': { query: { cursor: 'next /v1/audit-log' } },

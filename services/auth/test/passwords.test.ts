@@ -99,6 +99,40 @@ test('an address without an account gets the same answer and no mail', async () 
   assert.equal(noticesTo('nobody@example.com').length, 0);
 });
 
+test('who has an account elsewhere is invited like everybody: the answers don’t tell, the mail does', async () => {
+  const [{ tenantId, userId }, other] = [await tenantWithOwner(auth), await tenantWithOwner(auth)];
+  const invite = (email: string, role: Role) =>
+    auth.gateway.inviteMember(
+      { email, role, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
+      { tenantId },
+    );
+  const remove = (id: string) => auth.gateway.removeMember({ id, actorId: 'usr_1' }, { tenantId });
+  const unknown = `unknown-${other.email}`;
+  for (const email of [unknown, other.email]) {
+    const spelt = `${email.slice(0, 3).toUpperCase()}${email.slice(3)}`;
+    const { member } = await invite(spelt, Role.ROLE_OWNER);
+    assert.deepEqual([member?.email, member?.active, member?.role], [spelt, false, Role.ROLE_OWNER]);
+    await assert.rejects(invite(email, Role.ROLE_VIEWER), { code: 'CONFLICT', message: 'This address is a member’s already.' });
+    const { members } = await auth.gateway.listMembers({ limit: 1, afterId: '' }, { tenantId });
+    assert.deepEqual(members, [member]);
+    // Neither counts as somebody who could take over.
+    await assert.rejects(remove(userId), { code: 'CONFLICT' });
+    await waitFor(() => noticesTo(spelt).length + noticesTo(email).length > 0, { what: 'the mail' });
+    await remove(member?.id ?? '');
+    await invite(email, Role.ROLE_VIEWER);
+  }
+  const [notice] = noticesTo(other.email);
+  assert.match(notice?.text ?? '', /nobody is a member of two/i);
+  assert.doesNotMatch(notice?.text ?? '', /token|password/);
+  // The other account is what it was.
+  assert.ok(await login(auth, other.email));
+  const { members } = await auth.gateway.listMembers({ limit: 10, afterId: '' }, { tenantId: other.tenantId });
+  assert.deepEqual(
+    members.map(({ id }) => id),
+    [other.userId],
+  );
+});
+
 test('nobody fills a mailbox with links', async () => {
   const { email } = await tenantWithOwner(auth);
   for (let count = 0; count < 10; count++) await askForReset(email, `192.0.2.${10 + count}`);

@@ -7,7 +7,6 @@ import type { Logger } from '@maildoot/runtime/logger';
 import { type Repeating, repeat } from '@maildoot/runtime/repeat';
 import { linkLifetimeMs, makeLink } from '../passwords.ts';
 import type { SessionParts } from '../sessions.ts';
-import type { NoticeToSend } from '../store/people.ts';
 import { telemetry } from '../telemetry.ts';
 
 const everyMs = 5_000;
@@ -37,9 +36,12 @@ async function sendDue({ people, clock, messaging, logger }: SendNoticesParts): 
       await people.deleteNotice(notice.id);
       continue;
     }
-    const { token } = await makeLink({ people, clock }, user, notice.kind);
+    const text =
+      notice.kind === 'invitation_elsewhere'
+        ? elsewhere(user.email)
+        : textOf(notice.kind, notice.publicUrl, user.email, (await makeLink({ people, clock }, user, notice.kind)).token);
     try {
-      await messaging.sendNotice({ kind: notice.kind, to: user.email, ...textOf(notice, user.email, token), idempotencyKey: notice.id });
+      await messaging.sendNotice({ kind: notice.kind, to: user.email, ...text, idempotencyKey: notice.id });
     } catch (error) {
       // The same notice with another link in it: the first one was taken, and its answer was lost.
       if (!(error instanceof RpcError && error.code === 'IDEMPOTENCY_MISMATCH')) {
@@ -55,7 +57,15 @@ async function sendDue({ people, clock, messaging, logger }: SendNoticesParts): 
   }
 }
 
-function textOf({ kind, publicUrl }: NoticeToSend, email: string, token: string): { subject: string; text: string } {
+/** Without a link: there is nothing here that they could set a password for. */
+function elsewhere(email: string): { subject: string; text: string } {
+  return {
+    subject: 'You are invited to Maildoot',
+    text: `You are invited to use Maildoot as ${email}, which is a member of another account here. Nobody is a member of two.\n\nTo accept, give whoever invited you another address, or leave the other account and be invited again.\n\nIf you did not expect this, ignore it: nothing changes.\n`,
+  };
+}
+
+function textOf(kind: 'password_reset' | 'invitation', publicUrl: string, email: string, token: string): { subject: string; text: string } {
   const link = `${publicUrl}/password#token=${token}`;
   const hours = linkLifetimeMs[kind] / 3_600_000;
   const lasts = hours === 1 ? 'an hour' : `${hours / 24} days`;

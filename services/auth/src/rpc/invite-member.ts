@@ -55,7 +55,7 @@ export function inviteMember({ people, guesses, store, clock }: InvitationParts,
       once && { ...once, response: InviteMemberResponse.encode(response).finish() },
       now,
     );
-    if (outcome.outcome === 'email_taken') throw errors.CONFLICT({ message: 'This address has an account already; nobody has two.' });
+    if (outcome.outcome === 'is_member') throw errors.CONFLICT({ message: 'This address is a member’s already.' });
     if (outcome.outcome !== 'done') return replay(storedAnswer(outcome));
     kept();
     return response;

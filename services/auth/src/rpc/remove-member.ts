@@ -17,7 +17,7 @@ export function removeMember({ people, clock }: { people: People; clock: Clock }
       case 'absent':
         throw errors.NOT_FOUND({ message: 'There is no such member.' });
       case 'last_owner':
-        throw errors.CONFLICT({ message: 'This is the last owner. Invite another one first.' });
+        throw errors.CONFLICT({ message: 'No owner would be left who can log in. Invite another one first.' });
       case 'done':
         return {};
     }

@@ -40,7 +40,8 @@ export interface Holder {
 
 export interface NoticeToSend {
   id: string;
-  kind: 'password_reset' | 'invitation';
+  /** `invitation_elsewhere`: to a person of another tenant. */
+  kind: 'password_reset' | 'invitation' | 'invitation_elsewhere';
   emailFolded: string;
   publicUrl: string;
   createdAt: Date;
@@ -279,31 +280,32 @@ export function openPeople(database: Database) {
       return rows;
     },
 
-    /** The user, the notice that invites them, the entry and the answer together. */
+    /**
+     * The user, the notice that invites them, the entry and the answer together. Whose address is that of another tenant's person is kept
+     * all the same, and told that nobody is a member of two: the answer is that of everybody else.
+     */
     async insertMember(
       user: StoredUser & { emailFolded: string },
       publicUrl: string,
       entry: EntryToStore,
       request: (IdempotencyRequest & { response: Uint8Array }) | undefined,
       now: Date,
-    ): Promise<Once | { outcome: 'email_taken' }> {
+    ): Promise<Once | { outcome: 'is_member' }> {
       try {
         return await database.transaction(async (client): Promise<Once> => {
           if (request !== undefined) {
             const [claimed] = await claim(client, [request], now);
             if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
           }
-          await client.query(
-            'INSERT INTO account_user (id, tenant_id, email, email_folded, role, created_at) VALUES ($1, $2, $3, $4, $5, $6)',
-            [user.id, user.tenantId, user.email, user.emailFolded, user.role, now],
-          );
-          await insertNotice(client, 'invitation', user.emailFolded, publicUrl, now);
+          const free = await insertInvited(client, user, user.emailFolded, now);
+          if (!free) await insertInvited(client, user, null, now);
+          await insertNotice(client, free ? 'invitation' : 'invitation_elsewhere', user.emailFolded, publicUrl, now);
           await insertEntries(client, [entry]);
           if (request !== undefined) await storeRecord(client, [request], now);
           return { outcome: 'done' };
         });
       } catch (error) {
-        if (isUniqueViolation(error, 'account_user_email_folded_key')) return { outcome: 'email_taken' };
+        if (isUniqueViolation(error, 'account_user_tenant_id_email_key')) return { outcome: 'is_member' };
         throw error;
       }
     },
@@ -312,19 +314,21 @@ export function openPeople(database: Database) {
     async removeMember(tenantId: string, id: string, entry: EntryToStore, now: Date): Promise<'done' | 'absent' | 'last_owner'> {
       return database.transaction(async (client) => {
         await client.query('SELECT FROM tenant WHERE id = $1 FOR UPDATE', [tenantId]);
-        const { rows } = await client.query<{ id: string; role: string; emailFolded: string }>(
-          'SELECT id, role, email_folded AS "emailFolded" FROM account_user WHERE tenant_id = $1',
+        const { rows } = await client.query<{ id: string; role: string; email: string; here: boolean; active: boolean }>(
+          `SELECT id, role, lower(email) AS email, email_folded IS NOT NULL AS here, password_hash IS NOT NULL AS active
+             FROM account_user WHERE tenant_id = $1`,
           [tenantId],
         );
         const member = rows.find((row) => row.id === id);
         if (member === undefined) return 'absent';
-        if (member.role === 'owner' && rows.filter(({ role }) => role === 'owner').length === 1) return 'last_owner';
+        if (member.role === 'owner' && !leavesAnOwner(member, rows)) return 'last_owner';
         await endSessionsOf(client, tenantId, id, { only: undefined, but: undefined }, now);
         await client.query('DELETE FROM account_user WHERE tenant_id = $1 AND id = $2', [tenantId, id]);
         // After the row is gone: whoever was making another token held it.
         await revokeTokenOf(client, tenantId, id, now);
         // Mail that has not gone out yet: invited again, the address would get it as well as the next.
-        await client.query(`DELETE FROM notice WHERE email_folded = $1 AND kind = 'invitation'`, [member.emailFolded]);
+        const kind = member.here ? 'invitation' : 'invitation_elsewhere';
+        await client.query('DELETE FROM notice WHERE email_folded = $1 AND kind = $2', [member.email, kind]);
         await insertEntries(client, [entry]);
         return 'done';
       });
@@ -336,6 +340,25 @@ export function openPeople(database: Database) {
       await pool.query('DELETE FROM one_time_link WHERE expires_at <= $1', [now]);
     },
   };
+}
+
+/** False where somebody has the address; a member of this tenant fails at its index, whoever else has it. */
+async function insertInvited(client: Client, user: StoredUser, emailFolded: string | null, now: Date): Promise<boolean> {
+  const { rowCount } = await client.query(
+    `INSERT INTO account_user (id, tenant_id, email, email_folded, role, created_at) VALUES ($1, $2, $3, $4, $5, $6)
+     ON CONFLICT (email_folded) DO NOTHING`,
+    [user.id, user.tenantId, user.email, emailFolded, user.role, now],
+  );
+  return rowCount === 1;
+}
+
+/** Who is invited may never come, so an owner with a password goes only where another one has one. */
+function leavesAnOwner(
+  leaving: { id: string; active: boolean },
+  members: readonly { id: string; role: string; active: boolean }[],
+): boolean {
+  const others = members.filter(({ id, role }) => role === 'owner' && id !== leaving.id);
+  return leaving.active ? others.some(({ active }) => active) : others.length > 0;
 }
 
 async function insertRefreshToken(client: Client, sessionId: string, sha256: Buffer, now: Date): Promise<void> {

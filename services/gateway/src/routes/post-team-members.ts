@@ -26,7 +26,8 @@ export const postTeamMembers = defineRoute({
   operationId: 'inviteMember',
   tag: 'Team',
   summary: 'Invite a member',
-  description: 'Mail with a link to choose a password goes to the address; the link works for 7 days. Nobody is a member of two accounts.',
+  description:
+    'Mail with a link to choose a password goes to the address; the link works for 7 days. Nobody is a member of two accounts: who is one of another is told so by the mail, and the answer does not tell. A member of this one is a `CONFLICT`.',
   scopes: ['full'],
   ownersOnly: true,
   idempotent: true,
