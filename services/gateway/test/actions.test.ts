@@ -6,7 +6,9 @@ import { newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { audited } from '../src/actions.ts';
 import { routes } from '../src/routes.ts';
-import { FakeServices, sampleTemplate, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
+import { startGateway } from './running-gateway.ts';
+import { sampleTemplate } from './samples.ts';
 
 /** Changes that are not told by the gateway, and why. */
 const notAudited: Readonly<Record<string, string>> = {

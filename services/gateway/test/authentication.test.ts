@@ -2,9 +2,10 @@
 import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { test } from 'node:test';
-import { type AuthenticateRequest, CredentialKind, Role } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type AuthenticateRequest, CredentialKind, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { waitFor } from '@maildoot/testkit/wait';
-import { FakeServices, type Gateway, Scope, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 /** When its stream of revocations is open and the first frame, which makes it forget what it knows, has been taken in. */
 async function listens(services: FakeServices, gateway: Gateway): Promise<void> {

@@ -2,9 +2,11 @@
 import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { after, before, test } from 'node:test';
+import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { newId } from '@maildoot/runtime/ids';
-import { FakeServices, type Gateway, type KnownTenant, responseOf, Scope, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { bodyFor, keyOperations, nameOf, operations, pathFor } from './operations.ts';
+import { type Gateway, responseOf, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

@@ -8,7 +8,9 @@ import type { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v
 import { createLogger } from '@maildoot/runtime/logger';
 import { captureLogs } from '@maildoot/testkit/logs';
 import { waitFor } from '@maildoot/testkit/wait';
-import { acceptedAll, FakeServices, type Gateway, type KnownTenant, responseOf, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, responseOf, startGateway } from './running-gateway.ts';
+import { acceptedAll } from './samples.ts';
 
 const MIB = 1024 * 1024;
 const message = { from: 'no-reply@yourdomain.com', to: 'user@example.com', subject: 'Large', text: 'x' };

@@ -2,7 +2,8 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { sampleSecret } from './fake-callbacks.ts';
-import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

@@ -3,7 +3,8 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { loadSettings, SettingsError } from '@maildoot/runtime/config';
 import { settings } from '../src/config.ts';
-import { type CallOptions, FakeServices, type Gateway, type KnownTenant, type Response, send, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type CallOptions, type Gateway, type Response, send, startGateway } from './running-gateway.ts';
 
 const app = 'https://app.example.com';
 

@@ -1,6 +1,7 @@
 // An operation that is declared deprecated, here alone: its answers, the document, the reference and the owners of keys say so.
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
+import { rpcErrors } from '@maildoot/rpc/errors';
 import { waitFor } from '@maildoot/testkit/wait';
 import { z } from 'zod';
 import { withDeprecated } from '../../../tools/openapi-release.ts';
@@ -8,7 +9,8 @@ import { type Deprecation, deprecationOf, isDeprecated } from '../src/deprecatio
 import type { OpenapiDocument } from '../src/openapi.ts';
 import { defineRoute, json, type Route } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
-import { FakeServices, type Gateway, type KnownTenant, rpcErrors, send, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, send, startGateway } from './running-gateway.ts';
 
 const deprecated: Deprecation = {
   since: '2026-11-21',

@@ -6,8 +6,9 @@ import { errorTable } from '../src/errors.ts';
 import type { OpenapiDocument } from '../src/openapi.ts';
 import { routes } from '../src/routes.ts';
 import { readSendRequest } from '../src/send-request.ts';
-import { FakeServices, type Gateway, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
 import { operations } from './operations.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

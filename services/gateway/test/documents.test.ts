@@ -12,7 +12,8 @@ import { type ErrorCode, errorTable } from '../src/errors.ts';
 import { messageStatus } from '../src/message-json.ts';
 import { errorsOf } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
-import { FakeServices, type Gateway, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 const publicUrl = 'https://api.example.com';
 const root = fileURLToPath(new URL('../../../', import.meta.url));
@@ -32,7 +33,7 @@ after(async () => {
   await services[Symbol.asyncDispose]();
 });
 
-/** As a browser does: pages are no operations, so the harness has nothing to hold them against. */
+/** As a browser does: pages are no operations, so the client of these tests has nothing to hold them against. */
 async function get(path: string, method = 'GET') {
   const response = await fetch(`${gateway.url}${path}`, { method, redirect: 'follow' });
   return { status: response.status, headers: response.headers, text: await response.text() };

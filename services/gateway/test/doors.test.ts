@@ -9,7 +9,8 @@ import { StatsDimension } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import type { AddSuppressionsRequest } from '@maildoot/proto/maildoot/messaging/v1/suppression';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
-import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 const linkKey = { id: 'k1', key: Buffer.alloc(32, 5) };
 const env = { LINK_KEYS: `k1:${linkKey.key.toString('base64')}` };

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import { type ClientRequest, request as httpRequest, type IncomingMessage } from 'node:http';
 import { after, before, beforeEach, test } from 'node:test';
 import type { ListEventsRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { rpcErrors } from '@maildoot/rpc/errors';
 import { newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
-import { FakeServices, type Gateway, type KnownTenant, rpcErrors, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

@@ -3,8 +3,9 @@ import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { routes } from '../src/routes.ts';
-import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { bodyFor, nameOf, operations, pathFor } from './operations.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

@@ -3,7 +3,7 @@
 import type { Operation } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
 import { suppressedEmail } from './fake-mail.ts';
-import type { KnownTenant } from './harness.ts';
+import type { KnownTenant } from './fake-services.ts';
 
 export const operations: readonly Operation[] = routes.filter((route) => route.kind === 'operation');
 

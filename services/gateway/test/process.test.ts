@@ -6,7 +6,8 @@ import { test } from 'node:test';
 import { loadSettings, SettingsError } from '@maildoot/runtime/config';
 import { waitFor } from '@maildoot/testkit/wait';
 import { checkConfig, settings } from '../src/config.ts';
-import { FakeServices, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
+import { startGateway } from './running-gateway.ts';
 
 const required = {
   RPC_SECRET: 'a secret that all services of this test share',

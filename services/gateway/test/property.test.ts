@@ -2,8 +2,9 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import fc from 'fast-check';
-import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { bodyFor, keyOperations, nameOf, pathFor } from './operations.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

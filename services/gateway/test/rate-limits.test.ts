@@ -1,11 +1,12 @@
 // Limits at the real gateway: what is counted, what the headers say, and that a request is not held up by counting.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { CredentialKind } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { CredentialKind, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { Ledger, type Take, type Taken } from '@maildoot/proto/maildoot/auth/v1/quota';
 import type { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { waitFor } from '@maildoot/testkit/wait';
-import { FakeServices, Scope, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
+import { startGateway } from './running-gateway.ts';
 
 const message = { from: 'no-reply@shop.example', to: 'user@example.com', subject: 'hello', text: 'Hello!' };
 

@@ -3,10 +3,12 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import type { ListCapturedMailRequest } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import { type ListMessagesRequest, MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { rpcErrors } from '@maildoot/rpc/errors';
 import { newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { cursorAfter } from '../src/cursor.ts';
-import { FakeServices, type Gateway, type KnownTenant, rpcErrors, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { connect } from 'node:net';
 import { linkToken, signTarget } from '@maildoot/mail/tracking-token';
 import { AuditServiceService } from '@maildoot/proto/maildoot/auth/v1/audit';
-import { AuthServiceService, Role } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { AuthServiceService, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { Ledger } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { SessionServiceService } from '@maildoot/proto/maildoot/auth/v1/session';
 import { SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
@@ -23,9 +23,10 @@ import { errors as templateErrors } from '../../template/src/errors.ts';
 import { apiErrorFrom, type ErrorCode } from '../src/errors.ts';
 import type { OpenapiDocument } from '../src/openapi.ts';
 import type { Operation, Route } from '../src/route.ts';
-import { type CallOptions, FakeServices, type Gateway, type KnownTenant, type Response, Scope, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { bodyFor, pathFor } from './operations.ts';
 import { type Recorded, seen } from './recorder.ts';
+import { type CallOptions, type Gateway, type Response, startGateway } from './running-gateway.ts';
 
 export interface World {
   services: FakeServices;

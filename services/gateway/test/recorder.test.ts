@@ -7,9 +7,10 @@ import { after, before, describe, test } from 'node:test';
 import { openapiDocument } from '../src/openapi.ts';
 import { definePublicRoute } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
-import { FakeServices, type Gateway, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
 import { Documented, keyOf, nothingUndocumented, seen } from './recorder.ts';
 import { answersOf, bringAbout, linkEnv, type World } from './recorder-answers.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

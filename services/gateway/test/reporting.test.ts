@@ -1,11 +1,13 @@
 // What is reported, and what never is: a marker in body, key, query, path and headers must not appear in logs or spans.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { createLogger } from '@maildoot/runtime/logger';
 import { startTelemetry } from '@maildoot/runtime/telemetry';
 import { captureLogs } from '@maildoot/testkit/logs';
 import { startOtlpReceiver } from '@maildoot/testkit/otlp';
-import { FakeServices, Scope, startGateway } from './harness.ts';
+import { FakeServices } from './fake-services.ts';
+import { startGateway } from './running-gateway.ts';
 
 const marker = 'mArKeR7f3a';
 

@@ -2,12 +2,13 @@
 import assert from 'node:assert/strict';
 import { after, before, test } from 'node:test';
 import { type LinkPurpose, linkToken, signTarget } from '@maildoot/mail/tracking-token';
-import { type AuthenticateRequest, CredentialKind, Role } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { type AuthenticateRequest, CredentialKind, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
 import type { Operation, Route } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
-import { errors, FakeServices, type Gateway, Scope, send, startGateway } from './harness.ts';
+import { errors, FakeServices } from './fake-services.ts';
 import { bodyFor, nameOf, pathFor } from './operations.ts';
+import { type Gateway, send, startGateway } from './running-gateway.ts';
 import { type Credential, columns, declaredText, reviewed, reviewedText } from './scopes-table.ts';
 
 const tomorrow = () => new Date(Date.now() + 86_400_000);

@@ -1,8 +1,12 @@
 // POST /v1/messages: what is taken, in which forms, what becomes of it at messaging, and what is answered.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
+import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { AcceptMessagesRequest, AcceptMessagesResponse } from '@maildoot/proto/maildoot/messaging/v1/messaging';
-import { acceptedAll, errors, FakeServices, type Gateway, type KnownTenant, rpcErrors, Scope, startGateway } from './harness.ts';
+import { rpcErrors } from '@maildoot/rpc/errors';
+import { errors, FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
+import { acceptedAll } from './samples.ts';
 
 const message = {
   from: 'no-reply@yourdomain.com',

@@ -2,10 +2,14 @@
 import assert from 'node:assert/strict';
 import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
+import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { Ledger } from '@maildoot/proto/maildoot/auth/v1/quota';
 import { type AcceptMessagesRequest, AcceptMessagesResponse } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { rpcErrors } from '@maildoot/rpc/errors';
 import { createTransport, type SentMessageInfo } from 'nodemailer';
-import { acceptedAll, errors, FakeServices, type Gateway, type KnownTenant, rpcErrors, Scope, startGateway } from './harness.ts';
+import { errors, FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
+import { acceptedAll } from './samples.ts';
 
 let services: FakeServices;
 let gateway: Gateway;

@@ -4,7 +4,8 @@ import { after, before, beforeEach, describe, test } from 'node:test';
 import type { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { ListVersionsRequest, UpdateTemplateRequest } from '@maildoot/proto/maildoot/template/v1/template';
 import { defineErrors } from '@maildoot/rpc/errors';
-import { FakeServices, type Gateway, type KnownTenant, startGateway } from './harness.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { type Gateway, startGateway } from './running-gateway.ts';
 
 const errors = defineErrors({
   TEMPLATE_ERROR: { status: 'FAILED_PRECONDITION', retryable: false },

@@ -1,8 +1,7 @@
-// The real gateway in front of real RPC servers. What stands behind those is outside this service, and is kept in memory here: two tenants,
-// their keys, messages, domains and captured mail, and a list of what was asked.
+// The services behind the gateway, as real RPC servers. What stands behind those is outside this service, and is kept in memory here: two
+// tenants, their keys, messages, domains and captured mail, and a list of what was asked.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes } from 'node:crypto';
-import { request as httpRequest, type IncomingHttpHeaders } from 'node:http';
 import {
   AuthServiceService,
   CredentialKind,
@@ -17,49 +16,28 @@ import {
   CapturedMail as CapturedMailMessage,
   DeliveryServiceService,
 } from '@maildoot/proto/maildoot/delivery/v1/delivery';
-import { Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
-import {
-  type Domain,
-  Domain as DomainMessage,
-  DomainServiceService,
-  DomainStatus,
-  RecordPurpose,
-} from '@maildoot/proto/maildoot/domain/v1/domain';
+import { type Domain, DomainServiceService } from '@maildoot/proto/maildoot/domain/v1/domain';
 import { DryRunResponse } from '@maildoot/proto/maildoot/messaging/v1/dry_run';
 import {
-  type AcceptMessagesRequest,
-  AcceptMessagesResponse,
   GetTimelineResponse,
   type Message,
-  MessageEvent,
-  Message as MessageMessage,
   MessageStatus,
   MessagingServiceService,
-  RecipientKind,
-  RecipientStatus,
   ResendMessageResponse,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
-import { type Template, Template as TemplateMessage, TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
-import { defineErrors, RpcError, rpcErrors } from '@maildoot/rpc/errors';
+import { type Template, TemplateServiceService } from '@maildoot/proto/maildoot/template/v1/template';
+import { defineErrors } from '@maildoot/rpc/errors';
 import { type ImplementedService, implement, type RpcCall, type RpcServer, startRpcServer } from '@maildoot/rpc/server';
-import { loadSettings } from '@maildoot/runtime/config';
 import { createHealth, type Health } from '@maildoot/runtime/health';
 import { newId } from '@maildoot/runtime/ids';
-import { createLogger, type Logger } from '@maildoot/runtime/logger';
-import { settings } from '../src/config.ts';
-import { errorSchema } from '../src/error-json.ts';
-import { type ErrorCode, errorTable } from '../src/errors.ts';
-import type { EventStreamLimits } from '../src/event-streams.ts';
-import { errorsOf, type Route } from '../src/route.ts';
-import { routes } from '../src/routes.ts';
-import { start } from '../src/service.ts';
+import { createLogger } from '@maildoot/runtime/logger';
 import { FakeCallbacks } from './fake-callbacks.ts';
 import { FakeMail } from './fake-mail.ts';
 import { FakePeople, sampleSmtpUser, sampleUser } from './fake-people.ts';
-import { nothingUndocumented, record } from './recorder.ts';
+import { acceptedIn, sampleDomain, sampleEvent, sampleMessage, sampleTemplate } from './samples.ts';
 
-const secret = 'a secret that all services of this test share';
-const quiet = createLogger({ service: 'test', level: 'silent' });
+export const secret = 'a secret that all services of this test share';
+export const quiet = createLogger({ service: 'test', level: 'silent' });
 
 export const errors = defineErrors({
   INVALID_TOKEN: { status: 'UNAUTHENTICATED', retryable: false },
@@ -441,7 +419,7 @@ export class FakeServices implements AsyncDisposable {
     const messaging = implement(MessagingServiceService, {
       acceptMessages: {
         allow,
-        handle: (request, call) => this.#answer('acceptMessages', request, call, (tenant) => acceptedIn(tenant, request)),
+        handle: (request, call) => this.#answer('acceptMessages', request, call, (tenant) => acceptedIn(tenant.templates, request)),
       },
       listMessages: {
         allow,
@@ -687,260 +665,8 @@ function sha256(key: string): string {
   return createHash('sha256').update(key).digest('hex');
 }
 
-export function acceptedAll(request: AcceptMessagesRequest): AcceptMessagesResponse {
-  return AcceptMessagesResponse.fromPartial({
-    batchId: request.batchId,
-    results: request.messages.map(({ id }) => ({
-      result: {
-        $case: 'accepted' as const,
-        value: { id, status: MessageStatus.MESSAGE_STATUS_QUEUED, createdAt: new Date(), estimatedSendAt: new Date() },
-      },
-    })),
-  });
-}
-
-/** The aliases that every tenant here has. */
-const aliases = ['order-confirmed', 'one', 'other'];
-
-function acceptedIn({ templates }: Tenant, request: AcceptMessagesRequest): AcceptMessagesResponse {
-  const response = acceptedAll(request);
-  for (const [index, { templateId }] of request.messages.entries()) {
-    if (templateId === '' || templates.has(templateId) || aliases.includes(templateId)) continue;
-    const issues = [{ path: 'template_id', code: 'unknown_template', message: 'There is no such template.' }];
-    const value = { code: 'VALIDATION_ERROR', message: 'There is no such template.', issues, retryAfterMs: 0 };
-    response.results[index] = { replayed: false, result: { $case: 'error', value } };
-  }
-  return response;
-}
-
-export function sampleTemplate(id: string): Template {
-  return TemplateMessage.fromPartial({
-    id,
-    alias: 'order-confirmed',
-    name: 'Order confirmed',
-    createdAt: new Date(),
-    updatedAt: new Date(),
-    publishedVersion: 1,
-    latestVersion: 1,
-    version: {
-      number: 1,
-      subject: 'Order',
-      html: '<p>{{ name }}</p>',
-      variables: [{ name: 'name', required: true }],
-      published: true,
-      createdAt: new Date(),
-    },
-  });
-}
-
-function sampleMessage(id: string): Message {
-  return MessageMessage.fromPartial({
-    id,
-    status: MessageStatus.MESSAGE_STATUS_DELIVERED,
-    from: { email: 'no-reply@shop.example', name: 'Shop' },
-    recipients: [
-      {
-        number: 0,
-        address: { email: 'user@example.com' },
-        kind: RecipientKind.RECIPIENT_KIND_TO,
-        status: RecipientStatus.RECIPIENT_STATUS_DELIVERED,
-        attempts: 1,
-      },
-      {
-        number: 1,
-        address: { email: 'hidden@example.com' },
-        kind: RecipientKind.RECIPIENT_KIND_BCC,
-        status: RecipientStatus.RECIPIENT_STATUS_BOUNCED,
-        attempts: 1,
-        bounce: { type: 1, class: 1, diagnostic: 'smtp; 550 5.1.1 user unknown' },
-      },
-    ],
-    subject: 'hello',
-    tags: ['t'],
-    metadata: { order: '7' },
-    createdAt: new Date(),
-    sizeBytes: 700n,
-  });
-}
-
-function sampleEvent(): MessageEvent {
-  return MessageEvent.fromPartial({
-    id: newId('evt'),
-    type: 'message.delivered',
-    at: new Date(),
-    recipient: 'user@example.com',
-    attempt: {
-      attempt: 1,
-      outcome: Outcome.OUTCOME_DELIVERED,
-      startedAt: new Date(0),
-      finishedAt: new Date(42),
-      session: {
-        host: 'mx.example.com',
-        remoteAddress: '203.0.113.5:25',
-        tlsVersion: 'TLSv1.3',
-        command: 'DATA',
-        replyCode: 250,
-        enhancedCode: '2.0.0',
-        reply: '2.0.0 OK',
-      },
-    },
-  });
-}
-
 function domainOf(tenant: { domains: Map<string, Domain> }, name: string): Domain {
   const domain = tenant.domains.get(name);
   if (!domain) throw errors.NOT_FOUND({ message: 'There is no such domain.' });
   return domain;
 }
-
-function sampleDomain(domain: string): Domain {
-  return DomainMessage.fromPartial({
-    id: newId('dom'),
-    domain,
-    status: DomainStatus.DOMAIN_STATUS_PENDING,
-    records: [
-      {
-        type: 'TXT',
-        name: `_maildoot.${domain}`,
-        value: 'v',
-        purpose: RecordPurpose.RECORD_PURPOSE_OWNERSHIP,
-        required: true,
-        status: DomainStatus.DOMAIN_STATUS_PENDING,
-      },
-    ],
-    createdAt: new Date(),
-  });
-}
-
-// ── the gateway and its client ───────────────────────────────────────────────────────────────────────────────────────────
-
-export interface Response {
-  status: number;
-  headers: IncomingHttpHeaders;
-  text: string;
-  json: unknown;
-  /** Of an error: its code. */
-  code: ErrorCode | undefined;
-  /** Of an error: `path code`, one per issue. */
-  issues: string[];
-}
-
-export interface CallOptions {
-  key?: string | undefined;
-  /** Sent as JSON unless it is text or bytes. */
-  body?: unknown;
-  headers?: Record<string, string>;
-  /** Also 5xx may be answered. */
-  expectFailure?: boolean;
-}
-
-export interface Gateway extends AsyncDisposable {
-  readonly url: string;
-  /** Where messages are submitted, `host:port`; undefined unless the environment asks for it. */
-  readonly smtp: { readonly starttls: string | undefined; readonly tls: string | undefined };
-  /** Asks, and checks what holds for every answer; see checkAnswer. */
-  call(method: string, path: string, options?: CallOptions): Promise<Response>;
-}
-
-export async function startGateway(
-  services: FakeServices,
-  env: Record<string, string> = {},
-  logger: Logger = quiet,
-  eventStreams: Partial<EventStreamLimits> = {},
-  all: readonly Route[] = routes,
-): Promise<Gateway> {
-  const config = loadSettings(settings, {
-    HTTP_PORT: '0',
-    RPC_SECRET: secret,
-    AUTH_ADDRESS: services.addresses.auth,
-    MESSAGING_ADDRESS: services.addresses.messaging,
-    DELIVERY_ADDRESS: services.addresses.delivery,
-    DOMAIN_ADDRESS: services.addresses.domains,
-    TEMPLATE_ADDRESS: services.addresses.templates,
-    ...env,
-  });
-  const running = await start(config, { logger, eventStreams, routes: all });
-  record(running.httpUrl, all);
-  return {
-    url: running.httpUrl,
-    smtp: running.smtp,
-    call: async (method, path, options = {}) => {
-      const response = await send(running.httpUrl, method, path, options);
-      nothingUndocumented();
-      checkAnswer(method, path, response, options.expectFailure ?? false, all);
-      return response;
-    },
-    [Symbol.asyncDispose]: () => running[Symbol.asyncDispose](),
-  };
-}
-
-export function send(url: string, method: string, path: string, { key, body, headers = {} }: CallOptions): Promise<Response> {
-  const bytes = body === undefined ? undefined : typeof body === 'string' || body instanceof Uint8Array ? body : JSON.stringify(body);
-  const { hostname, port } = new URL(url);
-  return new Promise((resolve, reject) => {
-    const request = httpRequest({
-      hostname,
-      port,
-      method,
-      path,
-      headers: {
-        ...(key === undefined ? {} : { authorization: `Bearer ${key}` }),
-        ...(bytes === undefined ? {} : { 'content-type': 'application/json', 'content-length': Buffer.byteLength(bytes) }),
-        ...headers,
-      },
-    });
-    request.on('response', (response) => {
-      const chunks: Buffer[] = [];
-      response.on('data', (chunk: Buffer) => chunks.push(chunk));
-      response.on('error', reject);
-      response.on('end', () => resolve(responseOf(response.statusCode ?? 0, response.headers, Buffer.concat(chunks).toString('utf8'))));
-    });
-    request.on('error', reject);
-    request.end(bytes);
-  });
-}
-
-export function responseOf(status: number, headers: IncomingHttpHeaders, text: string): Response {
-  const isJson = headers['content-type']?.startsWith('application/json') === true && text !== '';
-  const json: unknown = isJson ? JSON.parse(text) : undefined;
-  const error =
-    status >= 400 ? (json as { error?: { code?: ErrorCode; issues?: { path: string; code: string }[] } } | undefined)?.error : undefined;
-  return { status, headers, text, json, code: error?.code, issues: error?.issues?.map((issue) => `${issue.path} ${issue.code}`) ?? [] };
-}
-
-export function routeOf(method: string, path: string, all: readonly Route[] = routes): Route | undefined {
-  const [bare = ''] = path.split('?');
-  const asked = method === 'HEAD' ? 'GET' : method;
-  return all.find((route) => route.method === asked && new RegExp(`^${route.path.replace(/:[A-Za-z]+/g, '[^/]+')}/?$`).test(bare));
-}
-
-/** What holds for every answer of the gateway: it is named, it is documented, and it has the shape that the documentation says. */
-export function checkAnswer(method: string, path: string, response: Response, expectFailure: boolean, all = routes): void {
-  const { status, headers, json } = response;
-  const where = `${method} ${path} → ${status} ${response.text.slice(0, 300)}`;
-  assert.match(String(headers['x-request-id']), /^req_[0-9a-z]{26}$/, where);
-  assert.equal(headers['x-powered-by'], undefined, where);
-  assert.equal(headers['x-content-type-options'], 'nosniff', where);
-  if (!expectFailure) assert.ok(status < 500 || path === '/readyz', where);
-  const route = routeOf(method, path, all);
-  if (status >= 400 && !(route?.kind === 'public')) {
-    if (method === 'HEAD') return;
-    const parsed = errorSchema.safeParse(json);
-    assert.ok(parsed.success, `${where}: ${parsed.error?.message}`);
-    assert.equal(parsed.data.error.request_id, headers['x-request-id'], where);
-    assert.equal(errorTable[parsed.data.error.code].status, status, where);
-    assert.ok(parsed.data.error.docs.endsWith(`/docs/errors#${parsed.data.error.code}`), where);
-    assert.equal(headers['cache-control'], 'no-store', where);
-    if (route && parsed.data.error.code !== 'METHOD_NOT_ALLOWED')
-      assert.ok(errorsOf(route).includes(parsed.data.error.code), `${where}: not documented`);
-    return;
-  }
-  const documented = route?.responses.find((one) => one.status === status);
-  assert.ok(documented, `${where}: not documented`);
-  if (documented.schema && method !== 'HEAD') {
-    const parsed = documented.schema.safeParse(json);
-    assert.ok(parsed.success, `${where}: ${parsed.error?.message}`);
-  }
-}
-
-export { RpcError, rpcErrors, Scope };
