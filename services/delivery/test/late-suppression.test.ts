@@ -8,6 +8,7 @@ import { newId } from '@maildoot/runtime/ids';
 import { TestClock } from '@maildoot/testkit/clock';
 import { type SmtpReceiver, startSmtpReceiver } from '@maildoot/testkit/smtp';
 import { waitFor } from '@maildoot/testkit/wait';
+import { earliestDue } from '../src/store/due.ts';
 import { type House, mxZone, openHouse, type RunningDelivery, rpcSecret } from './delivery.ts';
 
 let house: House;
@@ -134,6 +135,7 @@ it('what is queued for a tenant waits while it is suspended, in nobody’s way, 
   clock.advance(3_600_000);
   await othersGoOut();
   await waitsUntouched(id);
+  assert.equal(await earliestDue(house.database, [], clock.now()), undefined, 'nobody looks again and again for what stays');
   await suspend();
   await house.waitForOutcomes(id, 1);
   assert.deepEqual(house.outcomes(id), ['delivered']);
