@@ -77,7 +77,9 @@ export function openPersonalAccessTokens(database: Database) {
           const [claimed] = await claim(client, [request], request.now);
           if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
         }
-        // Two who replace it, and who removes the user, come one after the other.
+        // Two who replace it, and who removes the user, come one after the other. The tenant's row first, like whoever removes: the new row needs it,
+        // and two who hold what the other waits for would end one of them.
+        await client.query('SELECT FROM tenant WHERE id = $1 FOR KEY SHARE', [tenantId]);
         const { rowCount } = await client.query('SELECT FROM account_user WHERE tenant_id = $1 AND id = $2 FOR UPDATE', [tenantId, userId]);
         if (rowCount !== 1) return { outcome: 'missing' };
         await revokeTokenOf(client, tenantId, userId, createdAt);
