@@ -113,7 +113,7 @@ const placesInOrder = (): Place[] =>
 const methodOf = ({ operation }: Pick<Place, 'operation'>): string => operation.split(' ')[0] ?? '';
 
 /** The stranger’s request, with this written in that place. */
-function ask({ operation, row, where, named }: Place, value: string): Promise<Answer<unknown>> {
+function ask({ operation, row, where, named }: Place, value: string, call: Call = callOf(row)): Promise<Answer<unknown>> {
   const [method = '', path = ''] = operation.split(' ');
   const [kind, name = ''] = [where.slice(0, where.indexOf(' ')), where.slice(where.indexOf(' ') + 1)];
   const own = stranger.things;
@@ -122,7 +122,7 @@ function ask({ operation, row, where, named }: Place, value: string): Promise<An
   let body: unknown = row.body?.(own);
   if (kind === 'body') body = named?.instead ? named.instead(value, own) : writtenInto(body as Record<string, unknown>, name, value);
   const headers: Record<string, string> = kind === 'header' ? { [name.toLowerCase()]: value } : {};
-  return callOf(row)(method, `${path.replace(/\{\w+\}/, encodeURIComponent(inPath ?? ''))}${query}`, body, headers);
+  return call(method, `${path.replace(/\{\w+\}/, encodeURIComponent(inPath ?? ''))}${query}`, body, headers);
 }
 
 /** A body with a text in another place: `from.email`. */
@@ -284,6 +284,11 @@ test('a stranger who names the owner’s things is answered as for things that n
       outcome = `${ofReal.status} ${code}, as the contract says`;
     } else if (one !== other) wrong.push(`${line}: a thing of the owner’s is answered\n${one}\nand one that never existed\n${other}`);
     if (row.traces) return void shown.push(`${line} → ${outcome}`);
+    // A personal access token is another way in to the same.
+    if (where.startsWith('path ') && methodOf(place) === 'GET' && row.as === undefined) {
+      const byToken = whole(await ask(place, real, stranger.pat), real);
+      if (byToken !== one) wrong.push(`${line}: by a personal access token it is answered\n${byToken}`);
+    }
     // The same question about the stranger’s own: if that were answered no better, the comparison would say nothing.
     const own = await ask(place, thingOf(stranger, thing));
     const ofOwn = whole(own, thingOf(stranger, thing));

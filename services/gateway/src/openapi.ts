@@ -132,13 +132,11 @@ const allCredentials: readonly CredentialKindName[] = ['key', 'session', 'pat'];
 export function needs({ scopes, credentials, ownersOnly, unlimitedKeysOnly }: Operation): string {
   const words = (list: readonly string[]): string => list.map((word) => `\`${word}\``).join(' or ');
   const roles = ownersOnly ? ['owner'] : rolesOf(scopes);
-  const forms: Record<CredentialKindName, string> = {
-    key: `a key of scope ${words(scopes)}${ownersOnly || unlimitedKeysOnly ? ' that nothing limits' : ''}`,
-    session: `a session of ${words(roles)}`,
-    pat: `a personal access token of ${words(roles)}`,
-  };
-  const kinds = credentials ?? (roles.length === 0 ? ['key' as const] : allCredentials);
-  return `Needs ${kinds.map((kind) => forms[kind]).join(', or ')}.`;
+  const key = `a key of scope ${words(scopes)}${ownersOnly || unlimitedKeysOnly ? ' that nothing limits' : ''}`;
+  const kinds = credentials ?? allCredentials;
+  const people = kinds.flatMap((kind) => (kind === 'key' ? [] : [kind === 'pat' ? 'personal access token' : kind]));
+  const person = roles.length === 0 ? [] : [`a ${people.join(' or ')} of ${words(roles)}`];
+  return `Needs ${[...(kinds.includes('key') ? [key] : []), ...person].join(', or ')}.`;
 }
 
 function parameters(route: Operation | OpenOperation, schemas: Schemas): OpenapiParameter[] {

@@ -9,7 +9,8 @@ export const deleteTeamMembersId = defineRoute({
   operationId: 'removeMember',
   tag: 'Team',
   summary: 'Remove a member',
-  description: 'Their sessions end. API keys that they made belong to the account and stay. The last owner can’t be removed.',
+  description:
+    'Their sessions and their personal access token end. API keys that they made belong to the account and stay. The last owner can’t be removed.',
   scopes: ['full'],
   ownersOnly: true,
   params: { id: { description: 'The id of the member.', example: exampleIds.user } },

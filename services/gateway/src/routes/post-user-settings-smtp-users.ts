@@ -53,7 +53,7 @@ export const postUserSettingsSmtpUsers = defineRoute({
   tag: 'SMTP',
   summary: 'Make an SMTP user',
   description:
-    'The answer has the password; it is never shown again, but to the same request with the same idempotency key within a day. Programs submit with it on port 587 (STARTTLS) or 465 (TLS); the username `apikey` with an API key as the password works too. A key makes no user with wider limits than its own.',
+    'The answer has the password; it is never shown again, but to the same request with the same idempotency key within a day. Programs submit with it on port 587 (STARTTLS) or 465 (TLS); the username `apikey` with an API key or a personal access token as the password works too. A key makes no user with wider limits than its own.',
   scopes: ['full'],
   idempotent: true,
   body: {
