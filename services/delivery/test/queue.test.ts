@@ -240,7 +240,7 @@ describe('the queue', () => {
   it('two pods share the work and send everything once', async () => {
     await using second = await house.startDelivery(env(), { clock });
     assert.ok(second);
-    const ids = await Promise.all(Array.from({ length: 60 }, (_, index) => house.accept({ to: [`accept+pair${index}@example.test`] })));
+    const ids = await house.acceptAll(Array.from({ length: 60 }, (_, index) => ({ to: [`accept+pair${index}@example.test`] })));
     for (const id of ids) await house.waitForOutcomes(id, 1);
     for (const [index, id] of ids.entries()) {
       assert.deepEqual(house.outcomes(id), ['delivered']);
