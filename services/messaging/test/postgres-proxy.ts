@@ -19,6 +19,7 @@ export interface PostgresProxy extends AsyncDisposable {
 // A simple query: type, length of what follows, text.
 const beginMessage = Buffer.from('Q\0\0\0\x0aBEGIN\0', 'latin1');
 const commitMessage = Buffer.from('Q\0\0\0\x0bCOMMIT\0', 'latin1');
+const rollbackMessage = Buffer.from('Q\0\0\0\x0dROLLBACK\0', 'latin1');
 // The name of the prepared statement, as its Bind has it.
 const statementName = Buffer.from('\0accept-messages\0', 'latin1');
 // Ready for the next query, and in no transaction.
@@ -32,6 +33,7 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
 
   const server = createServer((client) => {
     const upstream = connect(Number(target.port), target.hostname);
+    // Since the last transaction began: the same connection also does other work of the service.
     let accepts = false;
     let inTransaction = false;
     let breakAtAnswer = false;
@@ -48,8 +50,8 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
     }
     client.on('data', (data) => {
       const writes = data.includes(statementName);
+      if (data.includes(beginMessage)) [inTransaction, accepts] = [true, false];
       accepts ||= writes;
-      if (data.includes(beginMessage)) inTransaction = true;
       const commits = inTransaction ? data.includes(commitMessage) : writes;
       if (accepts && armed !== undefined && commits) {
         broken++;
@@ -60,7 +62,7 @@ export async function startPostgresProxy(databaseUrl: string): Promise<PostgresP
         // The server's end stays until it has answered: it works on and doesn't know yet that nobody listens.
         if (when === 'during') client.off('close', end).destroy();
       }
-      if (data.includes(commitMessage)) inTransaction = false;
+      if (data.includes(commitMessage) || data.includes(rollbackMessage)) inTransaction = false;
       upstream.write(data);
     });
     upstream.on('data', (data) => {
