@@ -90,9 +90,11 @@ describe('faults of our own', () => {
   it('gives back at a stop what was not handed over, without a word in the timeline, and finishes what was', async () => {
     // One session waits for the reply to its final dot, the other one has not handed anything over; the rest waits for a session.
     const at = { dot: false, rcpt: false };
-    receiver.setBehaviour(({ stage, recipient, recipients }) => {
+    const queue = Promise.withResolvers<void>();
+    receiver.setBehaviour(async ({ stage, recipient, recipients }) => {
       if (stage === 'dot' && recipients.some((one) => one.address === 'accept+stop0@example.test')) {
         at.dot = true;
+        await queue.promise;
         return { kind: 'accept', afterMs: 1_500 };
       }
       if (stage !== 'rcpt' || recipient === 'accept+stop0@example.test') return undefined;
@@ -103,11 +105,12 @@ describe('faults of our own', () => {
     for (let index = 0; index < 8; index++) ids.push(await house.accept({ to: [`accept+stop${index}@example.test`] }));
     const queued = async () => (await Promise.all(ids.map((id) => house.due(id)))).flat().length === 8;
     await waitFor(async () => at.dot && at.rcpt && (await queued()), { what: 'both sessions and all rows' });
+    queue.resolve();
     await delivery[Symbol.asyncDispose]();
     receiver.setBehaviour(undefined);
     const left = (await Promise.all(ids.map((id) => house.due(id)))).flat();
+    // The first one's outcome is on record; a sequencer that stops leaves it to the next one to tell.
     assert.equal(left.length, 7);
-    await house.waitForOutcomes(ids[0] ?? '', 1);
     assert.deepEqual(
       left.map((row) => [row.incarnation, row.attempt, row.possible_duplicate]),
       left.map(() => [null, 0, false]),
