@@ -24,7 +24,7 @@ describe('openSession', () => {
     ],
     ['a connection closed before the greeting', { behaviour: at('connect', { kind: 'close' }) }, { kind: 'lost', stage: 'greeting' }],
     ['no greeting', { behaviour: at('connect', { kind: 'hang' }) }, { kind: 'timeout', stage: 'greeting' }, { greetingMs: 300 }],
-    ['a handshake that is answered with garbage', { tls: 'garbage' }, { kind: 'tls', stage: 'starttls' }],
+    ['a handshake that is answered with garbage', { tls: 'garbage' }, { kind: 'tls', stage: 'starttls' }, { handshakeMs: 300 }],
     ['a handshake that is answered by closing', { tls: 'close' }, { kind: 'tls', stage: 'starttls' }],
     ['a handshake that never ends', { tls: 'hang' }, { kind: 'tls', stage: 'starttls' }, { handshakeMs: 300 }],
   ];
