@@ -78,7 +78,7 @@ test('a tenant has one thread at a time, and waits for itself alone', async () =
 });
 
 test('however many tenants loop, the last free thread is not theirs', async () => {
-  await using threads = pool({ threads: 3, limits: { ...roomy, cpuMs: 150 } });
+  await using threads = pool({ threads: 3, limits: { ...roomy, cpuMs: 150 }, restFactor: 0 });
   const hostile = ['h1', 'h2', 'h3', 'h4'];
   await Promise.all(hostile.map((tenant) => threads.run(tenant, endless)));
   let looping = true;

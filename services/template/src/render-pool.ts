@@ -21,6 +21,8 @@ export interface RenderPoolOptions {
   waitsAtMostMs?: number;
   /** How long a task may take on the clock, however little CPU time it gets; 10 s unless a test says otherwise. */
   longestMs?: number;
+  /** After a task that has run into a limit its tenant rests for so many times what it took; 3 unless a test says otherwise. */
+  restFactor?: number;
   /** A thread was ended with its task. */
   onEnded?: (limit: 'time_limit' | 'memory_limit') => void;
 }
@@ -36,8 +38,7 @@ export interface RenderPool extends AsyncDisposable {
 const graceFactor = 2;
 const graceMs = 100;
 const struckForMs = 60_000;
-/** After a task that has run into a limit its tenant rests for so many times what it took: it has a quarter of one processor at most. */
-const restFactor = 3;
+/** With the default limits a tenant whose tasks run into them has a quarter of one processor at most. */
 const restsAtMostMs = 3_000;
 const idleForMs = 60_000;
 
@@ -60,7 +61,7 @@ interface Thread {
 }
 
 export function createRenderPool(options: RenderPoolOptions): RenderPool {
-  const { limits, threads: most, heapMb, waitsAtMostMs = 5_000, longestMs = 10_000, onEnded } = options;
+  const { limits, threads: most, heapMb, waitsAtMostMs = 5_000, longestMs = 10_000, restFactor = 3, onEnded } = options;
   const threads = new Set<Thread>();
   // Tenants in the order of their turns.
   const waiting = new Map<string, Job[]>();
@@ -87,6 +88,7 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
       if (!threads.has(thread)) return;
       thread.cpuUs = cpuUs;
       if (result === undefined) {
+        clearTimeout(thread.timer);
         if (thread.job !== undefined) watch(thread);
         return;
       }
@@ -144,12 +146,15 @@ export function createRenderPool(options: RenderPoolOptions): RenderPool {
     setTimeout(dispatch, Math.ceil(restMs) + 1).unref();
   }
 
-  /** A thread that is only starting is not watched: nothing of a stranger runs there yet. */
   function watch(thread: Thread): void {
     const { job, cpuUs } = thread;
-    thread.beganMs = performance.now();
-    if (cpuUs === undefined) return;
-    const { beganMs } = thread;
+    const beganMs = performance.now();
+    thread.beganMs = beganMs;
+    // Only starting: nothing of a stranger runs there yet.
+    if (cpuUs === undefined) {
+      thread.timer = setTimeout(() => end(thread, overloaded()), longestMs);
+      return;
+    }
     const allowedMs = limits.cpuMs * graceFactor + graceMs;
     const look = async (): Promise<void> => {
       const usage = await thread.worker.cpuUsage().catch(() => undefined);
