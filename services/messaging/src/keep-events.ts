@@ -4,10 +4,12 @@ import { idToUuid } from '@maildoot/runtime/ids';
 import type pg from 'pg';
 import { feedRows } from './feed.ts';
 import { tellFeed } from './store/feed.ts';
-import { eventKey, insertEvents, type LockedMessage, type NewEvent } from './store/outcomes.ts';
-import { messageEvents, wholeMessage } from './timeline.ts';
+import { acceptanceKept, eventKey, insertEvents, type LockedMessage, type NewEvent } from './store/outcomes.ts';
+import { messageEvents, scheduledType, wholeMessage } from './timeline.ts';
 
 const noDetail = new Uint8Array();
+
+type OwnMessage = Pick<LockedMessage, 'id' | 'tenantId' | 'sendAt'>;
 
 /** Within the caller's transaction. Answers the keys (see eventKey) of those that were new. */
 export async function keepEvents(client: pg.ClientBase, events: readonly NewEvent[]): Promise<Set<string>> {
@@ -21,8 +23,18 @@ export async function keepEvents(client: pg.ClientBase, events: readonly NewEven
   return fresh;
 }
 
-/** What a message tells of itself, as rows. */
-export function ownEvents(message: Pick<LockedMessage, 'id' | 'tenantId' | 'sendAt'>): NewEvent[] {
+/**
+ * What messages tell of themselves, as rows, for keepEvents. Of one whose acceptance is kept nothing: its send_at may be another since (see
+ * reschedule.ts, which keeps them before), and would tell of a scheduling at the acceptance that never was.
+ */
+export async function ownEvents(client: pg.ClientBase, messages: readonly OwnMessage[]): Promise<NewEvent[]> {
+  const events = messages.flatMap(eventsOf);
+  const scheduled = events.filter(({ type }) => type === scheduledType).map(({ messageId }) => messageId);
+  const kept = await acceptanceKept(client, scheduled);
+  return events.filter(({ messageId }) => !kept.has(messageId));
+}
+
+function eventsOf(message: OwnMessage): NewEvent[] {
   return messageEvents(message).map(({ id, type, at }) => ({
     messageId: message.id,
     tenantId: message.tenantId,

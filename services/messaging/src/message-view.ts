@@ -20,7 +20,7 @@ export function viewMessage(row: MessageRow, recipients: readonly RecipientView[
     id: uuidToId('msg', row.id),
     status: viewStatus(row.status as MessageStatus, isDue),
     from: { email: row.fromEmail, name: row.fromName },
-    recipients: recipients.map((recipient) => viewRecipient(recipient, isDue)),
+    recipients: recipients.map((recipient) => viewRecipient(recipient, row.sendAt, isDue)),
     replyTo: row.replyTo,
     subject: row.subject,
     tags: row.tags,
@@ -42,15 +42,16 @@ function viewStatus(status: MessageStatus, isDue: boolean): MessageStatus {
   return status === MessageStatus.MESSAGE_STATUS_SCHEDULED && isDue ? MessageStatus.MESSAGE_STATUS_QUEUED : status;
 }
 
-function viewRecipient(row: RecipientView, isDue: boolean): Recipient {
-  const status = row.status as RecipientStatus;
+function viewRecipient(row: RecipientView, sendAt: Date | null, isDue: boolean): Recipient {
+  const isScheduled = row.status === RecipientStatus.RECIPIENT_STATUS_SCHEDULED;
   return {
     number: row.number,
     address: { email: row.email, name: row.name },
     kind: row.kind as RecipientKind,
-    status: status === RecipientStatus.RECIPIENT_STATUS_SCHEDULED && isDue ? RecipientStatus.RECIPIENT_STATUS_QUEUED : status,
+    status: isScheduled && isDue ? RecipientStatus.RECIPIENT_STATUS_QUEUED : (row.status as RecipientStatus),
     attempts: row.attempts,
-    nextAttemptAt: row.nextAttemptAt ?? undefined,
+    // When the first one is due nobody has to write down: the message says it.
+    nextAttemptAt: row.nextAttemptAt ?? (isScheduled && !isDue ? (sendAt ?? undefined) : undefined),
     bounce: row.bounce === null ? undefined : Bounce.decode(row.bounce),
     opened: (row.flags & flagOf[EngagementKind.ENGAGEMENT_KIND_OPENED]) !== 0,
     clicked: (row.flags & flagOf[EngagementKind.ENGAGEMENT_KIND_CLICKED]) !== 0,

@@ -9,7 +9,7 @@ import { SuppressionReason } from '@maildoot/proto/maildoot/messaging/v1/suppres
 import { newUuid } from '@maildoot/runtime/ids';
 import type pg from 'pg';
 import { keepEvents, ownEvents } from './keep-events.ts';
-import { acceptedCounts, type Count, metricOf } from './stats.ts';
+import { type Count, metricOf, untouchedCounts } from './stats.ts';
 import { isEnd, messageStatus, moveCount, type Standing, standingAfter } from './status.ts';
 import {
   acceptedKey,
@@ -68,19 +68,12 @@ export async function recordOutcomes(client: pg.ClientBase, outcomes: readonly R
   const kept = outcomes.filter((_, index) => results[index] === undefined);
   const concerned = distinct(kept.map((one) => one.messageId)).map((id) => messages.get(id)!);
   const fresh = await keepEvents(client, [
-    ...concerned.filter(isUntouched).flatMap(ownEvents),
+    ...(await ownEvents(client, concerned.filter(isUntouched))),
     ...kept.flatMap((one) => eventRows(one, now)),
   ]);
   const reported = await readReported(client, deliveredAfterBounce(kept, recipients));
   const changes = new Map<string, RecipientChange>();
-  const counts: Count[] = concerned
-    .filter(({ id }) => fresh.has(acceptedKey(id)))
-    .flatMap((message) =>
-      acceptedCounts(message, {
-        recipients: message.statusCounts.reduce((sum, count) => sum + count, 0),
-        suppressed: message.statusCounts[RecipientStatus.RECIPIENT_STATUS_SUPPRESSED] ?? 0,
-      }),
-    );
+  const counts: Count[] = concerned.filter(({ id }) => fresh.has(acceptedKey(id))).flatMap(untouchedCounts);
   for (const [index, one] of outcomes.entries()) {
     if (results[index] !== undefined) continue;
     // Taken out of the set: the second of two equal outcomes in one batch was seen before as well.

@@ -1,7 +1,8 @@
 // Another time for a message. Delivery owns the time, so it is asked first, and what it answers is recorded here:
 //   1. the message and its open recipients, of this tenant
 //   2. delivery moves those that were never tried; a message that it has not heard of yet is asked about again for a moment
-//   3. the message's time, its recipients' statuses and the event, in one transaction
+//   3. the message's time, its recipients' statuses and the event, in one transaction; before them how it was accepted, which can't be
+//      told from the message any more
 import type { Database } from '@maildoot/db/database';
 import type { ScheduleServiceService } from '@maildoot/proto/maildoot/delivery/v1/schedule';
 import { type Message, RecipientStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
@@ -9,13 +10,15 @@ import type { RpcClient } from '@maildoot/rpc/client';
 import type { Clock } from '@maildoot/runtime/clock';
 import { newUuid, uuidToId } from '@maildoot/runtime/ids';
 import { errors, noSuchMessage } from './errors.ts';
-import { keepEvents } from './keep-events.ts';
+import { keepEvents, ownEvents } from './keep-events.ts';
 import { maxSendAtDays } from './message-rules.ts';
 import { viewMessage } from './message-view.ts';
+import { untouchedCounts } from './stats.ts';
 import { messageStatus, moveCount } from './status.ts';
 import type { MessageStore } from './store/messages.ts';
-import { lockMessages, readRecipients, updateMessages } from './store/outcomes.ts';
+import { acceptedKey, lockMessages, type NewEvent, readRecipients, updateMessages } from './store/outcomes.ts';
 import { nextRescheduling, setSendAt } from './store/reschedule.ts';
+import { addCounts } from './store/stats.ts';
 import type { Telemetry } from './telemetry.ts';
 import { scheduledType, wholeMessage } from './timeline.ts';
 
@@ -98,6 +101,8 @@ async function record({ database, clock }: RescheduleParts, messageId: string, m
   await database.transaction(async (client) => {
     const [message] = await lockMessages(client, [messageId]);
     if (message === undefined) return;
+    const own = await ownEvents(client, [message]);
+    const acceptance = untouchedCounts(message);
     const rows = await readRecipients(
       client,
       moved.map((number) => ({ messageId, number })),
@@ -114,19 +119,18 @@ async function record({ database, clock }: RescheduleParts, messageId: string, m
       changed.map(({ number }) => number),
     );
     await updateMessages(client, [message]);
-    if (next === queued) return;
-    await keepEvents(client, [
-      {
-        messageId,
-        tenantId: message.tenantId,
-        recipientNumber: wholeMessage,
-        // The first one follows from the message itself and has number 0.
-        attempt: await nextRescheduling(client, messageId),
-        type: scheduledType,
-        id: newUuid(),
-        at: clock.now(),
-        detail: new Uint8Array(),
-      },
-    ]);
+    const scheduling = async (): Promise<NewEvent> => ({
+      messageId,
+      tenantId: message.tenantId,
+      recipientNumber: wholeMessage,
+      // That of the acceptance has number 0.
+      attempt: await nextRescheduling(client, messageId),
+      type: scheduledType,
+      id: newUuid(),
+      at: clock.now(),
+      detail: new Uint8Array(),
+    });
+    const fresh = await keepEvents(client, next === queued ? own : [...own, await scheduling()]);
+    if (fresh.has(acceptedKey(messageId))) await addCounts(client, acceptance);
   });
 }

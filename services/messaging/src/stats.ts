@@ -46,6 +46,14 @@ export function acceptedCounts(
   return suppressed === 0 ? [accepted] : [accepted, { message, metric: 'suppressed', at, recipients: suppressed }];
 }
 
+/** The same, of a locked message of which nothing is recorded yet. */
+export function untouchedCounts(message: Count['message'] & { id: string; statusCounts: readonly number[] }): Count[] {
+  return acceptedCounts(message, {
+    recipients: message.statusCounts.reduce((sum, count) => sum + count, 0),
+    suppressed: message.statusCounts[RecipientStatus.RECIPIENT_STATUS_SUPPRESSED] ?? 0,
+  });
+}
+
 /** Added up by row, in one order everywhere: two transactions that touch the same rows wait for each other and never for ever. */
 export function increases(counts: readonly Count[]): StatIncrease[] {
   const rows = new Map<string, StatIncrease>();

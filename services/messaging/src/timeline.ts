@@ -69,8 +69,11 @@ export interface TimelineMessage {
   sendAt: Date | null;
 }
 
-/** What concerns the message as a whole, oldest first. */
-export function messageEvents(message: TimelineMessage): MessageEvent[] {
+/**
+ * What the message tells of itself, oldest first: how it was accepted. As it was kept, where it was: a message that was rescheduled has
+ * another send_at since.
+ */
+export function messageEvents(message: TimelineMessage, stored: readonly StoredEvent[] = []): MessageEvent[] {
   const acceptedAt = uuidTime(message.id);
   // Derived, not stored, so their ids are derived too: the message's own bytes under another prefix, one per type.
   const about = (type: string, id: string): MessageEvent => ({
@@ -82,20 +85,26 @@ export function messageEvents(message: TimelineMessage): MessageEvent[] {
     engagement: undefined,
   });
   const events = [about('message.accepted', uuidToId('evt', message.id))];
-  if (message.sendAt !== null && message.sendAt > acceptedAt) events.push(about(scheduledType, uuidToId('evt', derivedUuid(message.id))));
+  const kept = stored.filter(isOwn);
+  const scheduled =
+    kept.length > 0 ? kept.some(({ type }) => type === scheduledType) : message.sendAt !== null && message.sendAt > acceptedAt;
+  if (scheduled) events.push(about(scheduledType, uuidToId('evt', derivedUuid(message.id))));
   return events;
 }
 
 /** The same with what only the timeline tells: that a template was rendered, which is before the acceptance is durable and no event of its own. */
-export function wholeWay(message: TimelineMessage & { templateId: string | null }): MessageEvent[] {
-  const [accepted, ...later] = messageEvents(message);
+export function wholeWay(message: TimelineMessage & { templateId: string | null }, stored: readonly StoredEvent[] = []): MessageEvent[] {
+  const [accepted, ...later] = messageEvents(message, stored);
   if (message.templateId === null) return [accepted!, ...later];
   return [accepted!, { ...accepted!, id: uuidToId('evt', derivedUuid(message.id, 2)), type: 'message.rendered' }, ...later];
 }
 
-/** What happened to one recipient or to many, oldest first. */
+/** What happened to one recipient or to many, and to the message since it was accepted, oldest first. */
 export function recipientEvents(stored: readonly StoredEvent[], emailOf: (recipientNumber: number) => string): MessageEvent[] {
-  return [...stored].sort(byTime).map((event) => feedEvent({ ...event, email: emailOf(event.recipientNumber) }));
+  return stored
+    .filter((event) => !isOwn(event))
+    .sort(byTime)
+    .map((event) => feedEvent({ ...event, email: emailOf(event.recipientNumber) }));
 }
 
 /** One stored event. Without detail it says nothing about an attempt: accepted, scheduled, queued. */
@@ -105,6 +114,11 @@ export function feedEvent(event: Pick<StoredEvent, 'id' | 'type' | 'at' | 'detai
   if (detail.length === 0 || type === queuedType) return base;
   if (engagementTypes.has(type)) return { ...base, engagement: Engagement.decode(detail) };
   return { ...base, attempt: AttemptRecordedEvent.decode(detail) };
+}
+
+// Of the message's own events, see messageEvents. A rescheduling has a number.
+function isOwn({ recipientNumber, attempt }: StoredEvent): boolean {
+  return recipientNumber === wholeMessage && attempt === 0;
 }
 
 // By time; within a millisecond by recipient, then queued before the attempts before an end that had no attempt of its own.

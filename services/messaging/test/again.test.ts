@@ -1,10 +1,17 @@
 // After the 202: another time, once more, a whole batch stopped, a look without an effect; and notices of the installation itself.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
+import { appendOutbox } from '@maildoot/events/outbox';
+import { messageAccepted } from '@maildoot/events/topics';
 import { parseHeaderBlock } from '@maildoot/mail/headers';
 import { linkMark } from '@maildoot/mail/tracking-token';
+import { Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { MessageAcceptedEvent } from '@maildoot/proto/maildoot/messaging/v1/events';
 import { DryRunRequest, MessageStatus, RecipientStatus, ResendMessageRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { GetStatsRequest } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
+import { clearOfMidnight, waitFor } from '@maildoot/testkit/wait';
+import { everything } from './feed-load.ts';
 import { createWorld, hashOf, outgoing, rpcError, type World } from './world.ts';
 
 let world: World;
@@ -46,8 +53,11 @@ describe('rescheduling', () => {
     const later = await reschedule(id, two);
     assert.deepEqual(world.schedule.calls, [{ messageId: id, numbers: [0, 1], sendAt: two }]);
     assert.deepEqual([later?.status, later?.sendAt], [MESSAGE_STATUS_SCHEDULED, two]);
+    const nextAttempts = (of: typeof later) => of?.recipients.map(({ nextAttemptAt }) => nextAttemptAt);
+    assert.deepEqual(nextAttempts(later), [two, two], 'the first attempt is fixed');
     const now = await reschedule(id, new Date());
     assert.deepEqual([now?.status, now?.recipients.map(({ status }) => status)], [MESSAGE_STATUS_QUEUED, [queued, queued]]);
+    assert.deepEqual(nextAttempts(now), [undefined, undefined], 'whenever the queue comes to it');
     const again = await reschedule(id, three);
     assert.deepEqual([again?.status, again?.recipients.map(({ status }) => status)], [MESSAGE_STATUS_SCHEDULED, [scheduled, scheduled]]);
     const types = (events: { type: string }[]) => events.map(({ type }) => type);
@@ -55,6 +65,52 @@ describe('rescheduling', () => {
     assert.deepEqual(types((await world.get(id)).events), told, 'as it was accepted, and twice since');
     assert.deepEqual(types((await world.timeline(id)).events), told);
   });
+
+  const ways: [string, { sendAt?: Date }, Date, string[]][] = [
+    ['a scheduled one to a time that has passed', { sendAt: inHours(1) }, inHours(-1), ['message.accepted', 'message.scheduled']],
+    ['a queued one to a later time', {}, inHours(1), ['message.accepted', 'message.scheduled']],
+  ];
+  for (const [what, parts, sendAt, expected] of ways) {
+    it(`tells the message, its timeline and the feed the same: ${what}`, async () => {
+      await clearOfMidnight();
+      const own = tenant();
+      const { id } = await world.acceptOne({ to: [a], ...parts }, {}, own);
+      await reschedule(id, sendAt, own);
+      // Once more, as the log may deliver it: the message has another time by now.
+      const accepted = MessageAcceptedEvent.fromPartial({ messageId: id, tenantId: own });
+      await world.database.transaction((client) => appendOutbox(client, [{ topic: messageAccepted, event: accepted }]));
+      await waitFor(() => acceptancesAreRead(id), { what: 'both acceptances to be read' });
+      const outcome = { messageId: id, tenantId: own, recipientNumber: 0, attempt: 1, outcome: Outcome.OUTCOME_DELIVERED };
+      await world.tellAttempts({ ...outcome, finishedAt: new Date() });
+      const feed = await waitFor(
+        async () => {
+          const told = (await everything(world, own)).map(({ event }) => event);
+          return told.at(-1)?.type === 'message.delivered' ? told : undefined;
+        },
+        { what: 'the outcome in the feed' },
+      );
+      assert.deepEqual(
+        feed.map((event) => event?.type),
+        [...expected, 'message.delivered'],
+      );
+      const { events, recipients } = await world.timeline(id, own);
+      assert.deepEqual([...events, ...(recipients[0]?.events ?? [])], feed);
+      assert.deepEqual((await world.get(id, own)).events, feed);
+      const day = new Date().toISOString().slice(0, 10);
+      const { total } = await world.stats.getStats(GetStatsRequest.fromPartial({ fromDay: day, toDay: day }), { tenantId: own });
+      assert.deepEqual([total?.accepted, total?.delivered], [1n, 1n], 'counted once');
+    });
+  }
+
+  async function acceptancesAreRead(id: string): Promise<boolean> {
+    const { rows } = await world.database.pool.query<{ read: boolean }>(
+      `SELECT bool_and(o.position <= p.position) AS read
+       FROM outbox o LEFT JOIN event_log.subscription p ON p.group_name = 'messaging-feed' AND p.topic = o.topic AND p.partition = o.shard
+       WHERE o.key = $1`,
+      [id],
+    );
+    return rows[0]?.read === true;
+  }
 
   it('is refused when delivery moves nobody, and changes nothing then', async () => {
     const one = inHours(1);

@@ -32,10 +32,10 @@ export function consumeMessageAccepted({ database, log, wakeFeed }: MessageAccep
         // One that has outlived its retention meanwhile has no place to be told in.
         const messages = await findMessages(client, ids);
         const told = new Map(records.map(({ event }, index) => [ids[index], event]));
-        const fresh = await keepEvents(
-          client,
-          messages.flatMap((message) => [...ownEvents(message), ...suppressedEvents(message, told.get(message.id))]),
-        );
+        const fresh = await keepEvents(client, [
+          ...(await ownEvents(client, messages)),
+          ...messages.flatMap((message) => suppressedEvents(message, told.get(message.id))),
+        ]);
         await addCounts(
           client,
           messages.flatMap((message) => countsOf(message, told.get(message.id), fresh)),

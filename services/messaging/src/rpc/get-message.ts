@@ -13,7 +13,7 @@ export function getMessage({ messages, clock }: { messages: MessageStore; clock:
     const emails = new Map(recipients.map((recipient) => [recipient.number, recipient.email]));
     return {
       message: viewMessage(message, recipients, clock.now()),
-      events: [...messageEvents(message), ...recipientEvents(events, (number) => emails.get(number) ?? '')],
+      events: [...messageEvents(message, events), ...recipientEvents(events, (number) => emails.get(number) ?? '')],
     };
   });
 }

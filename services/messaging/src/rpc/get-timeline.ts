@@ -19,10 +19,11 @@ export function getTimeline({ database, messages, clock }: { database: Database;
     ]);
     const view = viewMessage(message, recipients, clock.now());
     const eventsOf = Map.groupBy(events, (event) => event.recipientNumber);
+    const whole = eventsOf.get(wholeMessage) ?? [];
     return {
       id: view.id,
       status: view.status,
-      events: [...wholeWay(message), ...recipientEvents(eventsOf.get(wholeMessage) ?? [], () => '')],
+      events: [...wholeWay(message, whole), ...recipientEvents(whole, () => '')],
       recipients: view.recipients.map((recipient) => ({
         recipient,
         events: recipientEvents(eventsOf.get(recipient.number) ?? [], () => recipient.address?.email ?? ''),

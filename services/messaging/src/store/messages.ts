@@ -197,15 +197,14 @@ const columns =
   'id, tenant_id, batch_id, status, from_email, from_name, reply_to, subject, tags, metadata, send_at, size_bytes, captured, stream, ' +
   'unsubscribe_group, template_id, pool, personal';
 
-// One statement sees one moment: what an event tells, its recipient shows, and the other way round. That it was accepted and scheduled is known
-// from the message, see timeline.ts; that it was rescheduled isn't.
+// One statement sees one moment: what an event tells, its recipient shows, and the other way round.
 const wholeSql = `
   SELECT ${columns},
     (SELECT coalesce(json_agg(json_build_array(number, kind, email, name, status, attempts,
               (extract(epoch FROM next_attempt_at) * 1000)::bigint, encode(bounce, 'base64'), flags) ORDER BY number), '[]')
      FROM recipient WHERE message_id = $1 AND tenant_id = $2) AS recipients,
     (SELECT coalesce(json_agg(json_build_array(id, recipient_number, attempt, type, (extract(epoch FROM at) * 1000)::bigint, encode(detail, 'base64'))), '[]')
-     FROM message_event WHERE message_id = $1 AND tenant_id = $2 AND (recipient_number >= 0 OR attempt > 0)) AS events
+     FROM message_event WHERE message_id = $1 AND tenant_id = $2) AS events
   FROM message WHERE id = $1 AND tenant_id = $2`;
 
 type WholeRecipient = [

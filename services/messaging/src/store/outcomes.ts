@@ -138,6 +138,18 @@ export function acceptedKey(messageId: string): string {
   return eventKey(messageId, -1, 0, 'message.accepted');
 }
 
+/** Those of the messages whose acceptance is kept as an event. */
+export async function acceptanceKept(client: pg.ClientBase, ids: readonly string[]): Promise<Set<string>> {
+  if (ids.length === 0) return new Set();
+  const { rows } = await client.query<{ message_id: string }>(
+    `SELECT message_id FROM message_event
+     WHERE message_id = ANY($1::uuid[]) AND message_id BETWEEN $2::uuid AND $3::uuid
+       AND recipient_number = -1 AND attempt = 0 AND type = 'message.accepted'`,
+    [uuidArray(ids), ...bounds(ids)],
+  );
+  return new Set(rows.map((row) => row.message_id));
+}
+
 /** The recipients named, as they stand. Their messages are locked. */
 export async function readRecipients(
   client: pg.ClientBase,
