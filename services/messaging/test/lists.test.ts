@@ -6,6 +6,8 @@ import { MessageStatus } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { idToUuid, newId, newUuid, uuidTime, uuidToId } from '@maildoot/runtime/ids';
 import { TestClock } from '@maildoot/testkit/clock';
 import { waitFor } from '@maildoot/testkit/wait';
+import { insertAttempts } from '../src/store/callback-work.ts';
+import { attemptsOfMessage } from '../src/store/callbacks.ts';
 import { lookBackRows } from '../src/store/messages.ts';
 import { createWorld, rpcError, type World } from './world.ts';
 
@@ -168,4 +170,25 @@ describe('the look-back of a filtered list', () => {
     );
     assert.deepEqual(full.searchedBackTo, uuidTime(hay.at(-2)!));
   });
+});
+
+it('what callbacks were told of a message leaves no recipient out, however much there is of another', async () => {
+  const [tenantId, messageId, callbackId] = [newUuid(), newUuid(), newUuid()];
+  const told = async (recipientNumber: number, number: number) => {
+    const ids = { id: newUuid(), callbackId, tenantId, eventId: newUuid(), aboutId: messageId };
+    const answer = { at: new Date(), durationMs: 1, outcome: 1, httpStatus: 204, detail: '', nextAttemptAt: null };
+    await insertAttempts(world.database.pool, [{ ...ids, recipientNumber, type: 'message.queued', number, ...answer }]);
+  };
+  for (const number of [1, 2, 3]) await told(0, number);
+  await told(1, 1);
+  const answered = async (most?: number) =>
+    (await attemptsOfMessage(world.database.pool, tenantId, messageId, most)).map((one) => [one.recipientNumber, one.number]);
+  const [first, second, third, other] = [
+    [0, 1],
+    [0, 2],
+    [0, 3],
+    [1, 1],
+  ];
+  assert.deepEqual(await answered(), [first, second, third, other]);
+  assert.deepEqual(await answered(3), [first, second, other]);
 });

@@ -250,11 +250,15 @@ export async function listAttempts(
   return rows;
 }
 
-/** All that told of one message, oldest first. */
-export async function attemptsOfMessage(on: Queryable, tenantId: string, messageId: string, most = 1_000): Promise<AttemptRow[]> {
+/**
+ * What told of one message, oldest first. When it is more than can be answered, each recipient's first ones go before anybody's later
+ * ones: 1,000 recipients are left with some ten each.
+ */
+export async function attemptsOfMessage(on: Queryable, tenantId: string, messageId: string, most = 10_000): Promise<AttemptRow[]> {
   const { rows } = await on.query<AttemptRow>(
-    `SELECT ${attemptColumns} FROM callback_attempt WHERE about_id = $1 AND tenant_id = $2 AND id >= $1 ORDER BY id LIMIT $3`,
+    `SELECT ${attemptColumns} FROM callback_attempt WHERE about_id = $1 AND tenant_id = $2 AND id >= $1
+     ORDER BY row_number() OVER (PARTITION BY recipient_number ORDER BY id), id LIMIT $3`,
     [messageId, tenantId, most],
   );
-  return rows;
+  return rows.sort((a, b) => (a.id < b.id ? -1 : 1));
 }
