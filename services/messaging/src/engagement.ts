@@ -64,9 +64,11 @@ export async function recordEngagements(client: pg.ClientBase, engaged: readonly
     if (message === undefined || state === undefined) continue;
     const happened = happening(one, state);
     const repeats = one.kind === EngagementKind.ENGAGEMENT_KIND_OPENED || one.kind === EngagementKind.ENGAGEMENT_KIND_CLICKED;
-    if (state.last < (repeats ? maxEventsOfAKind : 1)) events.push(eventOf(one, message, ++state.last, happened));
     const flag = happened.machine ? 0 : flagOf[one.kind];
-    if ((state.flags & flag) !== flag) {
+    const isNews = (state.flags & flag) !== flag;
+    // Whatever machines did before: what a flag says was told as well.
+    if (isNews || state.last < (repeats ? maxEventsOfAKind : 1)) events.push(eventOf(one, message, ++state.last, happened));
+    if (isNews) {
       state.flags |= flag;
       flags.push({ messageId: one.messageId, number: one.recipientNumber, flags: flag });
       counts.push({ message, metric: metricOf[one.kind], at: one.at, recipients: 1 });

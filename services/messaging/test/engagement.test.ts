@@ -220,6 +220,19 @@ describe('an opening or a click', () => {
     assert.deepEqual([total?.accepted, total?.opened, total?.clicked], [2n, 1n, 1n]);
   });
 
+  it('by a person is told behind however many of machines', async () => {
+    const own = tenant();
+    const id = await delivered(own);
+    for (let count = 0; count < 21; count++) await visit(id, 0, opened, 'Mozilla/5.0');
+    await visit(id, 0);
+    await visit(id, 0);
+    await visit(id, 1, clicked);
+    await waitFor(async () => (await eventsOf(id, own)).some(({ type }) => type === 'message.clicked'), { what: 'the last one' });
+    const machines = (await eventsOf(id, own)).filter(({ type }) => type === 'message.opened').map(({ engagement }) => engagement?.machine);
+    assert.deepEqual(machines, [...Array<boolean>(20).fill(true), false]);
+    assert.equal((await flags(id, own))?.[0]?.[0], true);
+  });
+
   it('of a message that is gone, or of nobody, leaves no trace', async () => {
     const own = tenant();
     const id = await delivered(own);
