@@ -430,7 +430,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
             allow: ['messaging'],
             handle: answering(cancelRecipients({ database, clock, telemetry, published: () => sequencer.wake() })),
           },
-          listCapturedMail: { allow: ['gateway'], handle: answering(listCapturedMail({ prisma, arrivals })) },
+          listCapturedMail: { allow: ['gateway'], handle: answering(listCapturedMail({ database, arrivals })) },
           getCapturedMail: { allow: ['gateway'], handle: answering(getCapturedMail({ prisma })) },
         }),
         implement(DestinationServiceService, {

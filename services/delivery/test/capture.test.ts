@@ -85,6 +85,7 @@ describe('capture', () => {
       ['50% off_1'],
     );
     assert.deepEqual((await list({ subject: '5_% off' })).mails, []);
+    assert.equal((await list({ to: 'Page1@Pages.test' })).mails.length, 1, 'in whatever case');
   });
 
   it('waits for the first match', async () => {

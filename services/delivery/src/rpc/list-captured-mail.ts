@@ -1,10 +1,10 @@
 // RPC ListCapturedMail: the tenant's captured mail, newest first; waits for the first match when asked to.
 
 import { setTimeout as delay } from 'node:timers/promises';
+import type { Database } from '@maildoot/db/database';
 import type { ListCapturedMailRequest, ListCapturedMailResponse } from '@maildoot/proto/maildoot/delivery/v1/delivery';
 import type { RpcCall } from '@maildoot/rpc/server';
 import { idToUuid } from '@maildoot/runtime/ids';
-import type { PrismaClient } from '../../gen/prisma/client.ts';
 import { callingTenant } from '../calling-tenant.ts';
 import { capturedMailView } from '../captured-mail-view.ts';
 import { errors } from '../errors.ts';
@@ -16,14 +16,14 @@ const pollMs = 1_000;
 // The answer has to be on its way before the caller gives up.
 const marginMs = 250;
 
-export function listCapturedMail(parts: { prisma: PrismaClient; arrivals: Arrivals }) {
+export function listCapturedMail(parts: { database: Database; arrivals: Arrivals }) {
   return async (request: ListCapturedMailRequest, call: RpcCall): Promise<ListCapturedMailResponse> => {
     const filter = filterOf(request, call);
     const until = Math.min(Date.now() + Math.min(request.waitMs, maxWaitMs), call.deadline.getTime() - marginMs);
     for (;;) {
       // Subscribed before looking: a mail that comes in between is not missed.
       using arrival = parts.arrivals.next(filter.tenantId);
-      const rows = await listCapturedMails(parts.prisma, filter);
+      const rows = await listCapturedMails(parts.database, filter);
       const leftMs = until - Date.now();
       if (rows.length > 0 || leftMs <= 0 || call.signal.aborted || parts.arrivals.closed) {
         return { mails: rows.slice(0, filter.limit).map(capturedMailView), hasMore: rows.length > filter.limit };
