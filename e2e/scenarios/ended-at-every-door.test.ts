@@ -10,6 +10,7 @@ import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { idToUuid } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { createTransport } from 'nodemailer';
 import pg from 'pg';
@@ -142,10 +143,10 @@ test('a suspended account looks at every door, sends at none, and goes on when i
   const tenant = await createTenant(platform, 'suspended@tenant.example');
   await using doors = await openDoors(tenant.key);
   const call = client(platform.api, tenant.key);
-  // Due when everybody who has to know has known for a while.
-  const sendAt = (afterMs: number) => ({ ...message, send_at: new Date(Date.now() + afterMs).toISOString() });
-  const queued = (await call<{ id: string }>('POST', '/v1/messages', sendAt(6_000))).body.id;
-  const ofAnother = (await platform.call<{ id: string }>('POST', '/v1/messages', sendAt(6_200))).body.id;
+  const inAnHour = { ...message, send_at: new Date(Date.now() + 3_600_000).toISOString() };
+  const queued = (await call<{ id: string }>('POST', '/v1/messages', inAnHour)).body.id;
+  const ofAnother = (await platform.call<{ id: string }>('POST', '/v1/messages', inAnHour)).body.id;
+  await waitFor(async () => (await claimsOf(queued, ofAnother)).length === 2, { what: 'both in the queue' });
   const statusOf = async (id: string, as: Call = call) => (await as<{ status: string }>('GET', `/v1/messages/${id}`)).body.status;
   await operator(platform, 'suspend', tenant.tenant_id, '--reason', 'spam');
   const soon = (what: string, done: () => Promise<boolean>) => waitFor(done, { what, timeoutMs: withinMs });
@@ -156,9 +157,17 @@ test('a suspended account looks at every door, sends at none, and goes on when i
   ]);
   assert.equal(await doors.look(), 200);
   assert.deepEqual([doors.streamEnded(), doors.listenEnded()], [false, false]);
+  const uuid = idToUuid('ten', tenant.tenant_id);
+  await waitFor(async () => (await database.query('SELECT FROM delivery.suspended_tenant WHERE tenant_id = $1', [uuid])).rowCount === 1, {
+    what: 'delivery to know',
+  });
+  // The hour is over; what waits for longer is taken first.
+  await bringForward(queued);
+  await bringForward(ofAnother);
   await waitFor(async () => (await statusOf(ofAnother, platform.call)) === 'delivered', {
     what: 'another tenant’s mail',
   });
+  assert.deepEqual(await claimsOf(queued), [0], 'nobody has taken it');
   assert.equal(await statusOf(queued), 'queued');
   const timeline = await call<{ recipients: { explain: { who_must_act: string } }[] }>('GET', `/v1/messages/${queued}/timeline`);
   assert.equal(timeline.body.recipients[0]?.explain.who_must_act, 'operator');
@@ -172,3 +181,25 @@ test('a suspended account looks at every door, sends at none, and goes on when i
     soon('what was queued to go on', async () => (await statusOf(queued)) === 'delivered'),
   ]);
 });
+
+/** How often each recipient that is in delivery's queue was taken from there. */
+async function claimsOf(...ids: string[]): Promise<number[]> {
+  const { rows } = await database.query<{ claims: number }>('SELECT claims FROM delivery.due WHERE message_id = ANY ($1::uuid[])', [
+    ids.map((id) => idToUuid('msg', id)),
+  ]);
+  return rows.map(({ claims }) => claims);
+}
+
+/** What was scheduled is due now, as if its time had come. */
+async function bringForward(id: string): Promise<void> {
+  await database.query(
+    `WITH sent AS (
+       UPDATE messaging.message SET send_at = now() WHERE id = $1
+     ), freed AS (
+       UPDATE delivery.due SET next_due_at = now() WHERE message_id = $1 RETURNING destination, tenant_id
+     )
+     UPDATE delivery.ready SET next_due_at = least(next_due_at, now()) FROM freed
+     WHERE ready.destination = freed.destination AND ready.tenant_id = freed.tenant_id`,
+    [idToUuid('msg', id)],
+  );
+}
