@@ -17,10 +17,14 @@ import { waitFor } from '@maildoot/testkit/wait';
 import { type Call, type Platform, startPlatform } from '../platform.ts';
 
 const OUTAGE_MS = Number(process.env.OUTAGE_SECONDS ?? 5) * 1000;
-/** The promise is a second, on a machine that has nothing else to do; what was measured is printed. This tells an answer from a wait. */
-const ANSWERED_WITHIN_MS = 6000;
+/**
+ * The promise is a second, on a machine that has nothing else to do; what was measured is printed. Who waits for the pool to give up
+ * connecting waits for five: most are answered well before that. The slowest of all may be anywhere on a busy machine, and is bounded to tell
+ * an answer from a wait without end.
+ */
+const ANSWERED_WITHIN_MS = { median: 2000, slowest: 6000 };
 /** Whoever had asked a server before it was known to hang is told when that is certain, after two seconds; see libs/db/src/watch.ts. */
-const FIRST_ANSWERED_WITHIN_MS = 9000;
+const FIRST_ANSWERED_WITHIN_MS = { median: 4500, slowest: 9000 };
 const BACK_WITHIN_MS = 60_000;
 
 interface Operation {
@@ -129,9 +133,14 @@ async function everyOperation(call: Call): Promise<Operation[]> {
 }
 
 /** Rounds through all operations until the time is over. The key was checked a moment ago at first, and hasn't been for long at the end. */
-async function outage(platform: Platform, operations: Operation[], t: TestContext, firstWithinMs: number): Promise<void> {
+async function outage(
+  platform: Platform,
+  operations: Operation[],
+  t: TestContext,
+  firstWithinMs: typeof ANSWERED_WITHIN_MS,
+): Promise<void> {
   const endAt = performance.now() + OUTAGE_MS;
-  const longest = { first: 0, later: 0, ready: 0 };
+  const longest = { first: 0, later: 0, ready: 0, median: 0 };
   let rounds = 0;
   do {
     const askedAt = performance.now();
@@ -151,8 +160,13 @@ async function outage(platform: Platform, operations: Operation[], t: TestContex
       answered.filter(({ right }) => !right).map(({ what }) => what),
       [],
     );
+    const within = rounds === 0 ? firstWithinMs : ANSWERED_WITHIN_MS;
+    const bySpeed = answered.toSorted((one, other) => one.tookMs - other.tookMs);
+    const medianMs = bySpeed[Math.floor(bySpeed.length / 2)]!.tookMs;
+    assert.ok(medianMs - readyMs < within.median, `round ${rounds}: median ${medianMs} ms; /readyz took ${readyMs} ms`);
+    if (rounds > 0) longest.median = Math.max(longest.median, medianMs);
     for (const { tookMs, what } of answered) {
-      assert.ok(tookMs - readyMs < (rounds === 0 ? firstWithinMs : ANSWERED_WITHIN_MS), `${what}; /readyz took ${readyMs} ms`);
+      assert.ok(tookMs - readyMs < within.slowest, `${what}; /readyz took ${readyMs} ms`);
       if (rounds === 0) longest.first = Math.max(longest.first, tookMs);
       else longest.later = Math.max(longest.later, tookMs);
     }
@@ -163,9 +177,9 @@ async function outage(platform: Platform, operations: Operation[], t: TestContex
     rounds++;
     await delay(Math.max(0, Math.min(500, endAt - performance.now())));
   } while (performance.now() < endAt);
-  const { first, later, ready } = longest;
+  const { first, later, ready, median } = longest;
   t.diagnostic(
-    `${operations.length} operations, ${rounds} rounds: 503 within ${Math.round(first)} ms in the first, ${Math.round(later)} ms in the others; /readyz within ${Math.round(ready)} ms`,
+    `${operations.length} operations, ${rounds} rounds: 503 within ${Math.round(first)} ms in the first, ${Math.round(later)} ms in the others, the median within ${Math.round(median)} ms; /readyz within ${Math.round(ready)} ms`,
   );
 }
 

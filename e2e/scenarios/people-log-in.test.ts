@@ -72,14 +72,13 @@ test('a cookie that comes a second time ends the session everywhere', async () =
   });
 });
 
-test('a suspended tenant may look and do nothing, within 5 s, until it is released', async () => {
+test('a suspended tenant may look and do nothing until it is released', async () => {
   const { id, key } = await tenant('suspended');
   const message = { from: 'a@shop.example', to: 'b@example.com', subject: 'hello', text: 'Hello!' };
   assert.deepEqual(await statuses(key), all(200));
   await operator(platform, 'suspend', id, '--reason', 'spam');
   await waitFor(async () => (await statuses(key, 'POST', '/v1/messages', message)).every((status) => status === 403), {
     what: '403 at every door',
-    // The 5 s, and what a busy machine needs.
     timeoutMs: 20_000,
   });
   assert.deepEqual(await statuses(key), all(200));
