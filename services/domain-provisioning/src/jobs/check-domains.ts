@@ -1,6 +1,6 @@
 // Looks at domains when their time has come. All processes share the work: each takes what nobody else has, for a while; what a process
-// that died had taken is free again when its lease ends. Of one tenant only a few are looked at at a time, so that a thousand domains whose
-// name servers hang leave room for everybody else's.
+// that died had taken is free again when its lease ends. Of one tenant only a few are looked at at a time, and the last places are for those
+// of whom none is, so that a thousand domains whose name servers hang leave room for everybody else's.
 
 import type { Clock } from '@maildoot/runtime/clock';
 import type { Logger } from '@maildoot/runtime/logger';
@@ -12,6 +12,8 @@ const everyMs = 15_000;
 /** At a time: a look takes up to lookBudgetMs, mostly waiting for others. */
 const together = 8;
 const mostOfTenant = 3;
+/** Of the places, those for tenants of whom nothing is being looked at: a few tenants whose name servers hang don't have all. */
+const keptForOthers = 2;
 const lookBudgetMs = 10_000;
 /** Longer than the look and writing it down, so that nobody looks at the same one beside us. */
 const leaseMs = 60_000;
@@ -46,7 +48,8 @@ export function startCheckingDomains(verifier: Verifier, { clock, logger }: { cl
       try {
         for (;;) {
           while (looks.size < together && failures.length === 0 && !stopping.aborted) {
-            const due = await verifier.store.leaseDue(clock.now(), mostOfTenant, leaseMs);
+            const most = looks.size < together - keptForOthers ? mostOfTenant : 1;
+            const due = await verifier.store.leaseDue(clock.now(), most, leaseMs);
             if (due === undefined) break;
             begin(due);
           }

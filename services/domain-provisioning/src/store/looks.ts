@@ -84,16 +84,17 @@ export function openLooks(database: Database) {
 
     /**
      * A domain whose time has come, for this process alone until the lease ends; the one that waited longest, but none of a tenant of whom
-     * so many are being looked at. Processes that ask at the same moment may go beyond that by one each.
+     * so many are being looked at. Processes that ask at the same moment may go beyond that by one each. `=` and not IN, which a plan may
+     * answer by asking again for every row: it leases more than the one that is returned.
      */
     async leaseDue(now: Date, mostOfTenant: number, leaseMs: number): Promise<{ tenantId: string; name: string } | undefined> {
       const { rows } = await database.pool.query<{ tenant_id: string; name: string }>(
         `UPDATE domain SET check_leased_until = now() + $3 * interval '1 millisecond'
-          WHERE id IN (SELECT id FROM domain
-                        WHERE next_check_at <= $1 AND (check_leased_until IS NULL OR check_leased_until < now())
-                          AND tenant_id NOT IN (SELECT tenant_id FROM domain WHERE check_leased_until >= now()
-                                                 GROUP BY tenant_id HAVING count(*) >= $2)
-                        ORDER BY next_check_at LIMIT 1 FOR UPDATE SKIP LOCKED)
+          WHERE id = (SELECT id FROM domain
+                       WHERE next_check_at <= $1 AND (check_leased_until IS NULL OR check_leased_until < now())
+                         AND tenant_id NOT IN (SELECT tenant_id FROM domain WHERE check_leased_until >= now()
+                                                GROUP BY tenant_id HAVING count(*) >= $2)
+                       ORDER BY next_check_at LIMIT 1 FOR UPDATE SKIP LOCKED)
           RETURNING tenant_id, name`,
         [now, mostOfTenant, leaseMs],
       );
