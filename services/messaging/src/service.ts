@@ -128,7 +128,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
     callbacks?.wake();
   };
   const sealer = createSealer(config.sealKeys);
-  const managed = { ...outsideOf(config), database, sealer, clock };
+  const managed = { ...outsideOf(config), database, sealer, clock, feedBound: () => feed.bound };
   starting.use(consumeAttemptRecorded({ database, log, clock, telemetry, wakeFeed }));
   starting.use(consumeMessageAccepted({ database, log, wakeFeed }));
   starting.use(consumeReportReceived({ database, log, clock, telemetry, wakeFeed }));

@@ -216,6 +216,25 @@ it('410 disables: the feed says so, other callbacks get that, a notice waits, no
   assert.equal(came.length, 2, 'what happened in between is left for a replay');
 });
 
+it('a replay that enables leaves behind what it doesn’t ask for, also where that has no place in the feed yet', async () => {
+  const tenantId = newTenant();
+  const path = newPath();
+  const { id } = await register(tenantId, path, ['message.delivered']);
+  await update(tenantId, { id, enabled: false });
+  const between = await deliveredMessage(tenantId);
+  const isTold = async () => (await everything(world, tenantId)).some(({ event }) => event?.type === 'message.delivered');
+  await waitFor(isTold, { what: 'the delivery to be told' });
+  const pending = { tenantId: uuidOf(tenantId), messageId: uuidOf(between), recipientNumber: 0, attempt: 1, type: 'message.delivered' };
+  await world.database.transaction((client) => tellFeed(client, feedRows([pending])));
+  const stretch = { since: new Date(1), until: new Date(2), onlyFailed: false };
+  const { callback } = await world.callbacks.replayCallback({ id, ...stretch, repeatable: undefined }, { tenantId });
+  assert.equal(callback?.enabled, true);
+  const later = await deliveredMessage(tenantId);
+  const isLater = async () => (await receiver.seen(path)).some(({ body }) => body.includes(later));
+  await waitFor(isLater, { what: 'what happened after' });
+  assert.equal((await receiver.seen(path)).length, 1);
+});
+
 for (const [status, isPaused] of [
   [429, true],
   [502, true],

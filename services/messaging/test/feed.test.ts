@@ -17,7 +17,8 @@ import { positionAt } from '../src/feed.ts';
 import { startFeedSequencer } from '../src/jobs/feed-sequencer.ts';
 import { keepEvents } from '../src/keep-events.ts';
 import { recordOutcomes } from '../src/record-outcomes.ts';
-import { sequence } from '../src/store/feed.ts';
+import { settledPlace } from '../src/store/callbacks.ts';
+import { everythingPlaced, sequence } from '../src/store/feed.ts';
 import { createTelemetry } from '../src/telemetry.ts';
 import {
   acceptedMessages,
@@ -245,6 +246,23 @@ it('a pass starts behind what is done with, also while a backup keeps the dead r
     backup.release();
   }
   assert.equal((await world.database.pool.query('SELECT FROM feed_pending')).rowCount, 0, 'nothing stays');
+});
+
+it('who waits for what was told before does not look below the bound', async () => {
+  const tenantId = newId('ten');
+  const [id] = await acceptedMessages(world, tenantId, 1);
+  await using database = ownDatabase(world, 3);
+  const placed = (bound: bigint, withinMs: number) => everythingPlaced(database.pool, () => bound, withinMs);
+  const serial = await database.transaction(async (client) => {
+    // No places are given meanwhile.
+    await settledPlace(client);
+    await world.database.transaction((other) => keepEvents(other, [attemptEvent(tenantId, id!, 1)]));
+    const { rows } = await client.query<{ last: string }>('SELECT max(serial)::text AS last FROM feed_pending');
+    const last = BigInt(rows[0]!.last);
+    assert.deepEqual([await placed(last - 1n, 50), await placed(last, 50)], [false, true]);
+    return last;
+  });
+  assert.equal(await placed(serial - 1n, 30_000), true);
 });
 
 it('a reader that pages all the time gets every event once, in order, from many writers that commit and roll back', async () => {

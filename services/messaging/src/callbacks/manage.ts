@@ -52,6 +52,11 @@ export interface ManageParts extends Outside {
   clock: Clock;
 }
 
+export interface EnableParts extends ManageParts {
+  /** The serial up to which everything that was told has its place in the feed. */
+  feedBound(): bigint;
+}
+
 export interface Caller {
   tenantId: string;
   repeatable: Repeatable | undefined;
@@ -132,7 +137,7 @@ export async function createCallback(parts: ManageParts, caller: Caller, wanted:
 }
 
 export async function updateCallback(
-  parts: ManageParts,
+  parts: EnableParts,
   tenantId: string,
   id: string,
   wanted: Wanted & { enabled?: boolean | undefined },
@@ -140,9 +145,7 @@ export async function updateCallback(
   // Whose it is comes first: nobody learns by his issues what another tenant has.
   if ((await findCallback(parts.database.pool, tenantId, id)) === undefined) throw noSuchCallback();
   const change = await checked(parts, wanted);
-  // It goes on behind what happened while it was disabled, also where that has no place in the feed yet.
-  if (wanted.enabled === true && !(await everythingPlaced(parts.database.pool, placedWithinMs)))
-    throw errors.UNAVAILABLE({ message: 'Events can’t be put in order at the moment. Try again shortly.', retryAfterMs: placedWithinMs });
+  if (wanted.enabled === true) await beforeEnabling(parts);
   const now = parts.clock.now();
   return await parts.database.transaction(async (client) => {
     let callback = await lockOwn(client, tenantId, id);
@@ -152,6 +155,12 @@ export async function updateCallback(
       callback = (await disableCallback(client, id, CallbackDisabledReason.CALLBACK_DISABLED_REASON_OWNER, now)) ?? callback;
     return viewCallback(callback, now);
   });
+}
+
+// It goes on behind what happened while it was disabled, also where that has no place in the feed yet.
+async function beforeEnabling({ database, feedBound }: EnableParts): Promise<void> {
+  if (!(await everythingPlaced(database.pool, feedBound, placedWithinMs)))
+    throw errors.UNAVAILABLE({ message: 'Events can’t be put in order at the moment. Try again shortly.', retryAfterMs: placedWithinMs });
 }
 
 export async function removeCallback({ database }: ManageParts, tenantId: string, id: string): Promise<void> {
@@ -204,7 +213,7 @@ export interface WantedReplay {
 
 /** Enables the callback where it is disabled. What lies behind its position comes anyway: a replay goes up to there. */
 export async function replayCallback(
-  parts: ManageParts,
+  parts: EnableParts,
   caller: Caller,
   id: string,
   wanted: WantedReplay,
@@ -214,8 +223,10 @@ export async function replayCallback(
     parts,
     { ...caller, operation: `replay_callback:${id}`, codec: ReplayCallbackResponse },
     async () => {
-      await mustExist(parts, caller, id);
-      return checkedStretch(wanted, parts.clock.now());
+      const { enabled } = await mustExist(parts, caller, id);
+      const stretch = checkedStretch(wanted, parts.clock.now());
+      if (!enabled) await beforeEnabling(parts);
+      return stretch;
     },
     async (client, { since, until }, now) => {
       let callback = await lockOwn(client, tenantId, id);
@@ -261,8 +272,10 @@ function notBefore1970(time: Date): Date {
   return new Date(Math.max(1, time.getTime()));
 }
 
-async function mustExist({ database }: ManageParts, { tenantId }: Caller, id: string): Promise<void> {
-  if ((await findCallback(database.pool, tenantId, id)) === undefined) throw noSuchCallback();
+async function mustExist({ database }: ManageParts, { tenantId }: Caller, id: string): Promise<StoredCallback> {
+  const callback = await findCallback(database.pool, tenantId, id);
+  if (callback === undefined) throw noSuchCallback();
+  return callback;
 }
 
 async function lockOwn(client: pg.PoolClient, tenantId: string, id: string): Promise<StoredCallback> {

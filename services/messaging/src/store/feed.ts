@@ -123,15 +123,21 @@ const sequenceSql = `
   FROM counted`;
 
 /**
- * Waits until all that was told before has its place; a sequencer runs in every process, so that is soon. False: not within this time. Who then asks for the place up to
- * which feeds go has everything of before in front of it, and nothing of it behind.
+ * Waits until all that was told before has its place; a sequencer runs in every process, so that is soon. False: not within this time. Who
+ * then asks for the place up to which feeds go has everything of before in front of it, and nothing of it behind. `bound` is the sequencer's:
+ * it looks behind it alone, because while a backup keeps its snapshot everything that was moved is in its way.
  */
-export async function everythingPlaced(pool: pg.Pool, withinMs: number): Promise<boolean> {
-  const { rows } = await pool.query<{ last: string | null }>('SELECT max(serial)::text AS last FROM feed_pending');
+export async function everythingPlaced(pool: pg.Pool, bound: () => bigint, withinMs: number): Promise<boolean> {
+  const { rows } = await pool.query<{ last: string | null }>('SELECT max(serial)::text AS last FROM feed_pending WHERE serial > $1', [
+    String(bound()),
+  ]);
   const last = rows[0]?.last ?? undefined;
   if (last === undefined) return true;
   for (const until = performance.now() + withinMs; performance.now() < until; await delay(placedPollMs)) {
-    const left = await pool.query<{ left: boolean }>('SELECT EXISTS (SELECT FROM feed_pending WHERE serial <= $1) AS left', [last]);
+    const left = await pool.query<{ left: boolean }>(
+      'SELECT EXISTS (SELECT FROM feed_pending WHERE serial > $1 AND serial <= $2) AS left',
+      [String(bound()), last],
+    );
     if (left.rows[0]?.left === false) return true;
   }
   return false;
