@@ -10,10 +10,12 @@ import { share, Turns } from '../src/claim.ts';
 import { migrations, schema } from '../src/service.ts';
 import { claim, type DueRow, earliestDue, enqueue, type ReadyPair, Rotation, unresolvedDestinations } from '../src/store/due.ts';
 import { registerIncarnation } from '../src/store/incarnation.ts';
+import { giveUpSuspended } from '../src/store/suspended-tenant.ts';
 
 describe('the turns of tenants', () => {
   const cleanup = new AsyncDisposableStack();
   let database: Database;
+  let databaseUrl: string;
   let incarnation: string;
   let number = 0;
   const now = new Date();
@@ -21,17 +23,20 @@ describe('the turns of tenants', () => {
 
   before(async () => {
     const { url } = cleanup.use(await createTestDatabase({ template: tablesOf({ [schema]: migrations }) }));
+    databaseUrl = url;
     await migrate({ url, schema, migrations });
     database = cleanup.use(openDatabase({ url, schema, maxConnections: 4, applicationName: 'test' }));
     for (const [table, by] of [
       ['ledger', 'uuidv7'],
       ['outbox', 'uuidv7'],
+      ['attempt', 'timestamp'],
     ] as const)
       await ensurePartitions(database.pool, { table, by, aheadDays: 1 });
   });
   after(() => cleanup.disposeAsync());
   beforeEach(async () => {
-    for (const table of ['due', 'ready', 'incarnation', 'destination']) await database.pool.query(`DELETE FROM ${table}`);
+    for (const table of ['due', 'ready', 'incarnation', 'destination', 'suspended_tenant'])
+      await database.pool.query(`DELETE FROM ${table}`);
     incarnation = newUuid();
     await registerIncarnation(database, incarnation);
   });
@@ -92,6 +97,65 @@ describe('the turns of tenants', () => {
     assert.ok(found.slice(0, 2).some(({ tenantId, destination }) => tenantId === few && destination === '~other.test'));
     assert.ok(!found.some(({ destination }) => destination === '~d0.test'));
     assert.deepEqual(await take({}), []);
+  });
+
+  it('come at once behind any number of suspended tenants', async () => {
+    const tenants = Array.from({ length: 300 }, () => newUuid());
+    for (const tenant of tenants) await put(tenant, 1);
+    const [first = '', middle = '', last = ''] = [tenants[0], tenants[150], tenants.at(-1)];
+    await database.pool.query('INSERT INTO suspended_tenant (tenant_id) SELECT unnest($1::uuid[])', [tenants.slice(1, -1)]);
+    const rotation = new Rotation();
+    const one = async () => (await take({ room: 1, budget: 1, rotation })).map(({ tenantId }) => tenantId);
+    assert.deepEqual([await one(), await one(), await one()], [[first], [last], []]);
+    // Before where it goes on, too.
+    rotation.after = middle;
+    await put(first, 1);
+    assert.deepEqual([await one(), await one()], [[first], []]);
+  });
+
+  it('are not kept for what a suspended tenant has no more', async () => {
+    const [held, other] = [newUuid(), newUuid()];
+    await put(held, 3, { dueAt: ago(100) });
+    await put(held, 2, { destination: '~unknown.test', dueAt: ago(90) });
+    await put(held, 1, { destination: 'both.test', dueAt: ago(80) });
+    await put(held, 1, { destination: 'both.test', dueAt: ago(10) });
+    await put(other, 1, { dueAt: ago(100) });
+    await database.pool.query('INSERT INTO suspended_tenant (tenant_id) VALUES ($1)', [held]);
+    const url = new URL(databaseUrl);
+    url.searchParams.set('options', '-c enable_seqscan=off');
+    await using planned = openDatabase({ url: url.href, schema, maxConnections: 1, applicationName: 'test' });
+    const scans = async (): Promise<number[]> => {
+      for (const { pool } of [database, planned]) await pool.query('SELECT pg_stat_force_next_flush()');
+      const { rows } = await planned.pool.query<{ scans: number }>(
+        `SELECT idx_scan::int AS scans FROM pg_stat_user_indexes
+         WHERE schemaname = current_schema() AND indexrelname IN ('ready_claimable', 'ready_unresolved') ORDER BY indexrelname`,
+      );
+      return rows.map((row) => row.scans);
+    };
+    const before = await scans();
+    // In batches of two: six rows end, and no pair is left that is due before.
+    for (let changed = 1; changed > 0; ) changed = await giveUpSuspended(planned, ago(50), now, 2);
+    const { rows } = await database.pool.query<{ destination: string; at: Date | number }>(
+      'SELECT destination, next_due_at AS at FROM ready WHERE tenant_id = $1 ORDER BY destination',
+      [held],
+    );
+    assert.deepEqual(
+      rows.map(({ destination, at }) => [destination, at]),
+      [
+        ['both.test', ago(10)],
+        ['example.test', Number.POSITIVE_INFINITY],
+        ['~unknown.test', Number.POSITIVE_INFINITY],
+      ],
+    );
+    const left = await database.pool.query('SELECT FROM due WHERE tenant_id = $1', [held]);
+    assert.equal(left.rowCount, 1);
+    const after = await scans();
+    assert.deepEqual(
+      after.map((count, index) => count > (before[index] ?? 0)),
+      [true, true],
+      'both indexes serve',
+    );
+    assert.equal((await take({})).length, 1);
   });
 
   interface Take {

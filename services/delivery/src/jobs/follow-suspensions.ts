@@ -50,9 +50,9 @@ export async function startFollowingSuspensions(parts: FollowingParts): Promise<
       async run(stopping) {
         const now = parts.clock.now();
         const dueBefore = new Date(now.getTime() - parts.longestWaitMs);
-        for (let ended = rowsAtOnce; ended > 0 && !stopping.aborted; ) {
-          ended = await giveUpSuspended(parts.database, dueBefore, now, rowsAtOnce);
-          if (ended > 0) parts.ended();
+        for (let changed = rowsAtOnce; changed > 0 && !stopping.aborted; ) {
+          changed = await giveUpSuspended(parts.database, dueBefore, now, rowsAtOnce);
+          if (changed > 0) parts.ended();
         }
       },
       onFailure: (error) => parts.telemetry.failed('end-suspended', error),

@@ -148,6 +148,8 @@ export interface ClaimOptions {
 /** How many pairs a claim looks at, all tenants together, but one of each at least. */
 const pairsPerClaim = 64;
 const tenantsPerClaim = 128;
+/** So many times a claim looks at the next tenants when none of them has anything for it: they may all be suspended. */
+const looksPerClaim = 8;
 
 /** Takes due rows for a pod. The attempt is counted here, so it is written down before it is made. Empty when the incarnation is not alive any more. */
 export async function claim(database: Database, options: ClaimOptions): Promise<DueRow[]> {
@@ -202,8 +204,8 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
 }
 
 // What a claim may look at and what the resolver has to: each has its index by tenant and due time, ready_claimable and ready_unresolved.
-const claimable = `destination < '${unresolvedPrefix}' AND next_due_at < 'infinity'`;
-const unresolved = `destination >= '${unresolvedPrefix}' AND next_due_at < 'infinity'`;
+export const claimable = `destination < '${unresolvedPrefix}' AND next_due_at < 'infinity'`;
+export const unresolved = `destination >= '${unresolvedPrefix}' AND next_due_at < 'infinity'`;
 
 /** A recursive query `waiting (tenant_id, number)`: the tenants that have such pairs, by jumping from one to the next in the index. */
 function tenantsWith(pairs: string, after: string, limit: number | undefined): string {
@@ -222,7 +224,9 @@ function tenantsWith(pairs: string, after: string, limit: number | undefined): s
  */
 async function readyPairs(client: PoolClient, options: ClaimOptions): Promise<ReadyPair[]> {
   const { rotation } = options;
-  for (;;) {
+  const start = rotation.after;
+  let isAround = start === firstTenant;
+  for (let looks = 1; ; looks++) {
     const before = rotation.after;
     const found = await client.query<{ tenant_id: string; destination: string | null }>({
       name: 'claim-pairs',
@@ -246,8 +250,11 @@ async function readyPairs(client: PoolClient, options: ClaimOptions): Promise<Re
     const pairs = found.rows.flatMap((row) =>
       row.destination === null ? [] : [{ destination: row.destination, tenantId: row.tenant_id }],
     );
-    // The end was reached and nothing was left there.
-    if (pairs.length > 0 || before === firstTenant || rotation.after !== firstTenant) return pairs;
+    const isEnd = rotation.after === firstTenant;
+    // All were looked at, once round from where it started.
+    const isAll = isAround && (isEnd || (start !== firstTenant && rotation.after >= start));
+    if (pairs.length > 0 || isAll || looks === looksPerClaim) return pairs;
+    isAround ||= isEnd;
   }
 }
 
@@ -324,6 +331,29 @@ async function settleReady(client: PoolClient, destination: string): Promise<voi
      WHERE r.destination = $1`,
     [destination],
   );
+}
+
+/** Does the same for some pairs, in a transaction of its own. Answers how many have another time now. */
+export async function settlePairs(database: Database, pairs: readonly ReadyPair[]): Promise<number> {
+  const values = [pairs.map((pair) => pair.destination), pairs.map((pair) => pair.tenantId)];
+  return await database.transaction(async (client) => {
+    await client.query(
+      `SELECT 1 FROM unnest($1::text[], $2::uuid[]) AS p(destination, tenant_id)
+       JOIN ready r ON r.destination = p.destination AND r.tenant_id = p.tenant_id
+       ORDER BY r.destination, r.tenant_id FOR UPDATE OF r`,
+      values,
+    );
+    const settled = await client.query(
+      `UPDATE ready r SET next_due_at = earliest.at
+       FROM unnest($1::text[], $2::uuid[]) AS p(destination, tenant_id) CROSS JOIN LATERAL (
+         SELECT COALESCE(min(d.next_due_at), 'infinity') AS at FROM due d
+         WHERE d.destination = p.destination AND d.tenant_id = p.tenant_id AND d.incarnation IS NULL
+       ) earliest
+       WHERE r.destination = p.destination AND r.tenant_id = p.tenant_id AND r.next_due_at <> earliest.at`,
+      values,
+    );
+    return settled.rowCount ?? 0;
+  });
 }
 
 /**
