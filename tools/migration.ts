@@ -95,9 +95,18 @@ async function main([first, second]: string[]): Promise<number> {
   }
 }
 
+/** What a new migration's name begins with: now, or a second after the newest one where that is dated later, for they run in the order of names. */
+export function nextTimestamp(names: readonly string[], now: Date): string {
+  const times = names
+    .map((name) => /^(\d{4})(\d\d)(\d\d)(\d\d)(\d\d)(\d\d)_/.exec(name))
+    .filter((parts) => parts !== null)
+    .map(([, year, month, day, hour, minute, second]) => Date.parse(`${year}-${month}-${day}T${hour}:${minute}:${second}Z`) + 1000);
+  return new Date(Math.max(now.getTime(), ...times)).toISOString().replaceAll(/\D/g, '').slice(0, 14);
+}
+
 async function write(migrations: string, name: string, sql: string): Promise<void> {
-  const timestamp = new Date().toISOString().replaceAll(/\D/g, '').slice(0, 14);
-  const path = `${migrations}/${timestamp}_${name}`;
+  const names = existsSync(migrations) ? await readdir(migrations) : [];
+  const path = `${migrations}/${nextTimestamp(names, new Date())}_${name}`;
   await mkdir(path, { recursive: true });
   await writeFile(`${path}/migration.sql`, sql);
   console.log(`wrote ${path.slice(root.length + 1)}/migration.sql; read it before you commit it:\n\n${sql}`);

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { after, before, test } from 'node:test';
-import { missingMigration } from '../../../tools/migration.ts';
+import { missingMigration, nextTimestamp } from '../../../tools/migration.ts';
 import { dbMigrations } from '../src/migrations.ts';
 import { temporaryDirectory, testServer } from './support.ts';
 
@@ -60,4 +60,11 @@ test('a service without migrations gets its first', async () => {
 
 test('a table that the service made and schema.prisma no longer has is dropped', async () => {
   assert.match(await difference('', { '20260101000000_first': `${base} CREATE TABLE gone (id int);` }), /DROP TABLE "gone"/);
+});
+
+test('a new migration is called by the clock, and comes after all there are', () => {
+  const now = new Date('2026-11-22T01:10:00Z');
+  assert.equal(nextTimestamp([], now), '20261122011000');
+  assert.equal(nextTimestamp(['20261121000000_first', 'migration_lock.toml'], now), '20261122011000');
+  assert.equal(nextTimestamp(['20261204235959_ahead', '20261121000000_first'], now), '20261205000000');
 });
