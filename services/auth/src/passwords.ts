@@ -63,7 +63,7 @@ async function keepWish({ people, guesses, clock }: SessionParts, request: Reque
   const emailFolded = email.toLowerCase();
   // Whoever floods somebody's mailbox gets the same answer and sends nothing.
   if ((await guesses.count(guessed('reset', emailFolded), paces.reset, now)) > 0) return;
-  await people.insertNotice('password_reset', emailFolded, request.publicUrl, now);
+  await people.insertPasswordReset(emailFolded, request.publicUrl, now);
 }
 
 export function completePasswordReset(parts: SessionParts, request: CompletePasswordResetRequest): Promise<StoredUser> {

@@ -203,9 +203,12 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
           removeMember: { allow: gateway, handle: answering(removeMember({ people, clock })) },
         }),
         implement(UserServiceService, {
-          getUser: { allow: gateway, handle: answering(getUser({ tokens })) },
-          getPersonalAccessToken: { allow: gateway, handle: answering(getPersonalAccessToken({ tokens, sealer })) },
-          regeneratePersonalAccessToken: { allow: gateway, handle: answering(regeneratePersonalAccessToken({ tokens, sealer, clock })) },
+          getUser: { allow: gateway, handle: answering(getUser({ people })) },
+          getPersonalAccessToken: { allow: gateway, handle: answering(getPersonalAccessToken({ people, tokens, sealer })) },
+          regeneratePersonalAccessToken: {
+            allow: gateway,
+            handle: answering(regeneratePersonalAccessToken({ people, tokens, sealer, clock })),
+          },
           authenticatePersonalAccessToken: { allow: gateway, handle: answering(authenticatePersonalAccessToken({ tokens, note })) },
         }),
         implement(SmtpUserServiceService, {

@@ -289,22 +289,36 @@ test('nobody fills a mailbox with invitations: those withdrawn don’t go out, a
   await using own = await startAuth();
   const { tenantId } = await tenantWithOwner(own);
   own.takesNotices.current = false;
-  const invite = (email: string) =>
+  const invite = (email: string, by = tenantId) =>
     own.gateway.inviteMember(
       { email, role: Role.ROLE_VIEWER, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
-      { tenantId },
+      { tenantId: by },
     );
-  const notices = async () => (await own.database.query('SELECT FROM notice')).rows.length;
+  const notices = async (email: string) => {
+    const { rows } = await own.database.query<{ kind: string }>('SELECT kind FROM notice WHERE email_folded = $1 ORDER BY kind', [email]);
+    return rows.map(({ kind }) => kind);
+  };
   for (let count = 0; count < 3; count++) {
     const { member } = await invite(count === 1 ? 'Victim@example.com' : 'victim@example.com');
-    assert.equal(await notices(), 1);
+    assert.deepEqual(await notices('victim@example.com'), ['invitation']);
     await own.gateway.removeMember({ id: member?.id ?? '', actorId: 'usr_1' }, { tenantId });
-    assert.equal(await notices(), 0);
+    assert.deepEqual(await notices('victim@example.com'), []);
   }
   await assert.rejects(invite('victim@example.com'), { code: 'RATE_LIMITED', retryAfterMs: 1000 });
   assert.ok(await invite('colleague@example.com'), 'others can be invited');
   await own.clock.advance(1000);
   assert.ok(await invite('victim@example.com'));
+
+  // Three invite the same person: the others' notices stay. In the database the sigma folds otherwise.
+  const [second, third] = [await newTenant(own), await newTenant(own)];
+  await invite('ΝΙΚΟΣ@example.com');
+  const { member } = await invite('ΝΙΚΟΣ@example.com', second.tenantId);
+  await invite('ΝΙΚΟΣ@example.com', third.tenantId);
+  await own.clock.advance(1000);
+  await assert.rejects(invite('νικος@example.com', second.tenantId), { code: 'CONFLICT' });
+  assert.deepEqual(await notices('νικος@example.com'), ['invitation', 'invitation_elsewhere', 'invitation_elsewhere']);
+  await own.gateway.removeMember({ id: member?.id ?? '', actorId: 'usr_1' }, second);
+  assert.deepEqual(await notices('νικος@example.com'), ['invitation', 'invitation_elsewhere']);
 
   // Many addresses: an account's own pace.
   const outcomes: string[] = [];

@@ -6,12 +6,13 @@ import type { Sealer } from '@maildoot/runtime/seal';
 import { callingTenant } from '../calling-tenant.ts';
 import { numberedUser } from '../numbered-user.ts';
 import { openToken } from '../personal-access-token.ts';
+import type { People } from '../store/people.ts';
 import type { PersonalAccessTokens } from '../store/personal-access-tokens.ts';
 
-export function getPersonalAccessToken({ tokens, sealer }: { tokens: PersonalAccessTokens; sealer: Sealer }) {
+export function getPersonalAccessToken({ people, tokens, sealer }: { people: People; tokens: PersonalAccessTokens; sealer: Sealer }) {
   return async (request: GetPersonalAccessTokenRequest, call: RpcCall): Promise<GetPersonalAccessTokenResponse> => {
     const tenantId = callingTenant(call);
-    const user = await numberedUser(tokens, tenantId, request.userId);
+    const user = await numberedUser(people, tenantId, request.userId);
     const { actorId, address } = request;
     const token = await tokens.read(tenantId, user.id, {
       tenantId,

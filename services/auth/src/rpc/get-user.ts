@@ -4,11 +4,11 @@ import type { RpcCall } from '@maildoot/rpc/server';
 import { callingTenant } from '../calling-tenant.ts';
 import { numberedUser } from '../numbered-user.ts';
 import { shownUser } from '../shown-user.ts';
-import type { PersonalAccessTokens } from '../store/personal-access-tokens.ts';
+import type { People } from '../store/people.ts';
 
-export function getUser({ tokens }: { tokens: PersonalAccessTokens }) {
+export function getUser({ people }: { people: People }) {
   return async ({ userId }: GetUserRequest, call: RpcCall): Promise<GetUserResponse> => {
-    const user = await numberedUser(tokens, callingTenant(call), userId);
+    const user = await numberedUser(people, callingTenant(call), userId);
     return { user: shownUser(user), number: user.number, suspended: user.suspended };
   };
 }

@@ -9,22 +9,24 @@ import { callingTenant } from '../calling-tenant.ts';
 import { repeatableOf, storedAnswer } from '../idempotent-answer.ts';
 import { noSuchUser, numberedUser } from '../numbered-user.ts';
 import { generatePersonalAccessToken, sealToken } from '../personal-access-token.ts';
+import type { People } from '../store/people.ts';
 import type { PersonalAccessTokens } from '../store/personal-access-tokens.ts';
 import { telemetry } from '../telemetry.ts';
 
 const operation = 'regenerate_personal_access_token';
 
 export interface TokenMaker {
+  people: People;
   tokens: PersonalAccessTokens;
   sealer: Sealer;
   clock: Clock;
 }
 
-export function regeneratePersonalAccessToken({ tokens, sealer, clock }: TokenMaker) {
+export function regeneratePersonalAccessToken({ people, tokens, sealer, clock }: TokenMaker) {
   return async (request: RegeneratePersonalAccessTokenRequest, call: RpcCall): Promise<RegeneratePersonalAccessTokenResponse> => {
     const tenantId = callingTenant(call);
     const repeatable = repeatableOf(request);
-    const user = await numberedUser(tokens, tenantId, request.userId);
+    const user = await numberedUser(people, tenantId, request.userId);
     const now = clock.now();
     const { value, sha256 } = generatePersonalAccessToken();
     const { actorId, address } = request;

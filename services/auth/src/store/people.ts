@@ -58,6 +58,9 @@ export type Rotation =
 /** As long as a copy would have been good. */
 const usedTokensKeptMs = 7 * 24 * 60 * 60_000;
 
+/** `number`: what the API of the user calls them. */
+export type NumberedUser = StoredUser & { number: number; suspended: boolean };
+
 type Client = Pick<pg.PoolClient, 'query'>;
 
 const userColumns = `u.id, u.tenant_id AS "tenantId", u.email, u.role, u.created_at AS "createdAt", u.password_hash AS "passwordHash",
@@ -78,6 +81,18 @@ export function openPeople(database: Database) {
     userByEmail: (emailFolded: string) => userBy('u.email_folded = $1', emailFolded),
 
     user: (tenantId: string, id: string) => userBy('u.tenant_id = $1 AND u.id = $2', tenantId, id),
+
+    /** A user of the tenant; without an id its first owner, of those who have come if any has. */
+    async numberedUser(tenantId: string, id: string | undefined): Promise<NumberedUser | undefined> {
+      const { rows } = await pool.query<NumberedUser>(
+        `SELECT ${userColumns}, u.number, t.suspended_at IS NOT NULL AS suspended
+           FROM account_user u JOIN tenant t ON t.id = u.tenant_id
+          WHERE u.tenant_id = $1 AND (u.id = $2 OR $2::uuid IS NULL AND u.role = 'owner')
+          ORDER BY u.password_hash IS NULL, u.id LIMIT 1`,
+        [tenantId, id ?? null],
+      );
+      return rows[0];
+    },
 
     /** Whether a session of this account came from this address before. */
     async hasComeFrom(emailFolded: string, address: string): Promise<boolean> {
@@ -250,8 +265,8 @@ export function openPeople(database: Database) {
       });
     },
 
-    insertNotice: (kind: NoticeToSend['kind'], emailFolded: string, publicUrl: string, now: Date) =>
-      insertNotice(pool, kind, emailFolded, publicUrl, now),
+    insertPasswordReset: (emailFolded: string, publicUrl: string, now: Date) =>
+      insertNotice(pool, { kind: 'password_reset', tenantId: null, emailFolded, publicUrl }, now),
 
     /** Those that are due, which come again after `againAt` unless they are done with by then. */
     async claimNotices(limit: number, now: Date, againAt: Date): Promise<NoticeToSend[]> {
@@ -292,14 +307,17 @@ export function openPeople(database: Database) {
       now: Date,
     ): Promise<Once | { outcome: 'is_member' }> {
       try {
-        return await database.transaction(async (client): Promise<Once> => {
+        return await database.transaction(async (client): Promise<Once | { outcome: 'is_member' }> => {
           if (request !== undefined) {
             const [claimed] = await claim(client, [request], now);
             if (claimed?.outcome !== 'claimed') return claimed ?? { outcome: 'in_progress' };
           }
-          const free = await insertInvited(client, user, user.emailFolded, now);
+          const { tenantId, emailFolded } = user;
+          if (await isMember(client, tenantId, emailFolded)) return { outcome: 'is_member' };
+          const free = await insertInvited(client, user, emailFolded, now);
           if (!free) await insertInvited(client, user, null, now);
-          await insertNotice(client, free ? 'invitation' : 'invitation_elsewhere', user.emailFolded, publicUrl, now);
+          const kind = free ? 'invitation' : 'invitation_elsewhere';
+          await insertNotice(client, { kind, tenantId, emailFolded, publicUrl }, now);
           await insertEntries(client, [entry]);
           if (request !== undefined) await storeRecord(client, [request], now);
           return { outcome: 'done' };
@@ -314,9 +332,8 @@ export function openPeople(database: Database) {
     async removeMember(tenantId: string, id: string, entry: EntryToStore, now: Date): Promise<'done' | 'absent' | 'last_owner'> {
       return database.transaction(async (client) => {
         await client.query('SELECT FROM tenant WHERE id = $1 FOR UPDATE', [tenantId]);
-        const { rows } = await client.query<{ id: string; role: string; email: string; here: boolean; active: boolean }>(
-          `SELECT id, role, lower(email) AS email, email_folded IS NOT NULL AS here, password_hash IS NOT NULL AS active
-             FROM account_user WHERE tenant_id = $1`,
+        const { rows } = await client.query<{ id: string; role: string; email: string; active: boolean }>(
+          'SELECT id, role, email, password_hash IS NOT NULL AS active FROM account_user WHERE tenant_id = $1',
           [tenantId],
         );
         const member = rows.find((row) => row.id === id);
@@ -327,8 +344,7 @@ export function openPeople(database: Database) {
         // After the row is gone: whoever was making another token held it.
         await revokeTokenOf(client, tenantId, id, now);
         // Mail that has not gone out yet: invited again, the address would get it as well as the next.
-        const kind = member.here ? 'invitation' : 'invitation_elsewhere';
-        await client.query('DELETE FROM notice WHERE email_folded = $1 AND kind = $2', [member.email, kind]);
+        await client.query('DELETE FROM notice WHERE tenant_id = $1 AND email_folded = $2', [tenantId, member.email.toLowerCase()]);
         await insertEntries(client, [entry]);
         return 'done';
       });
@@ -342,7 +358,17 @@ export function openPeople(database: Database) {
   };
 }
 
-/** False where somebody has the address; a member of this tenant fails at its index, whoever else has it. */
+/**
+ * Folded here and not by the index: the database's lower() goes by its locale, which may know nothing beyond ASCII. Two who invite the same
+ * address come one after the other.
+ */
+async function isMember(client: Client, tenantId: string, emailFolded: string): Promise<boolean> {
+  await client.query('SELECT FROM tenant WHERE id = $1 FOR NO KEY UPDATE', [tenantId]);
+  const { rows } = await client.query<{ email: string }>('SELECT email FROM account_user WHERE tenant_id = $1', [tenantId]);
+  return rows.some(({ email }) => email.toLowerCase() === emailFolded);
+}
+
+/** False where somebody of another tenant has the address. */
 async function insertInvited(client: Client, user: StoredUser, emailFolded: string | null, now: Date): Promise<boolean> {
   const { rowCount } = await client.query(
     `INSERT INTO account_user (id, tenant_id, email, email_folded, role, created_at) VALUES ($1, $2, $3, $4, $5, $6)
@@ -365,14 +391,15 @@ async function insertRefreshToken(client: Client, sessionId: string, sha256: Buf
   await client.query('INSERT INTO refresh_token (sha256, session_id, created_at) VALUES ($1, $2, $3)', [sha256, sessionId, now]);
 }
 
-async function insertNotice(on: Client, kind: string, emailFolded: string, publicUrl: string, now: Date): Promise<void> {
-  await on.query('INSERT INTO notice (id, kind, email_folded, public_url, created_at, due_at) VALUES ($1, $2, $3, $4, $5, $5)', [
-    newUuid(),
-    kind,
-    emailFolded,
-    publicUrl,
-    now,
-  ]);
+async function insertNotice(
+  on: Client,
+  { kind, tenantId, emailFolded, publicUrl }: Pick<NoticeToSend, 'kind' | 'emailFolded' | 'publicUrl'> & { tenantId: string | null },
+  now: Date,
+): Promise<void> {
+  await on.query(
+    `INSERT INTO notice (id, kind, tenant_id, email_folded, public_url, created_at, due_at) VALUES ($1, $2, $3, $4, $5, $6, $6)`,
+    [newUuid(), kind, tenantId, emailFolded, publicUrl, now],
+  );
 }
 
 async function setPassword(

@@ -5,7 +5,6 @@ import type pg from 'pg';
 import { revocationsChannel } from '../revocations.ts';
 import type { Once } from '../store.ts';
 import { type EntryToStore, insertEntries } from './audit.ts';
-import type { StoredUser } from './people.ts';
 import type { Answered } from './smtp-users.ts';
 
 export interface TokenHolder {
@@ -17,8 +16,6 @@ export interface TokenHolder {
   revokedAt: Date | null;
 }
 
-export type NumberedUser = StoredUser & { number: number; suspended: boolean };
-
 export type PersonalAccessTokens = ReturnType<typeof openPersonalAccessTokens>;
 
 type Client = Pick<pg.PoolClient, 'query'>;
@@ -26,19 +23,6 @@ type Client = Pick<pg.PoolClient, 'query'>;
 export function openPersonalAccessTokens(database: Database) {
   const { pool } = database;
   return {
-    /** A user of the tenant; without an id its first owner, of those who have come if any has. */
-    async user(tenantId: string, id: string | undefined): Promise<NumberedUser | undefined> {
-      const { rows } = await pool.query<NumberedUser>(
-        `SELECT u.id, u.tenant_id AS "tenantId", u.email, u.role, u.created_at AS "createdAt", u.password_hash AS "passwordHash",
-                u.last_login_at AS "lastLoginAt", u.number, t.suspended_at IS NOT NULL AS suspended
-           FROM account_user u JOIN tenant t ON t.id = u.tenant_id
-          WHERE u.tenant_id = $1 AND (u.id = $2 OR $2::uuid IS NULL AND u.role = 'owner')
-          ORDER BY u.password_hash IS NULL, u.id LIMIT 1`,
-        [tenantId, id ?? null],
-      );
-      return rows[0];
-    },
-
     /** Without a tenant: whose the token is, is the question. */
     async holder(sha256: Uint8Array): Promise<TokenHolder | undefined> {
       const { rows } = await pool.query<TokenHolder>({

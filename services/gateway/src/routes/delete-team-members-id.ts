@@ -10,7 +10,7 @@ export const deleteTeamMembersId = defineRoute({
   tag: 'Team',
   summary: 'Remove a member',
   description:
-    'Their sessions and their personal access token end. API keys that they made belong to the account and stay. The last owner can’t be removed.',
+    'Their sessions and their personal access token end. API keys that they made belong to the account and stay. A `CONFLICT` where no owner would be left who can log in.',
   scopes: ['full'],
   ownersOnly: true,
   params: { id: { description: 'The id of the member.', example: exampleIds.user } },
