@@ -25,6 +25,18 @@ test('boundaries that are made anew make no other message, whatever stands in th
   assert.notEqual(hashOf(['=_Part.1+(a)*', '=_Part.1+(a)*-inner'], 'Bye!'), first);
 });
 
+test('a date, an id and a key that are made anew make no other message; lines of its body that look like them do', () => {
+  const hash = (header: string, body: string): string => {
+    const raw = Buffer.from(`From: shop@shop.example\r\n${header}X-Idempotency-Key: k\r\nSubject: Hello\r\n\r\n${body}\r\n`);
+    const { requestSha256 } = readSubmission({ raw, recipients: ['ada@example.com'], principal, linkUrl: '' });
+    return Buffer.from(requestSha256).toString('hex');
+  };
+  const first = hash('Date: Thu, 1 Jan 2026 08:00:00 +0000\r\nMessage-ID:\r\n <a@shop.example>\r\n', 'Date: Monday');
+  assert.equal(hash('date: Fri, 2 Jan 2026 08:00:00 +0000\r\nMessage-Id: <b@shop.example>\r\n', 'Date: Monday'), first);
+  for (const body of ['Date: Tuesday', 'Message-ID: 2', 'X-Idempotency-Key: 2', 'Date: Monday\r\n\r\nDate: Tuesday'])
+    assert.notEqual(hash('Date: Thu, 1 Jan 2026 08:00:00 +0000\r\n', body), first, body);
+});
+
 test('a message with boundaries on every line is looked through for fifty of them and no more', (context) => {
   const exec = context.mock.method(RegExp.prototype, 'exec');
   hashOf(Array.from({ length: 2_000 }, (_, index) => `boundary-${index}`));

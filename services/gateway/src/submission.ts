@@ -2,7 +2,7 @@
 // it, and has our own fields: X-Idempotency-Key, X-Tags, X-Metadata-*, X-Template and X-Variables, which mean what they mean in REST.
 import { createHash } from 'node:crypto';
 import { type Mailbox, mailboxOf } from '@maildoot/mail/address';
-import { headerProblem, parseHeaderBlock } from '@maildoot/mail/headers';
+import { type HeaderBlock, headerProblem, parseHeaderBlock } from '@maildoot/mail/headers';
 import { type AcceptMessagesRequest, type Address, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { newId } from '@maildoot/runtime/ids';
 import addressParser from 'nodemailer/lib/addressparser';
@@ -29,7 +29,8 @@ export interface Submitted {
 export function readSubmission({ raw, recipients, principal, linkUrl }: Submitted): AcceptMessagesRequest {
   const issues: Issue[] = [];
   const add = (path: string, code: string, message: string): void => void issues.push({ path, code, message });
-  const { fields, bodyOffset, malformedLines } = parseHeaderBlock(raw.subarray(0, maxHeaderBytes));
+  const header = parseHeaderBlock(raw.subarray(0, maxHeaderBytes));
+  const { fields, bodyOffset, malformedLines } = header;
   if (bodyOffset >= maxHeaderBytes) add('', 'header_too_long', `The header has over ${maxHeaderBytes / 1024} KB.`);
   if (malformedLines > 0) add('', 'malformed_header', 'The header has lines that are no header fields.');
   const valuesOf = (name: string): string[] => fields.filter((field) => field.name.toLowerCase() === name).map(({ value }) => value);
@@ -79,7 +80,7 @@ export function readSubmission({ raw, recipients, principal, linkUrl }: Submitte
     messages: [outgoing],
     atomic: false,
     idempotencyKey: idempotencyKey ?? '',
-    requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : contentHash(raw, recipients),
+    requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : contentHash(raw, header, recipients),
     allowedDomains: [...principal.allowedDomains],
     batchId: '',
     credentialId: principal.credentialId,
@@ -151,13 +152,12 @@ function variablesOf(text: string, add: Add): Buffer {
   return Buffer.alloc(0);
 }
 
+const madeAnew = /^(?:date|message-id|x-idempotency-key)$/i;
+
 /** What is the same when a client sends the same again: not the date, the id and the boundaries that libraries make anew each time. */
-function contentHash(raw: Buffer, recipients: readonly string[]): Buffer {
-  let text = raw
-    .toString('latin1')
-    .replace(/^(?:date|message-id|x-idempotency-key):.*\r\n(?:[ \t].*\r\n)*/gim, (field, offset: number) =>
-      offset < maxHeaderBytes ? '' : field,
-    );
+function contentHash(raw: Buffer, { fields, bodyOffset }: HeaderBlock, recipients: readonly string[]): Buffer {
+  const kept = fields.filter(({ name }) => !madeAnew.test(name)).map((field) => `${field.raw}\r\n`);
+  let text = `${kept.join('')}\r\n${raw.toString('latin1', bodyOffset)}`;
   const found = text.matchAll(/boundary\s*=\s*"?([^"\s;]{8,70})/gi).take(mostBoundaries);
   // The longest first: one may be the beginning of another.
   const boundaries = [...new Set(found.map(([, boundary = '']) => boundary))].sort((a, b) => b.length - a.length);
