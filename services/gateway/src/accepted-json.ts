@@ -12,7 +12,7 @@ export const acceptedSchema = z
     created_at: z.iso.datetime(),
     estimated_send_at: z.iso.datetime().nullable(),
     captured: z.literal(true).optional().meta({ description: 'It goes to the built-in inbox and nowhere else.' }),
-    inbox: z.string().optional().meta({ description: 'Where captured mail can be read.' }),
+    inbox: z.string().optional().meta({ description: 'Where captured mail can be read; what goes to the simulator is in no inbox.' }),
     warnings: z.array(z.strictObject({ path: z.string(), code: z.string(), message: z.string() })).optional(),
   })
   .meta({ id: 'AcceptedMessage' });

@@ -19,10 +19,12 @@ export const capturedMailSchema = z
     dkim: z.string().meta({ description: 'What verifying the signature gave (RFC 8601).', examples: ['pass'] }),
     dkim_domain: z.string().nullable(),
     tls_version: z.string().nullable().meta({ description: 'Of the session it came in; null: not encrypted.' }),
-    text: z.string(),
+    text: z.string().meta({ description: 'Empty where the mail has more than 1 MiB, like `html` and `links`.' }),
     html: z.string(),
     links: z.array(z.string()),
-    codes: z.array(z.string()).meta({ description: 'One-time codes: runs of 4 to 8 digits.' }),
+    codes: z
+      .array(z.string())
+      .meta({ description: 'One-time codes: runs of 4 to 8 digits. Of a mail of more than 1 MiB those of the subject.' }),
   })
   .meta({ id: 'CapturedMail' });
 

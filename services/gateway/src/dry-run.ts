@@ -24,7 +24,9 @@ const issueSchema = z.strictObject({ path: z.string(), code: z.string(), message
 export const dryRunSchema = z
   .strictObject({
     object: z.literal('dry_run'),
-    acceptable: z.boolean().meta({ description: 'Whether sending would have been answered 202.' }),
+    acceptable: z
+      .boolean()
+      .meta({ description: 'Whether sending would have been answered 202. The day’s quota and the backlog are not looked at.' }),
     error: z
       .strictObject({ code: z.string(), message: z.string(), issues: z.array(issueSchema) })
       .nullable()

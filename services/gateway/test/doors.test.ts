@@ -7,6 +7,7 @@ import type { AcceptMessagesRequest, DryRunRequest, RescheduleMessageRequest } f
 import type { GetStatsRequest } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import { StatsDimension } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import type { AddSuppressionsRequest } from '@maildoot/proto/maildoot/messaging/v1/suppression';
+import { defineErrors } from '@maildoot/rpc/errors';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { FakeServices, type KnownTenant } from './fake-services.ts';
@@ -237,6 +238,20 @@ test('a dry run is one question that keeps nothing, and looks at DNS', async () 
   assert.match(batch.text, /not_in_a_batch/);
 });
 
+const refusal = defineErrors({ VALIDATION_ERROR: { status: 'INVALID_ARGUMENT', retryable: false } });
+
+test('whether a key’s expiry is still to come is auth’s to say, behind its stored answers', async () => {
+  const body = { name: 'CI', scope: 'read', expires_at: '2026-01-01T00:00:00Z' };
+  assert.equal((await call('POST', '/v1/api-keys', body)).status, 201);
+  services.instead('createApiKey', () => {
+    const issues = [{ path: 'expires_at', code: 'not_in_future', message: 'Give an instant that is still to come.' }];
+    throw refusal.VALIDATION_ERROR({ message: 'No.', issues });
+  });
+  const refused = await call('POST', '/v1/api-keys', body);
+  services.instead('createApiKey');
+  assert.deepEqual([refused.status, refused.issues], [400, ['expires_at not_in_future']]);
+});
+
 test('PATCH asks for another time, and for nothing else', async () => {
   const sendAt = new Date(Date.now() + 3_600_000).toISOString();
   const answer = await call('PATCH', `/v1/messages/${tenant.messageId}`, { send_at: sendAt });
@@ -311,6 +326,16 @@ test('statistics: 30 days by day unless asked otherwise; one dimension at a time
     byDay: true,
   });
   assert.deepEqual([grouped?.dimension, grouped?.value, grouped?.byDay], [StatsDimension.STATS_DIMENSION_DOMAIN, '', false]);
-  for (const bad of ['tag=a&domain=b', 'from=2026-02-30', 'from=2026-02-02&to=2026-02-01', 'group_by=tag&domain=x'])
+  await call('GET', '/v1/stats?domain=B%C3%BCcher.Example');
+  assert.equal(services.requestsOf<GetStatsRequest>('getStats').at(-1)?.value, 'xn--bcher-kva.example');
+  const ahead = new Date(Date.now() + 2 * 86_400_000).toISOString().slice(0, 10);
+  for (const bad of [
+    'tag=a&domain=b',
+    'from=2026-02-30',
+    'from=2026-02-02&to=2026-02-01',
+    `from=${ahead}`,
+    'group_by=tag&domain=x',
+    'domain=a..b',
+  ])
     assert.equal((await call('GET', `/v1/stats?${bad}`)).status, 400, bad);
 });

@@ -9,6 +9,7 @@ import { waitFor } from '@maildoot/testkit/wait';
 import { cursorAfter } from '../src/cursor.ts';
 import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
+import { sampleTemplate } from './samples.ts';
 
 let services: FakeServices;
 let gateway: Gateway;
@@ -66,6 +67,20 @@ test('without filters a list has 20 entries at most and does not say how far it 
   assert.ok(!('searched_back_to' in (json as object)));
 });
 
+test('messages of a template are found by its alias; of one that isn’t there there are none', async () => {
+  services.instead('getTemplate', () => ({ template: sampleTemplate(tenant.templateId) }));
+  assert.equal((await get('/v1/messages?template_id=order-confirmed')).status, 200);
+  services.instead('getTemplate');
+  const none = await get('/v1/messages?template_id=no-such');
+  assert.deepEqual([none.status, none.json], [200, { data: [], next_cursor: null, searched_back_to: null }]);
+  assert.deepEqual(
+    services.requestsOf<ListMessagesRequest>('listMessages').map(({ templateId }) => templateId),
+    [tenant.templateId],
+  );
+  await get(`/v1/messages?template_id=${newId('tpl')}`);
+  assert.equal(services.requestsOf('getTemplate').length, 2, 'an id is not looked up: its template may be deleted');
+});
+
 test('a page leads to the next one', async () => {
   const last = newId('msg');
   services.instead('listMessages', () => ({ messages: [], nextAfterId: last, searchedBackTo: undefined }));
@@ -93,7 +108,7 @@ for (const [query, issues] of [
   ['metadata=x', ['metadata invalid_type']],
   ['subject=%00', ['subject control_character']],
   ['metadata[a]=x%00', ['metadata[a] control_character']],
-  ['template_id=tpl_1', ['template_id invalid_id']],
+  ['template_id=a%20b', ['template_id unknown_template']],
   ['__proto__=x&constructor=y', ['__proto__ unknown_field', 'constructor unknown_field']],
   ['limit=0&statuss=sent&from=nope', ['from invalid_email', 'limit too_small', 'statuss unknown_field']],
 ] as const) {

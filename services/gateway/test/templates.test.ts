@@ -1,6 +1,7 @@
 // Templates at the door: names in paths, what a message may say beside a template, and what services answer about sources.
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
+import { DryRunResponse } from '@maildoot/proto/maildoot/messaging/v1/dry_run';
 import type { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { ListVersionsRequest, UpdateTemplateRequest } from '@maildoot/proto/maildoot/template/v1/template';
 import { defineErrors } from '@maildoot/rpc/errors';
@@ -153,6 +154,10 @@ describe('POST /v1/templates/:id/send', () => {
     const response = await gateway.call('POST', '/v1/templates/nobody/send', { key, body: envelope });
     services.instead('acceptMessages');
     assert.deepEqual([response.status, response.code], [404, 'NOT_FOUND']);
+    services.instead('dryRun', () => DryRunResponse.fromPartial({ error: detail }));
+    const dry = await gateway.call('POST', '/v1/templates/nobody/send', { key, body: { ...envelope, dry_run: true } });
+    services.instead('dryRun');
+    assert.deepEqual([dry.status, dry.code], [404, 'NOT_FOUND']);
   });
 });
 

@@ -1,14 +1,17 @@
 // GET /v1/messages: the tenant's messages, newest first.
 
+import { idToUuid } from '@maildoot/runtime/ids';
 import { timeJson } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
+import { apiErrorFrom } from '../errors.ts';
 import { exampleCursor } from '../examples.ts';
 import { listJson, listSchema } from '../list-json.ts';
 import { exampleMessage } from '../message-examples.ts';
 import { messageJson, messageSchema, messageStatus } from '../message-json.ts';
 import { cursorField, domainField, emailField, idField, limitField, textField, timeField } from '../query.ts';
-import { defineRoute, json } from '../route.ts';
+import { type Call, defineRoute, json } from '../route.ts';
 import { besideOthers, type Context, refuse, textEntries, textsByName } from '../schema-parts.ts';
+import { templateId } from '../template-fields.ts';
 
 /** NUL is no text to a database. */
 function withoutNul(record: Record<string, string>, context: Context): void {
@@ -45,7 +48,7 @@ export const getMessages = defineRoute({
     created_after: timeField('Created after this time.'),
     created_before: timeField('Created before this time.'),
     batch_id: idField('bat', 'Messages of one batch.'),
-    template_id: idField('tpl', 'Messages made from one template.'),
+    template_id: templateId.optional().meta({ description: 'Messages made from one template, by its id or alias.' }),
     stream: textField('Messages of one stream.', 64),
   }),
   errors: [],
@@ -63,9 +66,13 @@ export const getMessages = defineRoute({
       example: { data: [exampleMessage], next_cursor: exampleCursor },
     },
   ],
-  handle: async ({ query }, { peers, publicUrl, principal, requestId, signal }) => {
+  handle: async ({ query }, call) => {
+    const { peers, publicUrl, principal, requestId, signal } = call;
     const { limit, cursor, status, created_after, created_before, batch_id, template_id, ...rest } = query;
     const filtered = Object.keys(query).some((name) => name !== 'limit' && name !== 'cursor');
+    const template = template_id === undefined ? '' : await templateOf(template_id, call);
+    // Nothing was made from a template that isn't there.
+    if (template === undefined) return json(200, { ...listJson('msg', [], ''), searched_back_to: null });
     const page = await peers.messaging.listMessages(
       {
         limit,
@@ -80,7 +87,7 @@ export const getMessages = defineRoute({
         createdAfter: created_after,
         createdBefore: created_before,
         batchId: batch_id ?? '',
-        templateId: template_id ?? '',
+        templateId: template,
         stream: rest.stream ?? '',
       },
       { tenantId: principal.tenantId, requestId, signal },
@@ -93,3 +100,15 @@ export const getMessages = defineRoute({
     return json(200, filtered ? { ...list, searched_back_to: timeJson(page.searchedBackTo) } : list);
   },
 });
+
+/** Its id. One that was deleted still has messages under its id, so that ids are not looked up. */
+async function templateOf(name: string, { peers, principal, requestId, signal }: Call): Promise<string | undefined> {
+  if (idToUuid('tpl', name) !== undefined) return name;
+  try {
+    const { template } = await peers.templates.getTemplate({ id: name, version: 0 }, { tenantId: principal.tenantId, requestId, signal });
+    return template?.id;
+  } catch (error) {
+    if (apiErrorFrom(error).code === 'NOT_FOUND') return undefined;
+    throw error;
+  }
+}

@@ -1,7 +1,7 @@
 // GET /v1/stats: what became of the account's mail, in numbers.
 import { type StatsCounts, StatsDimension } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import { z } from 'zod';
-import { textField } from '../query.ts';
+import { domainField, textField } from '../query.ts';
 import { defineRoute, json } from '../route.ts';
 import { refuse } from '../schema-parts.ts';
 
@@ -82,7 +82,7 @@ export const getStats = defineRoute({
       from: dayField('The first day.'),
       to: dayField('The last day; by default today, UTC.'),
       group_by: z.enum(['day', 'domain', 'tag', 'stream']).optional(),
-      domain: textField('The domain in From.', 255),
+      domain: domainField('The domain in From.'),
       tag: textField('A tag.', 256),
       stream: textField('A stream.', 64),
     })
@@ -93,7 +93,7 @@ export const getStats = defineRoute({
           refuse(context, query, 'too_many', 'Give one of domain, tag and stream: counts are kept by one at a time.', [chosen[1] ?? '']);
         if (chosen.length === 1 && query.group_by !== undefined && query.group_by !== 'day' && query.group_by !== chosen[0])
           refuse(context, query, 'invalid_value', 'One value is counted by day.', ['group_by']);
-        if (query.from !== undefined && query.to !== undefined && query.from > query.to)
+        if (query.from !== undefined && query.from > (query.to ?? dayOf(Date.now())))
           refuse(context, query, 'invalid_day', 'The first day is behind the last one.', ['from']);
       }),
     ),

@@ -44,7 +44,7 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
   summary: 'Send a message, or up to 1,000',
   description:
     'Takes one message, `{"messages": […]}` or a bare array. **202 means that the messages are stored and will be delivered**, whatever happens to us afterwards. ' +
-    'Every item of a batch stands alone: good items are accepted though others fail, and the answer says which, in order; when no item can be accepted, or with `"atomic": true` when one can’t, the request is refused as a whole. ' +
+    'Every item of a batch stands alone: good items are accepted though others fail, and the answer says which, in order; when no item is well-formed, or with `"atomic": true` when one can’t be accepted, the request is refused as a whole. ' +
     'Several addresses in one `to` see each other; write a batch to send to many separately. A request has at most 60 MB, a message at most 40 MB with its attachments encoded.',
   scopes: ['send', 'full'],
   sends: true,

@@ -1,11 +1,12 @@
 // POST /v1/templates/:id/send: a message made of a template. The same as POST /v1/messages with `template_id`, and answered like it.
 
 import { acceptedSchema } from '../accepted-json.ts';
-import { dryRunSchema, exampleDryRun } from '../dry-run.ts';
+import { dryRun, dryRunSchema, exampleDryRun } from '../dry-run.ts';
 import { ApiError, notFound } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
+import type { Issue } from '../issues.ts';
 import { templateMessageInput } from '../message-schema.ts';
-import { defineRoute } from '../route.ts';
+import { defineRoute, json } from '../route.ts';
 import { isTemplateName } from '../template-fields.ts';
 import { templateName, templateParams } from '../template-input.ts';
 import { maxSendBytes, type Outgoing, readMessages, sendErrors, sendOutgoing } from './post-messages.ts';
@@ -57,12 +58,20 @@ export const postTemplatesIdSend = defineRoute<never, Outgoing>({
   ],
   handle: async ({ params, body }, call) => {
     templateName(params);
+    if (body.dryRun) {
+      const looked = await dryRun(body.request, call);
+      if (looked.error?.issues.some(isUnknownTemplate)) throw notFound();
+      return json(200, looked);
+    }
     try {
       return await sendOutgoing(body, call);
     } catch (error) {
-      if (error instanceof ApiError && error.issues.some(({ path, code }) => path === 'template_id' && code === 'unknown_template'))
-        throw notFound();
+      if (error instanceof ApiError && error.issues.some(isUnknownTemplate)) throw notFound();
       throw error;
     }
   },
 });
+
+function isUnknownTemplate({ path, code }: Pick<Issue, 'path' | 'code'>): boolean {
+  return path === 'template_id' && code === 'unknown_template';
+}
