@@ -104,7 +104,7 @@ test('a key that is revoked while nobody can tell us stops when the stream is ba
   assert.equal(services.watching, 1);
 });
 
-test('a revoked key that nobody tells us of stops within 3 s', async () => {
+test('a revoked key that nobody tells us of stops by itself', async () => {
   await using services = await FakeServices.start();
   await using gateway = await startGateway(services);
   await listens(services, gateway);
@@ -117,6 +117,7 @@ test('a revoked key that nobody tells us of stops within 3 s', async () => {
     intervalMs: 50,
   });
   const stoppedAfterMs = performance.now() - revokedAt;
+  // The 3 s themselves are held against a clock in src/authentication.test.ts.
   assert.ok(stoppedAfterMs < 10_000, `stopped after ${stoppedAfterMs} ms`);
 });
 

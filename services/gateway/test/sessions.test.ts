@@ -88,7 +88,7 @@ test('a session that we hear has ended stops at once', async () => {
   assert.equal(services.people.count.authenticateSession, asked, 'auth is not asked');
 });
 
-test('a session that nobody tells us of stops within 3 s', async () => {
+test('a session that nobody tells us of stops by itself', async () => {
   await using world = await setup();
   const { services, gateway, tenant } = world;
   const { token, id } = await services.people.session(gateway.url, { tenantId: tenant.id, role: Role.ROLE_OWNER });
@@ -96,6 +96,7 @@ test('a session that nobody tells us of stops within 3 s', async () => {
   services.people.sessions.delete(id);
   const endedAt = performance.now();
   await waitFor(async () => (await list(gateway, token)).code === 'INVALID_TOKEN', { what: 'the session to stop', intervalMs: 50 });
+  // The 3 s themselves are held against a clock in src/authentication.test.ts.
   assert.ok(performance.now() - endedAt < 10_000);
 });
 
@@ -196,12 +197,12 @@ test('whoever refreshes with tokens that are none is told to wait, and auth is n
   assert.match(String(answer.headers['retry-after']), /^[1-9][0-9]*$/);
   assert.ok(services.requestsOf('refresh').length >= 60, 'people who come back late are not told so');
   // One more may go every two seconds.
-  let asked: number;
-  do {
+  let asked = 0;
+  for (let tries = 0; tries === 0 || (answer.status === 401 && tries < 20); tries++) {
     asked = services.requestsOf('refresh').length;
     answer = await refresh();
-  } while (answer.status === 401);
-  assert.equal(answer.status, 429);
+  }
+  assert.equal(answer.status, 429, 'nobody is told to wait any more');
   assert.equal(services.requestsOf('refresh').length, asked);
 });
 
