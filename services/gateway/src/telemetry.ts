@@ -17,7 +17,7 @@ const eventStreamsCut = counter('gateway', 'gateway.event_streams.cut', {
 const acceptRetries = counter('gateway', 'gateway.accept.retries', { description: 'AcceptMessages asked again after a lost connection.' });
 
 const visitsLost = counter('gateway', 'gateway.visits.lost', { description: 'Openings and clicks that messaging did not hear of.' });
-const resultsLost = counter('gateway', 'gateway.accept.results_missing', {
+const resultsMissing = counter('gateway', 'gateway.accept.results_missing', {
   description: 'Batches that messaging answered with fewer or more results than there were messages.',
 });
 const keysRevoked = counter('gateway', 'gateway.revocations', { description: 'Revoked keys that auth told of.' });
@@ -50,7 +50,7 @@ export interface RequestSummary {
 export const telemetry = {
   /** A mistake of messaging's. */
   resultsMissing(logger: Logger, { requestId, asked, answered }: { requestId: string; asked: number; answered: number }): void {
-    resultsLost.add(1);
+    resultsMissing.add(1);
     logger.error({ request_id: requestId, asked, answered }, 'messaging answered another number of results than there were messages');
   },
 
