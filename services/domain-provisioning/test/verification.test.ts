@@ -118,7 +118,7 @@ test('a truncated UDP answer is asked for again over TCP', async () => {
 });
 
 for (const failure of ['servfail', 'refused', 'drop', 'malformed'] as const) {
-  test(`name servers that ${failure} change no status, and the answer says so within 5 s`, async () => {
+  test(`name servers that ${failure} change no status, and the answer says so`, async () => {
     const tenantId = newTenant();
     const { domain: name } = await verifiedDomain(domains, tenantId);
     const waiting = newName(domains);
