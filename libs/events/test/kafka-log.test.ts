@@ -320,7 +320,7 @@ describe('event log on a working Kafka', { skip, concurrency: 4 }, () => {
         seen.add(id);
         return isRepeated && position <= (saved.get(partition) ?? 0);
       });
-      assert.deepEqual(repeatedThoughSaved, [], 'what was saved as published is not published again');
+      assert.equal(repeatedThoughSaved.length, 0, 'what was saved as published is not published again');
       assert.ok(repeated <= notSaved, `${repeated} were repeated, though at most ${notSaved} were sent and not saved when it was stopped`);
     } finally {
       telling = false;
