@@ -1,7 +1,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
-import { maxJitter, nextAttemptAt } from './retry.ts';
+import { longestWaitMs, maxJitter, nextAttemptAt } from './retry.ts';
 
 const finishedAt = new Date('2026-11-21T10:00:00Z');
 const tried = (attempt: number, recipientNumber = 0) => ({ messageId: '0193', recipientNumber, attempt });
@@ -34,4 +34,9 @@ describe('nextAttemptAt', () => {
       }),
     );
   });
+});
+
+it('longestWaitMs is the whole schedule, and a day at least', () => {
+  assert.equal(longestWaitMs([60, 86_400, 100_000]), 186_460_000);
+  assert.equal(longestWaitMs([60, 300]), 86_400_000);
 });

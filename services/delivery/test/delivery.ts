@@ -42,6 +42,7 @@ export const rpcSecret = 'a secret of tests, thirty-two characters long';
 const sealKey = Buffer.alloc(32, 9);
 
 const tables = tablesOf({ messaging: [outboxMigrations], [schema]: migrations });
+
 export interface AcceptOptions {
   to: string[];
   tenantId?: string;
@@ -94,6 +95,8 @@ export interface House extends AsyncDisposable {
   acceptAll(options: readonly AcceptOptions[]): Promise<string[]>;
   /** Tells that an address came onto the tenant's list, and waits until delivery knows. */
   suppress(address: string): Promise<void>;
+  /** Says so for auth: these tenants are suspended, and no others; waits until delivery goes by it. */
+  suspend(...tenantIds: string[]): Promise<void>;
   /** The same event once more. */
   acceptAgain(messageId: string): Promise<void>;
   makeKey(domain: string, selector?: string): void;
@@ -420,6 +423,12 @@ export async function openHouse(options: { logs?: boolean } = {}): Promise<House
       sequencer.wake();
       await waitFor(async () => (await database.pool.query('SELECT 1 FROM suppressed WHERE address = $1', [address])).rowCount === 1, {
         what: `delivery knows of ${address}`,
+      });
+    },
+    async suspend(...tenantIds) {
+      state.suspended = new Set(tenantIds);
+      await waitFor(async () => (await database.pool.query('SELECT FROM suspended_tenant')).rowCount === tenantIds.length, {
+        what: 'delivery knows who is suspended',
       });
     },
     async acceptAgain(messageId) {
