@@ -110,8 +110,8 @@ describe('a database that is down', () => {
     for (const call of [
       () => world.accept(message),
       () => world.get(id),
-      // A caller that waits less long than most.
-      () => world.gateway.getMessage({ id }, { tenantId: world.tenantId, requestId: 'req_impatient', deadlineMs: 8_000 }),
+      // A caller that gives up sooner than the pool, which tries to connect for five seconds.
+      () => world.gateway.getMessage({ id }, { tenantId: world.tenantId, requestId: 'req_impatient', deadlineMs: 4_000 }),
       () => world.list(),
       () => world.content(id),
       () => world.accept({}, { idempotencyKey: 'k', requestSha256: hashOf('x') }),
