@@ -14,7 +14,7 @@ export interface DeprecationNotice extends DeprecatedCallToStore {
   tries: number;
   keyName: string;
   keyPrefix: string;
-  /** Addresses of the tenant's owners. */
+  /** Addresses of the tenant's owners who have come, or else of the first: whom a key invited may be a stranger. */
   owners: string[];
 }
 
@@ -46,7 +46,10 @@ export function openDeprecations({ pool }: Database) {
             SELECT api_key_id, operation_id FROM deprecation_notice WHERE due_at <= $1 ORDER BY due_at LIMIT $3 FOR UPDATE SKIP LOCKED)
          RETURNING n.api_key_id AS "apiKeyId", n.tenant_id AS "tenantId", n.operation_id AS "operationId", n.operation, n.meaning,
                    n.docs_url AS "docsUrl", n.tries, k.name AS "keyName", k.prefix AS "keyPrefix",
-                   ARRAY(SELECT email FROM account_user u WHERE u.tenant_id = n.tenant_id AND u.role = 'owner' ORDER BY u.id) AS owners`,
+                   ARRAY(SELECT email FROM account_user u WHERE u.tenant_id = n.tenant_id AND u.role = 'owner' AND (
+                     u.password_hash IS NOT NULL OR NOT EXISTS (
+                       SELECT FROM account_user o WHERE o.tenant_id = u.tenant_id AND o.role = 'owner' AND (o.password_hash IS NOT NULL OR o.id < u.id)))
+                    ORDER BY u.id) AS owners`,
         [now, againAt, limit],
       );
       return rows;

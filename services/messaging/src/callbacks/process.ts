@@ -3,7 +3,7 @@
 import { openDatabase } from '@maildoot/db/database';
 import { migrate } from '@maildoot/db/migrate';
 import { watchDatabase } from '@maildoot/db/watch';
-import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
+import type { User } from '@maildoot/proto/maildoot/auth/v1/session';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
 import { NoticeServiceService } from '@maildoot/proto/maildoot/messaging/v1/notice';
 import { createRpcClient } from '@maildoot/rpc/client';
@@ -20,7 +20,7 @@ import { startPartitions } from '../jobs/partitions.ts';
 import type { Telemetry } from '../telemetry.ts';
 import { knowingLocalhost, type Outside } from './endpoint.ts';
 import type { ManageParts } from './manage.ts';
-import { noticeSender, type SendNotices } from './notices.ts';
+import { noticeSender, type SendNotices, toBeTold } from './notices.ts';
 import { type CallbackRole, startCallbackRole } from './role.ts';
 
 const name = 'messaging';
@@ -70,8 +70,13 @@ function noticesBy(config: Config, noticeAddress: string | undefined): AsyncDisp
   const team = stack.use(createRpcClient(TeamServiceService, { ...peer, address: authAddress }));
   const notices = stack.use(createRpcClient(NoticeServiceService, { ...peer, address: noticeAddress }));
   const ownersOf = async (tenantId: string) => {
-    const { members } = await team.listMembers({ limit: membersOfPage, afterId: '' }, { tenantId });
-    return members.filter(({ role }) => role === Role.ROLE_OWNER).map(({ email }) => email);
+    const all: User[] = [];
+    for (;;) {
+      const afterId = all.at(-1)?.id ?? '';
+      const { members, hasMore } = await team.listMembers({ limit: membersOfPage, afterId }, { tenantId });
+      all.push(...members);
+      if (!hasMore) return toBeTold(all);
+    }
   };
   return { send: noticeSender({ notices, ownersOf }), [Symbol.asyncDispose]: () => stack.disposeAsync() };
 }
