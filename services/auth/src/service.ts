@@ -150,7 +150,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
   const gate = new Gate({ atOnce: 2, mostWaiting: 40, longestWaitMs: 2_000 });
   const refreshGate = new Gate({ atOnce: 2, mostWaiting: 200, longestWaitMs: 2_000 });
   const sessions = { people, guesses, tokenKeys, clock, gate, refreshGate, note };
-  starting.use(startTending({ people, guesses, quotas, tokenKeys, clock, logger }));
+  starting.use(startTending({ people, tokens, guesses, quotas, tokenKeys, clock, logger }));
   const messaging =
     config.messagingAddress === undefined
       ? undefined

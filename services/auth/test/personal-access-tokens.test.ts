@@ -218,6 +218,37 @@ test('it rests sealed, for its user alone; no log line has it', async () => {
   await assert.rejects(read(other), { code: 'INTERNAL_ERROR' });
 });
 
+test('one that was replaced is known for 90 days', async () => {
+  const owner = await newTenant(auth);
+  const tokens = [await tokenOf(owner), await tokenOf(owner), await tokenOf(owner)];
+  const daysAgo = (days: number) => new Date(auth.clock.now().getTime() - days * 24 * 3_600_000);
+  for (const [index, days] of [91, 89].entries())
+    await auth.database.query('UPDATE personal_access_token SET revoked_at = $2 WHERE sha256 = $1', [
+      hashOf(tokens[index] ?? ''),
+      daysAgo(days),
+    ]);
+  const kept = async () => {
+    const { rows } = await auth.database.query<{ sha256: Buffer }>('SELECT sha256 FROM personal_access_token WHERE user_id = $1', [
+      idToUuid('usr', owner.userId),
+    ]);
+    return rows.map(({ sha256 }) => sha256.toString('hex')).toSorted();
+  };
+  await waitFor(
+    async () => {
+      await auth.clock.advance(10 * 60_000);
+      return (await kept()).length < tokens.length;
+    },
+    { what: 'the oldest to go' },
+  );
+  assert.deepEqual(
+    await kept(),
+    tokens
+      .slice(1)
+      .map((token) => hashOf(token).toString('hex'))
+      .toSorted(),
+  );
+});
+
 test('nobody but gateways asks', async () => {
   const { tenantId, userId } = await newTenant(auth);
   const asked = { userId, actorId: userId, address, ...once('', '') };

@@ -1,19 +1,23 @@
-// What passes by itself: sessions and links that are over, failures that are forgiven, ledgers of windows that are long gone, signing keys that
-// have served their time.
+// What passes by itself: sessions and links that are over, tokens that were replaced long ago, failures that are forgiven, ledgers of windows that
+// are long gone, signing keys that have served their time.
 import type { Clock } from '@maildoot/runtime/clock';
 import type { Logger } from '@maildoot/runtime/logger';
 import { repeat } from '@maildoot/runtime/repeat';
 import type { Guesses } from '../store/guesses.ts';
 import type { People } from '../store/people.ts';
+import type { PersonalAccessTokens } from '../store/personal-access-tokens.ts';
 import type { QuotaStore } from '../store/quotas.ts';
 import { telemetry } from '../telemetry.ts';
 import type { TokenKeys } from '../token-keys.ts';
 
 const everyMs = 10 * 60_000;
 const ledgersKeptMs = 2 * 24 * 60 * 60_000;
+/** Until then the owner's audit log says that one which is over was tried. */
+const revokedTokensKeptMs = 90 * 24 * 60 * 60_000;
 
 export interface TendParts {
   people: People;
+  tokens: PersonalAccessTokens;
   guesses: Guesses;
   quotas: QuotaStore;
   tokenKeys: TokenKeys;
@@ -21,7 +25,7 @@ export interface TendParts {
   logger: Logger;
 }
 
-export function startTending({ people, guesses, quotas, tokenKeys, clock, logger }: TendParts): AsyncDisposable {
+export function startTending({ people, tokens, guesses, quotas, tokenKeys, clock, logger }: TendParts): AsyncDisposable {
   return repeat({
     everyMs,
     clock,
@@ -29,6 +33,7 @@ export function startTending({ people, guesses, quotas, tokenKeys, clock, logger
       const now = clock.now();
       await tokenKeys.tend();
       await people.forget(now);
+      await tokens.forget(new Date(now.getTime() - revokedTokensKeptMs));
       await guesses.forget(now);
       await quotas.forget(new Date(now.getTime() - ledgersKeptMs));
     },

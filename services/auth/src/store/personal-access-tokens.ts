@@ -20,6 +20,8 @@ export type PersonalAccessTokens = ReturnType<typeof openPersonalAccessTokens>;
 
 type Client = Pick<pg.PoolClient, 'query'>;
 
+const batchSize = 1000;
+
 export function openPersonalAccessTokens(database: Database) {
   const { pool } = database;
   return {
@@ -75,6 +77,18 @@ export function openPersonalAccessTokens(database: Database) {
         if (request !== undefined) await storeRecord(client, [request], request.now);
         return { outcome: 'done' };
       });
+    },
+
+    /** In batches, so that no transaction is long. */
+    async forget(revokedBefore: Date): Promise<void> {
+      for (;;) {
+        const { rowCount } = await pool.query(
+          `DELETE FROM personal_access_token WHERE sha256 = ANY (ARRAY(
+             SELECT sha256 FROM personal_access_token WHERE revoked_at < $1 ORDER BY revoked_at LIMIT $2 FOR UPDATE SKIP LOCKED))`,
+          [revokedBefore, batchSize],
+        );
+        if ((rowCount ?? 0) < batchSize) return;
+      }
     },
   };
 }
