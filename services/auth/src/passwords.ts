@@ -12,6 +12,7 @@ import { guessed, paces } from './guessing.ts';
 import { checkPassword, hashPassword, isPassword } from './password.ts';
 import { newSecretToken, sha256OfToken } from './secret-token.ts';
 import { countTry, from, type SessionParts, wrongCredentials } from './sessions.ts';
+import type { EntryToStore } from './store/audit.ts';
 import type { StoredUser } from './store/people.ts';
 
 /** The link of a mail that was asked for, of an invitation, and of the operator. */
@@ -99,11 +100,19 @@ export async function makeLink(
   const { token, sha256 } = newSecretToken('otl_');
   const now = clock.now();
   const expiresAt = new Date(now.getTime() + linkLifetimeMs[why]);
-  const subjectId = uuidToId('usr', user.id);
-  const actorId = why === 'operator' ? 'operator' : '';
-  const action = why === 'password_reset' ? 'password.reset_requested' : 'password.link_created';
-  await people.insertLink(sha256, user.id, now, expiresAt, { tenantId: user.tenantId, action, actorId, subjectId });
+  await people.insertLink(sha256, user.id, now, expiresAt, entryOfLink(user, why));
   return { token, expiresAt };
+}
+
+/**
+ * None for an invitation, which is in the log itself, and none for who hasn't come yet: with the address of another tenant's person there is no
+ * link, and whoever invites is to see no difference.
+ */
+function entryOfLink({ id, tenantId, passwordHash }: StoredUser, why: keyof typeof linkLifetimeMs): EntryToStore | undefined {
+  const subjectId = uuidToId('usr', id);
+  if (why === 'operator') return { tenantId, action: 'password.link_created', actorId: 'operator', subjectId };
+  if (why === 'invitation' || passwordHash === null) return undefined;
+  return { tenantId, action: 'password.reset_requested', actorId: '', subjectId };
 }
 
 function linkOver() {

@@ -66,10 +66,10 @@ async function loginInside(parts: SessionParts, request: LoginRequest, logger: L
   const { ok, outdated } = await isPassword(request.password, compared);
   if (!ok || user === undefined || compared === undefined) {
     telemetry.loginFailed(logger);
-    if (user !== undefined) {
-      const userId = uuidToId('usr', user.id);
-      const detail = user.passwordHash === null ? 'no_password_yet' : 'wrong_password';
-      parts.note({ tenantId: user.tenantId, action: 'login.failed', actorId: '', subjectId: userId, address: origin.address, detail });
+    // Whoever invited somebody who hasn't come learns nothing from the log: with the address of another tenant's person it would say nothing.
+    if (user !== undefined && compared !== undefined) {
+      const [subjectId, detail] = [uuidToId('usr', user.id), 'wrong_password'];
+      parts.note({ tenantId: user.tenantId, action: 'login.failed', actorId: '', subjectId, address: origin.address, detail });
     }
     throw wrongCredentials();
   }

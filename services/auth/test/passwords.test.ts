@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { scryptSync } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { Role } from '@maildoot/proto/maildoot/auth/v1/auth';
+import { idToUuid } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import {
   choosePassword,
@@ -100,7 +101,7 @@ test('an address without an account gets the same answer and no mail', async () 
 });
 
 test('who has an account elsewhere is invited like everybody: the answers don’t tell, the mail does', async () => {
-  const [{ tenantId, userId }, other] = [await tenantWithOwner(auth), await tenantWithOwner(auth)];
+  const [{ tenantId, userId, email: inviter }, other] = [await tenantWithOwner(auth), await tenantWithOwner(auth)];
   const invite = (email: string, role: Role) =>
     auth.gateway.inviteMember(
       { email, role, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
@@ -108,6 +109,9 @@ test('who has an account elsewhere is invited like everybody: the answers don’
     );
   const remove = (id: string) => auth.gateway.removeMember({ id, actorId: 'usr_1' }, { tenantId });
   const unknown = `unknown-${other.email}`;
+  const away = { ...origin, address: '192.0.2.77' };
+  const numberOf = async (id = '') => (await auth.gateway.getUser({ userId: id }, { tenantId })).number;
+  const [invited, numbers]: [string[], number[]] = [[], []];
   for (const email of [unknown, other.email]) {
     const spelt = `${email.slice(0, 3).toUpperCase()}${email.slice(3)}`;
     const { member } = await invite(spelt, Role.ROLE_OWNER);
@@ -118,9 +122,33 @@ test('who has an account elsewhere is invited like everybody: the answers don’
     // Neither counts as somebody who could take over.
     await assert.rejects(remove(userId), { code: 'CONFLICT' });
     await waitFor(() => noticesTo(spelt).length + noticesTo(email).length > 0, { what: 'the mail' });
+    await assert.rejects(login(auth, email, away, 'not the password'), { code: 'INVALID_CREDENTIALS' });
+    await askForReset(email, away.address);
+    await waitFor(async () => (await auth.database.query('SELECT FROM notice')).rows.length === 0, { what: 'the wish to be gone' });
+    const first = await numberOf(member?.id);
     await remove(member?.id ?? '');
-    await invite(email, Role.ROLE_VIEWER);
+    const again = await invite(email, Role.ROLE_VIEWER);
+    invited.push(member?.id ?? '', again.member?.id ?? '');
+    numbers.push(first, await numberOf(again.member?.id));
   }
+  // The numbers of those who were invited have no gap either.
+  assert.deepEqual(
+    numbers,
+    numbers.map((_, index) => (numbers[0] ?? 0) + index),
+  );
+  // Nor does the log, whatever whoever invites tries with the address. What failed is written a moment later, and in its order.
+  await assert.rejects(login(auth, inviter, away, 'not the password'), { code: 'INVALID_CREDENTIALS' });
+  const { entries } = await waitFor(
+    async () => {
+      const log = await auth.gateway.listAuditEntries({ limit: 100, afterId: '', action: '' }, { tenantId });
+      return log.entries.some(({ action }) => action === 'login.failed') ? log : undefined;
+    },
+    { what: 'what failed to be in the log' },
+  );
+  assert.deepEqual(
+    invited.map((id) => entries.filter(({ subjectId }) => subjectId === id).map(({ action }) => action)),
+    [['member.removed', 'member.invited'], ['member.invited'], ['member.removed', 'member.invited'], ['member.invited']],
+  );
   const [notice] = noticesTo(other.email);
   assert.match(notice?.text ?? '', /nobody is a member of two/i);
   assert.doesNotMatch(notice?.text ?? '', /token|password/);
@@ -250,6 +278,54 @@ test('who compared the password before a reset begins no session after it, sets 
   assert.match(rows[0]?.password_hash ?? '', /^\$scrypt\$ln=15,/, 'undisturbed, the login renews it');
 });
 
+test('who sets a password while its user is removed comes after that, and ends nothing', async () => {
+  const { tenantId } = await tenantWithOwner(auth);
+  const waiting = (count: number) =>
+    waitFor(
+      async () => {
+        const { rows } = await auth.database.query(
+          "SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'",
+        );
+        return rows.length === count;
+      },
+      { what: `${count} to wait for a row`, intervalMs: 5 },
+    );
+  for (const by of ['the current one', 'a link']) {
+    const email = `leaving-by-${by.replaceAll(' ', '-')}@example.com`;
+    await auth.gateway.inviteMember(
+      { email, role: Role.ROLE_MEMBER, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
+      { tenantId },
+    );
+    await choosePassword(auth, email);
+    const { token } = await auth.operator.createPasswordLink({ email, onlyIfNone: false });
+    const { user, sessionId } = await login(auth, email);
+    const holding = await auth.database.connect();
+    try {
+      // The removal is the first to wait for the session: the other one must not hold the user by then.
+      await holding.query('BEGIN');
+      await holding.query('SELECT FROM session WHERE id = $1 FOR UPDATE', [idToUuid('ses', sessionId)]);
+      const removal = auth.gateway.removeMember({ id: user.id, actorId: 'usr_1' }, { tenantId });
+      await waiting(1);
+      const setting =
+        by === 'a link'
+          ? assert.rejects(complete(token), { code: 'INVALID_TOKEN' })
+          : assert.rejects(
+              auth.gateway.changePassword(
+                { userId: user.id, currentPassword: password, newPassword: next, keepSessionId: sessionId, origin },
+                { tenantId },
+              ),
+              { code: 'INVALID_CREDENTIALS' },
+            );
+      const both = Promise.all([removal, setting]);
+      await waiting(2);
+      await holding.query('COMMIT');
+      await both;
+    } finally {
+      holding.release();
+    }
+  }
+});
+
 test('an invitation: a member without a password, mail, a link, a login in the role', async () => {
   const { tenantId } = await tenantWithOwner(auth);
   const invite = (email: string, role: Role, idempotencyKey = '') =>
@@ -283,6 +359,32 @@ test('an invitation: a member without a password, mail, a link, a login in the r
   await assert.rejects(auth.gateway.refresh({ refreshToken: session.refreshToken, origin, issuer }), { code: 'INVALID_TOKEN' });
   await assert.rejects(auth.gateway.removeMember({ id: member?.id ?? '', actorId: 'usr_1' }, { tenantId }), { code: 'NOT_FOUND' });
   assert.ok(await invite(email, Role.ROLE_MEMBER));
+});
+
+test('an address is held by an invitation for as long as its link lasts, and by the first user of a tenant', async () => {
+  await using own = await startAuth();
+  const [one, two] = [await tenantWithOwner(own), await newTenant(own)];
+  const invite = (email: string, { tenantId }: { tenantId: string }) =>
+    own.gateway.inviteMember(
+      { email, role: Role.ROLE_VIEWER, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
+      { tenantId },
+    );
+  const invitedBy = async (email: string, tenant: { tenantId: string }) => {
+    const before = own.notices.length;
+    const { member } = await invite(email, tenant);
+    const notice = await waitFor(() => own.notices[before], { what: 'the mail' });
+    return { id: member?.id, ...notice };
+  };
+  const [founder] = (await own.gateway.listMembers({ limit: 1, afterId: '' }, two)).members;
+  assert.equal((await invitedBy('pending@example.com', two)).kind, 'invitation');
+  await own.clock.advance(7 * 24 * 3_600_000 - 60_000);
+  assert.equal((await invitedBy('pending@example.com', await newTenant(own))).kind, 'invitation_elsewhere');
+  await own.clock.advance(2 * 60_000);
+  assert.equal((await invitedBy(founder?.email ?? '', one)).kind, 'invitation_elsewhere');
+  const taken = await invitedBy('pending@example.com', one);
+  assert.equal(taken.kind, 'invitation');
+  await own.gateway.completePasswordReset({ token: tokenIn(taken.text), newPassword: next, origin });
+  assert.equal((await login(own, 'pending@example.com', origin, next)).user.id, taken.id);
 });
 
 test('nobody fills a mailbox with invitations: those withdrawn don’t go out, and the rest is slowed', async () => {

@@ -61,7 +61,7 @@ async function sendDue({ people, clock, messaging, logger }: SendNoticesParts): 
 function elsewhere(email: string): { subject: string; text: string } {
   return {
     subject: 'You are invited to Maildoot',
-    text: `You are invited to use Maildoot as ${email}, which is a member of another account here. Nobody is a member of two.\n\nTo accept, give whoever invited you another address, or leave the other account and be invited again.\n\nIf you did not expect this, ignore it: nothing changes.\n`,
+    text: `You are invited to use Maildoot as ${email}, which is a member of another account here. Nobody is a member of two.\n\nTo accept, give whoever invited you another address. Or have yourself removed from the other account; then ask whoever invited you to remove you and invite you again.\n\nIf you did not expect this, ignore it: nothing changes.\n`,
   };
 }
 

@@ -9,6 +9,7 @@ import { callingTenant } from '../calling-tenant.ts';
 import { errors } from '../errors.ts';
 import { guessed, type Pace, paces } from '../guessing.ts';
 import { repeatableOf, storedAnswer } from '../idempotent-answer.ts';
+import { linkLifetimeMs } from '../passwords.ts';
 import { roleName, shownUser } from '../shown-user.ts';
 import type { Guesses } from '../store/guesses.ts';
 import type { People } from '../store/people.ts';
@@ -54,6 +55,7 @@ export function inviteMember({ people, guesses, store, clock }: InvitationParts,
       { tenantId, action: 'member.invited', actorId: request.actorId, subjectId: uuidToId('usr', user.id), detail: role },
       once && { ...once, response: InviteMemberResponse.encode(response).finish() },
       now,
+      new Date(now.getTime() - linkLifetimeMs.invitation),
     );
     if (outcome.outcome === 'is_member') throw errors.CONFLICT({ message: 'This address is a member’s already.' });
     if (outcome.outcome !== 'done') return replay(storedAnswer(outcome));

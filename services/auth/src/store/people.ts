@@ -228,7 +228,10 @@ export function openPeople(database: Database) {
       entry: EntryToStore,
       now: Date,
     ): Promise<boolean> {
-      return database.transaction((client) => setPassword(client, user, password, keepSessionId, entry, now));
+      return database.transaction(async (client) => {
+        await beforeRemovals(client, user.tenantId);
+        return setPassword(client, user, password, keepSessionId, entry, now);
+      });
     },
 
     /** Whose a link is that is still good. */
@@ -243,6 +246,7 @@ export function openPeople(database: Database) {
     /** Uses a link up and sets the password; false when somebody else used it meanwhile. */
     async useLink(sha256: Buffer, user: StoredUser, passwordHash: string, entry: EntryToStore, now: Date): Promise<boolean> {
       return database.transaction(async (client) => {
+        await beforeRemovals(client, user.tenantId);
         const { rowCount } = await client.query('DELETE FROM one_time_link WHERE sha256 = $1 AND user_id = $2 AND expires_at > $3', [
           sha256,
           user.id,
@@ -297,7 +301,7 @@ export function openPeople(database: Database) {
 
     /**
      * The user, the notice that invites them, the entry and the answer together. Whose address is that of another tenant's person is kept
-     * all the same, and told that nobody is a member of two: the answer is that of everybody else.
+     * all the same, and told that nobody is a member of two: the answer is that of everybody else. Invitations from before `overBefore` hold no address any more.
      */
     async insertMember(
       user: StoredUser & { emailFolded: string },
@@ -305,6 +309,7 @@ export function openPeople(database: Database) {
       entry: EntryToStore,
       request: (IdempotencyRequest & { response: Uint8Array }) | undefined,
       now: Date,
+      overBefore: Date,
     ): Promise<Once | { outcome: 'is_member' }> {
       try {
         return await database.transaction(async (client): Promise<Once | { outcome: 'is_member' }> => {
@@ -314,8 +319,8 @@ export function openPeople(database: Database) {
           }
           const { tenantId, emailFolded } = user;
           if (await isMember(client, tenantId, emailFolded)) return { outcome: 'is_member' };
+          await freeAddress(client, emailFolded, now, overBefore);
           const free = await insertInvited(client, user, emailFolded, now);
-          if (!free) await insertInvited(client, user, null, now);
           const kind = free ? 'invitation' : 'invitation_elsewhere';
           await insertNotice(client, { kind, tenantId, emailFolded, publicUrl }, now);
           await insertEntries(client, [entry]);
@@ -368,14 +373,31 @@ async function isMember(client: Client, tenantId: string, emailFolded: string): 
   return rows.some(({ email }) => email.toLowerCase() === emailFolded);
 }
 
-/** False where somebody of another tenant has the address. */
-async function insertInvited(client: Client, user: StoredUser, emailFolded: string | null, now: Date): Promise<boolean> {
-  const { rowCount } = await client.query(
-    `INSERT INTO account_user (id, tenant_id, email, email_folded, role, created_at) VALUES ($1, $2, $3, $4, $5, $6)
-     ON CONFLICT (email_folded) DO NOTHING`,
-    [user.id, user.tenantId, user.email, emailFolded, user.role, now],
+/** An invitation to another tenant that nobody took has the address no longer; the first user of a tenant, whom nobody invited, keeps theirs. */
+async function freeAddress(client: Client, emailFolded: string, now: Date, overBefore: Date): Promise<void> {
+  await client.query(
+    `UPDATE account_user u SET email_folded = NULL
+      WHERE u.email_folded = $1 AND u.password_hash IS NULL AND u.created_at < $3
+        AND NOT EXISTS (SELECT FROM one_time_link l WHERE l.user_id = u.id AND l.expires_at > $2)
+        AND EXISTS (SELECT FROM account_user o WHERE o.tenant_id = u.tenant_id AND o.id < u.id)`,
+    [emailFolded, now, overBefore],
   );
-  return rowCount === 1;
+}
+
+/**
+ * False where somebody of another tenant has the address: then without it. Looked up first, because an insert that does nothing uses up a
+ * number too, and numbers are shown; a second one is only for who takes the address in this moment.
+ */
+async function insertInvited(client: Client, user: StoredUser, emailFolded: string, now: Date): Promise<boolean> {
+  for (;;) {
+    const { rows } = await client.query<{ free: boolean }>(
+      `INSERT INTO account_user (id, tenant_id, email, email_folded, role, created_at)
+       VALUES ($1, $2, $3, CASE WHEN EXISTS (SELECT FROM account_user WHERE email_folded = $4) THEN NULL ELSE $4 END, $5, $6)
+       ON CONFLICT (email_folded) DO NOTHING RETURNING email_folded IS NOT NULL AS free`,
+      [user.id, user.tenantId, user.email, emailFolded, user.role, now],
+    );
+    if (rows[0] !== undefined) return rows[0].free;
+  }
 }
 
 /** Who is invited may never come, so an owner with a password goes only where another one has one. */
@@ -400,6 +422,11 @@ async function insertNotice(
     `INSERT INTO notice (id, kind, tenant_id, email_folded, public_url, created_at, due_at) VALUES ($1, $2, $3, $4, $5, $6, $6)`,
     [newUuid(), kind, tenantId, emailFolded, publicUrl, now],
   );
+}
+
+/** Whoever removes a user locks the tenant's row first: with it they come before us or after us, and neither holds what the other waits for. */
+async function beforeRemovals(client: Client, tenantId: string): Promise<void> {
+  await client.query('SELECT FROM tenant WHERE id = $1 FOR KEY SHARE', [tenantId]);
 }
 
 async function setPassword(
