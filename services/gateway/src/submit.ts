@@ -8,6 +8,7 @@ import type { Peers } from './peers.ts';
 import { admit } from './permission.ts';
 import type { RateLimits } from './rate-limits.ts';
 import type { Operation } from './route.ts';
+import { storedAnswer, takeOrReplay } from './stored-answer.ts';
 import { readSubmission } from './submission.ts';
 
 const acceptDeadlineMs = 15_000;
@@ -30,13 +31,18 @@ export async function submit(
   const headers = { limitHeaders: undefined };
   await rateLimits.takeRequest(principal, route, headers);
   const request = readSubmission({ raw, recipients, principal, linkUrl: publicUrl() });
-  const unused = await rateLimits.takeMessages(principal, 1, headers);
+  const options = { tenantId: principal.tenantId, requestId: newId('req') };
+  const { unused, stored } = await takeOrReplay(
+    () => rateLimits.takeMessages(principal, 1, headers),
+    () => storedAnswer(request, peers, options),
+  );
   let accepted = false;
   try {
-    const options = { tenantId: principal.tenantId, requestId: newId('req') };
-    const response = await askAgain((deadlineMs) => peers.messaging.acceptMessages(request, { ...options, deadlineMs }), {
-      deadlineMs: acceptDeadlineMs,
-    });
+    const response =
+      stored ??
+      (await askAgain((deadlineMs) => peers.messaging.acceptMessages(request, { ...options, deadlineMs }), {
+        deadlineMs: acceptDeadlineMs,
+      }));
     const result = response.results[0]?.result;
     if (result?.$case === 'error') {
       const { code, message, issues, retryAfterMs } = result.value;

@@ -4,7 +4,13 @@ import { after, afterEach, before, beforeEach, test } from 'node:test';
 import { connect } from 'node:tls';
 import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { Ledger } from '@maildoot/proto/maildoot/auth/v1/quota';
-import { type AcceptMessagesRequest, AcceptMessagesResponse } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import {
+  type AcceptMessagesRequest,
+  AcceptMessagesResponse,
+  MessageStatus,
+  type ResendMessageRequest,
+  ResendMessageResponse,
+} from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { rpcErrors } from '@maildoot/rpc/errors';
 import { createTransport, type SentMessageInfo } from 'nodemailer';
 import { errors, FakeServices, type KnownTenant } from './fake-services.ts';
@@ -168,6 +174,42 @@ test('over the quota: 452, and the portion of a message that was refused is give
   services.instead('acceptMessages');
   assert.match((await send({})).response ?? '', /^250 /);
   await refused(send({}), 452, /^452 4\.7\.1 /);
+});
+
+test('over the quota, what was answered before is answered again by SMTP and by REST, and nothing else is asked of messaging', async () => {
+  services.people.quota = (take) => (take.ledger === Ledger.LEDGER_TENANT_MESSAGES ? { ...noLimits, limit: 1n, remaining: 0n } : noLimits);
+  services.instead<AcceptMessagesRequest>('acceptMessages', (request) => {
+    assert.equal(request.replayOnly, true);
+    assert.deepEqual([request.messages[0]?.from, request.messages[0]?.rawMime.length], [undefined, 0], 'nothing that could be sent');
+    const keys = [request.idempotencyKey, ...request.messages.map(({ idempotencyKey }) => idempotencyKey)];
+    if (!keys.includes('known')) return AcceptMessagesResponse.fromPartial({});
+    return { ...acceptedAll(request), replayed: keys[0] === 'known' };
+  });
+  assert.match((await send({ headers: { 'X-Idempotency-Key': 'known' } })).response ?? '', /^250 2\.0\.0 queued as msg_/);
+  await refused(send({ headers: { 'X-Idempotency-Key': 'new' } }), 452, /^452 4\.7\.1 /);
+
+  const post = (path: string, body: object | undefined, idempotencyKey?: string) =>
+    gateway.call('POST', path, {
+      key: tenant.keys.full,
+      ...(body === undefined ? {} : { body }),
+      ...(idempotencyKey === undefined ? {} : { headers: { 'Idempotency-Key': idempotencyKey } }),
+    });
+  const known = await post('/v1/messages', message, 'known');
+  assert.deepEqual([known.status, known.headers['idempotent-replayed']], [202, 'true']);
+  assert.equal((await post('/v1/messages', [{ ...message, idempotency_key: 'known' }])).status, 202);
+  for (const [body, idempotencyKey] of [[message, 'new'], [[{ ...message, idempotency_key: 'known' }, message]]] as const)
+    assert.equal((await post('/v1/messages', body, idempotencyKey)).code, 'QUOTA_EXCEEDED');
+
+  services.instead<ResendMessageRequest>('resendMessage', (request) => {
+    assert.equal(request.replayOnly, true);
+    const accepted = { id: request.newId, status: MessageStatus.MESSAGE_STATUS_QUEUED, createdAt: new Date() };
+    return request.idempotencyKey === 'known' ? ResendMessageResponse.fromPartial({ accepted, replayed: true }) : {};
+  });
+  const resend = (idempotencyKey?: string) => post(`/v1/messages/${tenant.messageId}/resend`, undefined, idempotencyKey);
+  const again = await resend('known');
+  assert.deepEqual([again.status, again.headers['idempotent-replayed']], [202, 'true']);
+  assert.deepEqual([(await resend('new')).code, (await resend()).code], ['QUOTA_EXCEEDED', 'QUOTA_EXCEEDED']);
+  services.instead('resendMessage');
 });
 
 test('suppressed recipients are named behind the 250', async () => {

@@ -87,6 +87,7 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
     const startedAt = performance.now();
     refuseBadRequest(request);
     const drafts = request.messages.map((outgoing) => draftOf(outgoing, frozen));
+    if (request.replayOnly === true) return await replayOnly(drafts, request, caller);
 
     const looksFirst = !isSmall(request);
     const earlier = looksFirst ? await replay(drafts, request, caller) : undefined;
@@ -139,6 +140,13 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
     }
     for (const [index, { draft }] of keyed.entries()) draft.result = settledBy(findings[index]!, draft.outgoing.id);
     return undefined;
+  }
+
+  async function replayOnly(drafts: Draft[], request: AcceptMessagesRequest, caller: AcceptCaller): Promise<AcceptMessagesResponse> {
+    const earlier = await replay(drafts, request, caller);
+    if (earlier !== undefined) return earlier;
+    const results = drafts.flatMap(({ result }) => result ?? []);
+    return { results: results.length === drafts.length ? results : [], replayed: false, batchId: request.batchId };
   }
 
   function replayOf(stored: AcceptMessagesResponse, drafts: readonly Draft[]): AcceptMessagesResponse {

@@ -23,7 +23,10 @@ export interface ResendParts {
 }
 
 /** What the request says beside the id. */
-export type ResendTerms = Pick<AcceptMessagesRequest, 'idempotencyKey' | 'requestSha256' | 'allowedDomains' | 'credentialId'> & {
+export type ResendTerms = Pick<
+  AcceptMessagesRequest,
+  'idempotencyKey' | 'requestSha256' | 'allowedDomains' | 'credentialId' | 'replayOnly'
+> & {
   newId: string;
   test: boolean;
 };

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { claim, store } from '@maildoot/db/idempotency';
-import { AcceptResult } from '@maildoot/proto/maildoot/messaging/v1/messaging';
+import { AcceptResult, ResendMessageRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { idToUuid, newId, uuidAt, uuidToId } from '@maildoot/runtime/ids';
 import { TestClock } from '@maildoot/testkit/clock';
 import { waitFor } from '@maildoot/testkit/wait';
@@ -84,6 +84,26 @@ it('a key that was used for a test message sends the live one, of a request and 
     assert.notEqual(live, tried);
     assert.deepEqual([await idOf(true), await idOf(false)], [tried, live]);
   }
+});
+
+it('where only a replay is asked for, what was answered before is answered again, and nothing is accepted', async () => {
+  const only = { replayOnly: true };
+  const [first, item] = [await world.acceptOne({}, key('o1')), await world.acceptOne({ ...key('o2') })];
+  const ids = async (...asked: Parameters<World['accept']>) =>
+    (await world.accept(...asked)).results.map(({ result }) => (result?.$case === 'accepted' ? result.value.id : undefined));
+  const bare = { from: undefined, to: [], text: '' };
+  assert.deepEqual(await ids(bare, { ...key('o1'), ...only }), [first.id]);
+  assert.deepEqual(await ids({ ...bare, ...key('o2') }, only), [item.id]);
+  assert.deepEqual(await ids([{ ...key('o2') }, { ...key('o3') }], only), [], 'one of them is new');
+  assert.deepEqual(await ids({}, { ...key('o4'), ...only }), []);
+  await assert.rejects(world.accept({}, { ...key('o1', 'another body'), ...only }), rpcError('IDEMPOTENCY_MISMATCH'));
+  assert.equal((await world.accept({}, key('o4'))).replayed, false, 'nothing was kept of it before');
+  const again = { newId: newId('msg'), ...key('o5') };
+  const resend = (more: object) =>
+    world.gateway.resendMessage(ResendMessageRequest.fromPartial({ id: first.id, ...again, ...more }), { tenantId: world.tenantId });
+  assert.equal((await resend(only)).accepted, undefined);
+  const sent = await resend({});
+  assert.deepEqual((await resend({ newId: newId('msg'), ...only })).accepted, sent.accepted);
 });
 
 describe('a key of an item', () => {

@@ -6,6 +6,7 @@ import { exampleIds, exampleTime } from '../examples.ts';
 import { requestHash } from '../idempotency-key.ts';
 import { messageIdParam, pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
+import { takeOrReplay } from '../stored-answer.ts';
 
 const deadlineMs = 15_000;
 
@@ -39,20 +40,26 @@ export const postMessagesIdResend = defineRoute({
   handle: async ({ params, idempotencyKey }, call) => {
     const { peers, principal, requestId } = call;
     const id = pathId('msg', params);
-    const unused = await call.takeMessages(1);
+    const request = {
+      id,
+      newId: newId('msg'),
+      idempotencyKey: idempotencyKey ?? '',
+      requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ resend: id }),
+      allowedDomains: [...principal.allowedDomains],
+      credentialId: principal.credentialId,
+      test: principal.test,
+    };
+    const options = { tenantId: principal.tenantId, requestId, deadlineMs };
+    const { unused, stored } = await takeOrReplay(
+      () => call.takeMessages(1),
+      async () => {
+        if (idempotencyKey === undefined) return undefined;
+        const found = await peers.messaging.resendMessage({ ...request, replayOnly: true }, options);
+        return found.accepted === undefined ? undefined : found;
+      },
+    );
     try {
-      const { accepted, replayed } = await peers.messaging.resendMessage(
-        {
-          id,
-          newId: newId('msg'),
-          idempotencyKey: idempotencyKey ?? '',
-          requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ resend: id }),
-          allowedDomains: [...principal.allowedDomains],
-          credentialId: principal.credentialId,
-          test: principal.test,
-        },
-        { tenantId: principal.tenantId, requestId, deadlineMs },
-      );
+      const { accepted, replayed } = stored ?? (await peers.messaging.resendMessage(request, options));
       if (accepted === undefined) throw internalError(new Error('messaging answered without a result'));
       unused(replayed ? 1 : 0);
       return json(202, acceptedJson(accepted, call.publicUrl), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);

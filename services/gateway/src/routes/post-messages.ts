@@ -12,6 +12,7 @@ import { largeBodyBytes } from '../large-bodies.ts';
 import { EncodedAcceptRequest } from '../peers.ts';
 import { type Answer, type Call, defineRoute, json } from '../route.ts';
 import { type ItemProblem, readSendRequest, type SendRequest, sendBody, tooLargeMessage } from '../send-request.ts';
+import { storedAnswer, takeOrReplay } from '../stored-answer.ts';
 import { telemetry } from '../telemetry.ts';
 
 /** What the caller wrote, ready to be asked of messaging. */
@@ -137,11 +138,16 @@ export const postMessages = defineRoute<z.ZodType, Outgoing>({
 export async function sendOutgoing(body: Outgoing, call: Call): Promise<Answer> {
   if (body.dryRun) return json(200, await dryRun(body.request, call));
   const count = body.problems.filter((problem) => problem === undefined).length;
-  const unused = await call.takeMessages(count);
-  const response = await accept(body, call).catch((error: unknown) => {
-    unused(count);
-    throw error;
-  });
+  const { unused, stored } = await takeOrReplay(
+    () => call.takeMessages(count),
+    () => storedAnswer(body.request, call.peers, { tenantId: call.principal.tenantId, requestId: call.requestId }),
+  );
+  const response =
+    stored ??
+    (await accept(body, call).catch((error: unknown) => {
+      unused(count);
+      throw error;
+    }));
   const results = body.form === 'single' ? response.results.slice(0, 1) : response.results;
   const accepted = results.filter(({ result }) => result?.$case === 'accepted').length;
   const replayed = response.replayed || (body.form === 'single' && response.results[0]?.replayed === true);

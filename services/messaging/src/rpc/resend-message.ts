@@ -13,6 +13,7 @@ export function resendMessage(parts: ResendParts) {
     const { results, replayed } = await resend(parts, caller, messageUuid(id), terms);
     const result = results[0]?.result;
     if (result?.$case === 'accepted') return { accepted: result.value, replayed };
+    if (result === undefined && terms.replayOnly === true) return { accepted: undefined, replayed: false };
     if (result === undefined) throw errors.UNAVAILABLE({ message: 'Accepting gave no answer. Try again shortly.' });
     const make = errors[result.value.code as keyof typeof errors] ?? errors.CONFLICT;
     throw make({ message: result.value.message, issues: result.value.issues, retryAfterMs: result.value.retryAfterMs });
