@@ -1,7 +1,8 @@
 // A template as the API takes it: its names and limits, all that is wrong with them at once. template checks them again behind it, and says
 // with line and column what is wrong with the sources.
+import { RpcError } from '@maildoot/rpc/errors';
 import { z } from 'zod';
-import { notFound } from './errors.ts';
+import { notFound, validationError } from './errors.ts';
 import { exampleIds } from './examples.ts';
 import { besideOthersThan, type Context, refuse } from './schema-parts.ts';
 import { isTemplateName } from './template-fields.ts';
@@ -57,6 +58,17 @@ export const someContent = z.superRefine(
 export const draftField = z.boolean().meta({ description: 'The new version is not published: messages go on with the one that is.' });
 
 export const templateParams = { id: { description: 'The id of the template, or its alias.', example: exampleIds.template } };
+
+/** The template of the path is there, the version of the body is not: that is a problem of the body. */
+export async function ofVersion<T>(asked: Promise<T>): Promise<T> {
+  try {
+    return await asked;
+  } catch (error) {
+    const issues = error instanceof RpcError ? error.detail.issues.filter(({ code }) => code === 'unknown_version') : [];
+    if (issues.length > 0) throw validationError(issues);
+    throw error;
+  }
+}
 
 /** @throws ApiError NOT_FOUND for what can be neither */
 export function templateName({ id = '' }: Readonly<Record<string, string>>): string {

@@ -9,6 +9,7 @@ import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
 
 const errors = defineErrors({
+  NOT_FOUND: { status: 'NOT_FOUND', retryable: false },
   TEMPLATE_ERROR: { status: 'FAILED_PRECONDITION', retryable: false },
   MISSING_VARIABLES: { status: 'FAILED_PRECONDITION', retryable: false },
   VALIDATION_ERROR: { status: 'INVALID_ARGUMENT', retryable: false },
@@ -206,6 +207,21 @@ describe('templates', () => {
       assert.equal((await gateway.call('POST', `/v1/templates/${tenant.templateId}/${action}`, { key, body: '{' })).code, 'INVALID_JSON');
     }
     assert.equal((await gateway.call('POST', '/v1/templates', { key })).code, 'INVALID_JSON', 'others do');
+  });
+
+  test('a version that a template doesn’t have is a problem of the body', async () => {
+    const issues = [{ path: 'version', code: 'unknown_version', message: 'The template has no version 9.' }];
+    for (const [action, rpc] of [
+      ['publish', 'publishTemplate'],
+      ['preview', 'previewTemplate'],
+    ] as const) {
+      services.instead(rpc, () => {
+        throw errors.NOT_FOUND({ message: 'The template has no version 9.', issues });
+      });
+      const answer = await gateway.call('POST', `/v1/templates/${tenant.templateId}/${action}`, { key, body: { version: 9 } });
+      assert.deepEqual([answer.status, answer.code, answer.issues], [400, 'VALIDATION_ERROR', ['version unknown_version']], action);
+      services.instead(rpc);
+    }
   });
 
   test('an alias stands in every path; what can be neither id nor alias is not found, and nobody is asked', async () => {

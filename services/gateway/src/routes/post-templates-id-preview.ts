@@ -4,7 +4,7 @@ import { internalError } from '../errors.ts';
 import { exampleIds } from '../examples.ts';
 import { defineRoute, json } from '../route.ts';
 import { templateVersion, variables } from '../template-fields.ts';
-import { templateName, templateParams } from '../template-input.ts';
+import { ofVersion, templateName, templateParams } from '../template-input.ts';
 
 const deadlineMs = 12_000;
 
@@ -59,9 +59,11 @@ export const postTemplatesIdPreview = defineRoute({
     },
   ],
   handle: async ({ params, body }, { peers, principal, requestId, signal }) => {
-    const { rendered, missingVariables } = await peers.templates.previewTemplate(
-      { id: templateName(params), version: body.version ?? 0, variablesJson: body.variables ?? Buffer.alloc(0) },
-      { tenantId: principal.tenantId, requestId, signal, deadlineMs },
+    const { rendered, missingVariables } = await ofVersion(
+      peers.templates.previewTemplate(
+        { id: templateName(params), version: body.version ?? 0, variablesJson: body.variables ?? Buffer.alloc(0) },
+        { tenantId: principal.tenantId, requestId, signal, deadlineMs },
+      ),
     );
     if (rendered === undefined) throw internalError(new Error('template previewed nothing'));
     const answer: z.input<typeof previewSchema> = {

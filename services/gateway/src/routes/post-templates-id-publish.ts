@@ -3,7 +3,7 @@ import { z } from 'zod';
 import { requestHash } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { templateVersion } from '../template-fields.ts';
-import { templateName, templateParams } from '../template-input.ts';
+import { ofVersion, templateName, templateParams } from '../template-input.ts';
 import { exampleTemplate, templateJson, templateSchema } from '../template-json.ts';
 
 export const postTemplatesIdPublish = defineRoute({
@@ -38,14 +38,16 @@ export const postTemplatesIdPublish = defineRoute({
   ],
   handle: async ({ params, body, idempotencyKey }, { peers, principal, requestId }) => {
     const id = templateName(params);
-    const { template, replayed } = await peers.templates.publishTemplate(
-      {
-        id,
-        version: body.version ?? 0,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ id, ...body }),
-      },
-      { tenantId: principal.tenantId, requestId },
+    const { template, replayed } = await ofVersion(
+      peers.templates.publishTemplate(
+        {
+          id,
+          version: body.version ?? 0,
+          idempotencyKey: idempotencyKey ?? '',
+          requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ id, ...body }),
+        },
+        { tenantId: principal.tenantId, requestId },
+      ),
     );
     return json(200, templateJson(template), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
   },
