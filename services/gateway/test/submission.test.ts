@@ -12,6 +12,7 @@ import {
   ResendMessageResponse,
 } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { rpcErrors } from '@maildoot/rpc/errors';
+import { waitFor } from '@maildoot/testkit/wait';
 import { createTransport, type SentMessageInfo } from 'nodemailer';
 import { errors, FakeServices, type KnownTenant } from './fake-services.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
@@ -157,7 +158,9 @@ test('messaging, or its database, is away: 451, and 250 once it is back', async 
   await services.down('messaging');
   await refused(send({}), 451, /^451 4\.3\.0 /);
   await services.up('messaging');
-  assert.match((await send({})).response ?? '', /^250 2\.0\.0 queued as msg_/);
+  // Found again a moment later.
+  const taken = await waitFor(() => send({}), { intervalMs: 100, what: 'messaging, back again' });
+  assert.match(taken.response ?? '', /^250 2\.0\.0 queued as msg_/);
 });
 
 test('over the quota: 452, and the portion of a message that was refused is given back', async () => {
@@ -235,7 +238,9 @@ test('who may not send is told at AUTH; auth away is a 454', async () => {
   await services.down('auth');
   await refused(send({}, unknown), 454, /^454 4\.7\.0 /);
   await services.up('auth');
-  assert.match((await send({}, unknown)).response ?? '', /^250 /);
+  // Found again a moment later.
+  const taken = await waitFor(() => send({}, unknown), { intervalMs: 100, what: 'auth, back again' });
+  assert.match(taken.response ?? '', /^250 /);
 });
 
 test('each recipient has a reply of its own, and the message goes to those that were taken', async () => {
