@@ -7,6 +7,7 @@ export const rules: readonly (readonly [code: string, why: string])[] = [
   ['only_with_template', 'goes with a template alone'],
   ['not_in_a_batch', 'a dry run looks at one message'],
   ['too_many', 'recipients of to, cc and bcc together; one filter of statistics at a time'],
+  ['invalid_value group_by', 'what is counted of one value is counted by day'],
   ['too_many_issues', 'says how many issues are left out'],
   ['too_large', 'metadata and variables, all of it together'],
   ['too_far_ahead', 'depends on the present'],
