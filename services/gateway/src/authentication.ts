@@ -265,7 +265,7 @@ export function invalidToken(): ApiError {
 
 function principalFrom(principal: AuthPrincipal): Principal {
   const { tenantId, apiKeyId, userId, allowedIps, allowedDomains, expiresAt, dailyLimit } = principal;
-  const kind = people[principal.kind] ?? 'key';
+  const kind = kindOfPerson[principal.kind] ?? 'key';
   const test = principal.kind === CredentialKind.CREDENTIAL_KIND_TEST_KEY;
   const role = kind === 'key' ? undefined : roleName(principal.role);
   return {
@@ -285,7 +285,7 @@ function principalFrom(principal: AuthPrincipal): Principal {
   };
 }
 
-const people: Partial<Record<number, 'session' | 'pat'>> = {
+const kindOfPerson: Partial<Record<number, 'session' | 'pat'>> = {
   [CredentialKind.CREDENTIAL_KIND_SESSION]: 'session',
   [CredentialKind.CREDENTIAL_KIND_PAT]: 'pat',
 };
