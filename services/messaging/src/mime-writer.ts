@@ -6,7 +6,8 @@ import { encode as encodeBase64, wrap as wrapBase64 } from 'nodemailer/lib/base6
 import type MailComposer from 'nodemailer/lib/mail-composer';
 import { encode as encodeQuotedPrintable, wrap as wrapQuotedPrintable } from 'nodemailer/lib/qp';
 
-type MimeNode = ReturnType<MailComposer['compile']>;
+/** A part of a message, as the composer compiles it. */
+export type MimeNode = ReturnType<MailComposer['compile']>;
 
 /** The message of a compiled tree whose contents are strings and Buffers. */
 export function writeMime(root: MimeNode): Buffer {

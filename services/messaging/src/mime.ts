@@ -10,8 +10,9 @@ import { textFromHtml } from '@maildoot/mail/text-from-html';
 import type { Address, Attachment, Header, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import MailComposer from 'nodemailer/lib/mail-composer';
 import { detectMimeType, encodeWord } from 'nodemailer/lib/mime-funcs';
+import { dispositionOf } from './attachment-name.ts';
 import { plainMime } from './mime-plain.ts';
-import { writeMime } from './mime-writer.ts';
+import { type MimeNode, writeMime } from './mime-writer.ts';
 import { type Links, personalClicks, personalHtml, personalOf, personalOpens, unsubscribeHeaders } from './personal.ts';
 
 /** Of the whole message, encoded. */
@@ -67,6 +68,7 @@ export async function composeMime(message: MimeInput, date: Date, links?: Links)
     if (plain !== undefined) return plain;
   }
   const root = composed(message, { text, html, messageId, date, prepared }).compile();
+  nameAttachments(root);
   return isSmall ? writeMime(root) : await root.build();
 }
 
@@ -127,6 +129,14 @@ function attachmentPart(attachment: Attachment) {
     contentDisposition: attachment.inline ? 'inline' : 'attachment',
     ...(attachment.contentId !== '' && { cid: attachment.contentId }),
   };
+}
+
+function nameAttachments(node: MimeNode): void {
+  const type = node.getHeader('Content-Disposition');
+  const value =
+    node.filename === undefined || (type !== 'attachment' && type !== 'inline') ? undefined : dispositionOf(type, node.filename);
+  if (value !== undefined) node.setHeader('Content-Disposition', { prepared: true, value });
+  for (const child of node.childNodes) nameAttachments(child);
 }
 
 // RFC 5322 section 2.3: CR and LF occur together only. The composer passes 7-bit text on as it comes.

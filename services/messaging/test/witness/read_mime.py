@@ -50,7 +50,8 @@ def look(raw):
         payload = part.get_payload(decode=True) or b""
         attachments.append(
             {
-                "filename": part.get_filename(),
+                # get_filename() takes quotes off twice, so that a file called "" would have no name.
+                "filename": disposition and part["content-disposition"].params.get("filename"),
                 "type": part.get_content_type(),
                 "disposition": disposition,
                 "content_id": part["content-id"] and str(part["content-id"]),
