@@ -16,8 +16,8 @@ export interface GroupCommitOptions<Item, Result> {
    */
   patienceMs?: number;
   /**
-   * A group that isn't full begins so long after the one before it at the earliest, for items whose sender doesn't wait. The first one after
-   * a rest begins at once. Default 0.
+   * A group that isn't full begins so long after the one before it at the earliest, longer when much arrives (see Pace), for items whose
+   * sender doesn't wait. The first one after a rest begins at once. Default 0: at once.
    */
   paceMs?: number;
   sizeOf(item: Item): number;
@@ -96,7 +96,8 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   /** Asks itself again when it isn't. */
   #isTime(): boolean {
     if (this.#closed || this.#queue.length >= this.#maxItems || this.#queuedBytes >= this.#maxBytes) return true;
-    const waitMs = this.#pace.restMs(this.#running === 0 ? this.#paceMs : this.#patienceMs);
+    const paceMs = this.#paceMs === 0 ? 0 : Math.max(this.#paceMs, this.#pace.everyMs);
+    const waitMs = this.#pace.restMs(this.#running === 0 ? paceMs : Math.max(paceMs, this.#patienceMs));
     if (waitMs <= 0) return true;
     this.#timer ??= setTimeout(() => {
       this.#timer = undefined;
@@ -121,6 +122,7 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
   async #run(group: Waiting<Item, Result>[]): Promise<void> {
     this.#running++;
     this.#pace.begin();
+    this.#pace.took(group.length);
     try {
       const failure = await this.#attempt(group);
       if (failure === undefined) return;

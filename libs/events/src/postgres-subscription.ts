@@ -327,6 +327,7 @@ export class PostgresSubscription<E> implements Subscription {
       maxBatch,
     );
     this.#lastFetchMs = performance.now();
+    this.#pace.took(records.length);
     const byPartition = Map.groupBy(records, ({ partition }) => partition);
     const full = [...byPartition.values()].some((found) => found.length === maxBatch);
     if (full) this.#pace.forget();

@@ -186,6 +186,7 @@ class LeasedSequencer implements Sequencer {
     this.#pace.begin();
     if (this.#heldShards.length === 0) return false;
     const { rows, oldestRunningXid } = await this.#readUnsequenced(client);
+    this.#pace.took(rows.length);
     if (rows.length > 0) {
       // By our own clock, from sending the renewal: the statement below checks by PostgreSQL's.
       if (performance.now() >= this.#leaseUntilMs) throw new Error('the lease ran out before it could be renewed');

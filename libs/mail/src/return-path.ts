@@ -5,7 +5,8 @@
 //
 // 40 bits of HMAC: whoever guesses has one chance in 10^12 per message to a host that counts, and would win a wrong status for one
 // recipient. A report without a valid token is never acted on.
-import { createHmac, timingSafeEqual } from 'node:crypto';
+import { timingSafeEqual } from 'node:crypto';
+import { linkMac } from './link-mac.ts';
 import type { LinkHolder, LinkKey } from './tracking-token.ts';
 
 /** RFC 4648 section 6, in lower case: letters that people and machines copy. */
@@ -37,7 +38,7 @@ export function readReturnPath(keys: readonly LinkKey[], localPart: string): Lin
 }
 
 function mac(key: Uint8Array, subject: Uint8Array): Buffer {
-  return createHmac('sha256', key).update('return-path\0').update(subject).digest().subarray(0, macBytes);
+  return linkMac(key, 'return-path', subject, macBytes);
 }
 
 function encode(bytes: Buffer): string {

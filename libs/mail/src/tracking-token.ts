@@ -7,7 +7,8 @@
 //
 //   token   base64url(message 16 bytes · recipient number 2 · HMAC 10)      38 characters
 //   target  base64url(HMAC 10 bytes) · base64url(URL)                       14 characters and more
-import { createHash, createHmac, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { createHash, hkdfSync, timingSafeEqual } from 'node:crypto';
+import { linkMac } from './link-mac.ts';
 
 /** A key that signs links: 32 bytes. */
 export interface LinkKey {
@@ -106,7 +107,7 @@ export function tokensFor(key: LinkKey, holder: LinkHolder): Map<string, string>
 }
 
 function mac(key: Uint8Array, purpose: string, subject: Uint8Array): Buffer {
-  return createHmac('sha256', key).update(`${purpose}\0`).update(subject).digest().subarray(0, macBytes);
+  return linkMac(key, purpose, subject, macBytes);
 }
 
 function equal(a: Buffer, b: Buffer): boolean {

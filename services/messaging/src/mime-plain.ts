@@ -89,13 +89,15 @@ function partOf(content: string): { encoding: string; content: string } | undefi
 
 /** More Latin letters than characters beyond ASCII; otherwise the composer prefers base64. */
 function isMostlyLatin(content: string): boolean {
+  // A character beyond ASCII has a second byte at least: no more of them than this.
+  const othersAtMost = Buffer.byteLength(content) - content.length;
   let letters = 0;
   let others = 0;
   for (let at = 0; at < content.length; at++) {
     const code = content.charCodeAt(at);
     if (code >= 0x80) others++;
     // Upper case made lower.
-    else if ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a) letters++;
+    else if ((code | 0x20) >= 0x61 && (code | 0x20) <= 0x7a && ++letters > othersAtMost) return true;
   }
   return others < letters;
 }
