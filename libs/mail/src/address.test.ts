@@ -1,6 +1,7 @@
 // Addresses: what is read, what is refused and why, and that reading gives back what was written.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cpuMs } from '@maildoot/testkit/cpu';
 import fc from 'fast-check';
 import { type AddressProblem, domainOfAddress, formatAddress, mailboxOf, normaliseEmail, parseAddress } from './address.ts';
 
@@ -205,12 +206,6 @@ test('no input whatever yields a control character, an over-long address or an e
     { numRuns: 1000 },
   );
 });
-
-/** Processor time of this thread, which on a busy machine is not that of the clock. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 test('reading is linear: an input of any size is answered at once', () => {
   for (const text of [`${'('.repeat(1e6)}`, `"${'\\"'.repeat(5e5)}`, `${'a.'.repeat(5e5)}@example.com`, `a@${'a.'.repeat(5e5)}`]) {

@@ -2,6 +2,7 @@
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cpuMs } from '@maildoot/testkit/cpu';
 import { type DeliveryReport, readDeliveryReport } from './delivery-report.ts';
 import { parseMime } from './mime-parts.ts';
 
@@ -201,12 +202,6 @@ for (const [what, text] of [
   ['bytes', '\u0000\u00ff\u00fe--\n--\n'],
 ] as const) {
   test(`${what}: no report`, () => assert.equal(read(text), undefined));
-}
-
-/** Processor time of this thread, which on a busy machine is not that of the clock. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
 }
 
 test('whatever comes, it is read in no time and nothing in it reaches a terminal or breaks a database', () => {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { createHash, generateKeyPairSync, type KeyObject } from 'node:crypto';
 import { test } from 'node:test';
+import { cpuMs } from '@maildoot/testkit/cpu';
 import fc from 'fast-check';
 import { dkimVerify } from 'mailauth/lib/dkim/verify.js';
 import { bodyHash, DkimError, relaxedBody, relaxedField, signDkim } from './dkim.ts';
@@ -204,12 +205,6 @@ test('the example of RFC 6376 section 3.4.5', () => {
   assert.equal(relaxedBody(Buffer.from(' C \r\nD \t E\r\n\r\n\r\n')).toString(), ' C\r\nD E\r\n');
   assert.equal(relaxedField('X: caf\xc3\xa0'), 'x:caf\xc3\xa0');
 });
-
-/** Processor time of this thread, which on a busy machine is not that of the clock. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 test('time grows with the size only, whatever the body is', async () => {
   for (const unit of [' ', '\t', '\r\n', ' \r\n', 'a ', 'a  ', '\n', '\r', ' \ta\r\n']) {

@@ -1,6 +1,7 @@
 // Plain text of HTML: what a reader of the page would want to read, for any input, in linear time.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
+import { cpuMs } from '@maildoot/testkit/cpu';
 import fc from 'fast-check';
 import { textFromHtml, textLimits } from './text-from-html.ts';
 
@@ -103,12 +104,6 @@ test('words that are shown are in the text, in order', () => {
     }),
   );
 });
-
-/** Processor time of this thread, which on a busy machine is not that of the clock. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 test('time grows with the size only, and depth costs nothing', () => {
   const size = 1_000_000;

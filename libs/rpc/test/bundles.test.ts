@@ -4,9 +4,10 @@ import { test } from 'node:test';
 import { Server, ServerCredentials, type ServerUnaryCall, type ServerWritableStream, type sendUnaryData } from '@grpc/grpc-js';
 import { BundleServiceService, type CallRequest, type CallResponse } from '@maildoot/proto/maildoot/rpc/v1/bundle';
 import { startTelemetry, traceparentOf, tracer } from '@maildoot/runtime/telemetry';
+import { waitFor } from '@maildoot/testkit/wait';
 import { context, trace } from '@opentelemetry/api';
 import { defineErrors, RpcError } from '../src/errors.ts';
-import { type Answer, type Ask, EchoService, echoClient, startEcho, until } from './echo-service.ts';
+import { type Answer, type Ask, EchoService, echoClient, startEcho } from './echo-service.ts';
 
 const errors = defineErrors({ BUSY: { status: 'RESOURCE_EXHAUSTED', retryable: true } });
 const bundled = { client: { bundled: ['say'] } };
@@ -204,7 +205,7 @@ test('a slow one holds nobody up; at the deadline it alone gets TIMEOUT, and its
   assert.deepEqual(await Promise.all([say('a'), say('b')]), [{ text: 'a' }, { text: 'b' }]);
   assert.deepEqual(order.toSorted(), ['a', 'b']);
   await slow;
-  await until('the handler hears of it', () => aborted);
+  await waitFor(() => aborted, { what: 'the handler hears of it' });
 });
 
 test('who may not call may not call together either', async () => {

@@ -9,9 +9,11 @@ import { createRpcClient, onBehalfOf } from '@maildoot/rpc/client';
 import { defineErrors, RpcError } from '@maildoot/rpc/errors';
 import type { RpcCall } from '@maildoot/rpc/server';
 import { createHealth } from '@maildoot/runtime/health';
+import { freePort } from '@maildoot/testkit/ports';
+import { waitFor } from '@maildoot/testkit/wait';
 import { CallerTokenSource } from '../src/caller-token.ts';
 import { healthDefinition, ServingStatus } from '../src/health-service.ts';
-import { type Answer, EchoService, echoClient, NewerEchoService, SECRET, startEcho, startEchoServer, until } from './echo-service.ts';
+import { type Answer, EchoService, echoClient, NewerEchoService, SECRET, startEcho, startEchoServer } from './echo-service.ts';
 
 const errors = defineErrors({
   DOMAIN_NOT_VERIFIED: { status: 'FAILED_PRECONDITION', retryable: false },
@@ -117,7 +119,7 @@ for (const kind of ['unary', 'stream'] as const) {
       },
     );
     if (kind === 'stream') assert.deepEqual(frames, [{ text: 'one' }]);
-    await until('the cause is in the log', () => echo.log.text().includes('MARKER'));
+    await waitFor(() => echo.log.text().includes('MARKER'), { what: 'the cause is in the log' });
   });
 
   test(`${kind}: an unexpected exception is INTERNAL_ERROR, and nothing of it is on the wire`, async () => {
@@ -140,9 +142,9 @@ for (const kind of ['unary', 'stream'] as const) {
       kind === 'unary' ? echo.client.say({ text: 'x' }) : collect(echo.client.count({ text: 'x' })),
       failsWith('INTERNAL_ERROR', 'INTERNAL'),
     );
-    await until('the log has the exception', () =>
-      echo.log.lines.some((line) => line.includes('"level":"error"') && line.includes('MARKER')),
-    );
+    await waitFor(() => echo.log.lines.some((line) => line.includes('"level":"error"') && line.includes('MARKER')), {
+      what: 'the log has the exception',
+    });
   });
 
   test(`${kind}: an answer that can't be serialized is logged and INTERNAL_ERROR`, async () => {
@@ -156,7 +158,7 @@ for (const kind of ['unary', 'stream'] as const) {
       kind === 'unary' ? echo.client.say({ text: 'x' }) : collect(echo.client.count({ text: 'x' })),
       failsWith('INTERNAL_ERROR'),
     );
-    await until('the log says why', () => echo.log.text().includes('MARKER: no text'));
+    await waitFor(() => echo.log.text().includes('MARKER: no text'), { what: 'the log says why' });
   });
 }
 
@@ -207,12 +209,12 @@ test('onBehalfOf hands on tenant, request, what is left of the deadline, and the
   await using echo = await startEcho({ say: (request, call) => peer.client.say(request, onBehalfOf(call)) });
   const controller = new AbortController();
   const calling = echo.client.say({ text: 'x' }, { tenantId: 'ten_7', requestId: 'req_7', deadlineMs: 30_000, signal: controller.signal });
-  await until('the inner call runs', () => inner !== undefined);
+  await waitFor(() => inner !== undefined, { what: 'the inner call runs' });
   assert.deepEqual([inner?.tenantId, inner?.requestId], ['ten_7', 'req_7']);
   assert.ok((inner?.deadline.getTime() ?? 0) <= Date.now() + 30_000);
   controller.abort();
   await assert.rejects(calling, failsWith('CANCELLED'));
-  await until('the inner call is given up too', () => inner?.signal.aborted === true);
+  await waitFor(() => inner?.signal.aborted === true, { what: 'the inner call is given up too' });
 });
 
 test('a call that the peer does not know is UNIMPLEMENTED', async () => {
@@ -301,8 +303,8 @@ for (const kind of ['unary', 'stream'] as const) {
         failsWith('TIMEOUT', 'DEADLINE_EXCEEDED'),
       );
     }
-    await until('the signal is aborted', () => call?.signal.aborted === true);
-    await until('the call has ended', () => echo.log.text().includes('call refused'));
+    await waitFor(() => call?.signal.aborted === true, { what: 'the signal is aborted' });
+    await waitFor(() => echo.log.text().includes('call refused'), { what: 'the call has ended' });
     assert.doesNotMatch(echo.log.text(), /"level":"error"/, 'a caller that gives up is no error of ours');
   });
 
@@ -324,10 +326,10 @@ for (const kind of ['unary', 'stream'] as const) {
     const options = { signal: controller.signal };
     const calling = kind === 'unary' ? echo.client.say({ text: 'x' }, options) : collect(echo.client.count({ text: 'x' }, options));
     const rejected = assert.rejects(calling as Promise<unknown>, failsWith('CANCELLED'));
-    await until('the handler runs', () => call !== undefined);
+    await waitFor(() => call !== undefined, { what: 'the handler runs' });
     controller.abort();
     await rejected;
-    await until('the handler knows', () => call?.signal.aborted === true);
+    await waitFor(() => call?.signal.aborted === true, { what: 'the handler knows' });
     await assert.rejects(
       kind === 'unary' ? echo.client.say({ text: 'x' }, options) : collect(echo.client.count({ text: 'x' }, options)),
       failsWith('CANCELLED'),
@@ -366,11 +368,14 @@ test('a slow reader holds the writer back', async () => {
   // Until the writer has stood still for a while.
   let last = -1;
   let still = 0;
-  await until('the writer waits', () => {
-    still = yielded === last ? still + 1 : 0;
-    last = yielded;
-    return still > 40;
-  });
+  await waitFor(
+    () => {
+      still = yielded === last ? still + 1 : 0;
+      last = yielded;
+      return still > 40;
+    },
+    { what: 'the writer waits' },
+  );
   assert.ok(yielded < 60, `${yielded} frames of 256 KB were made for a reader that took one`);
   let rest = 1;
   for (let next = await frames.next(); !next.done; next = await frames.next()) rest++;
@@ -398,7 +403,7 @@ test('leaving the loop stops the writer and runs its finally', async () => {
     assert.equal(frame.text.length, 100_000);
     break;
   }
-  await until('the handler has ended', () => ended);
+  await waitFor(() => ended, { what: 'the handler has ended' });
   assert.ok(yielded < 200, `${yielded} frames were made for a reader that took one`);
 });
 
@@ -421,28 +426,29 @@ test('a peer that is down answers UNAVAILABLE, and is used again when it comes b
   assert.ok(performance.now() - start < 20_000, 'at once, not at the deadline');
 
   const second = await startEchoServer({ server: { listen: address } });
-  await until('an answer', () =>
-    client.say({ text: 'again' }).then(
-      ({ text }) => text === 'again',
-      () => false,
-    ),
+  await waitFor(
+    () =>
+      client.say({ text: 'again' }).then(
+        ({ text }) => text === 'again',
+        () => false,
+      ),
+    { what: 'an answer' },
   );
   await second.server[Symbol.asyncDispose]();
 });
 
 test('a client made before its peer is up works once it is', async () => {
-  const reserve = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => reserve.once('listening', resolve));
-  const { port } = reserve.address() as { port: number };
-  await new Promise((resolve) => reserve.close(resolve));
+  const port = await freePort();
   await using client = echoClient(`127.0.0.1:${port}`);
   await assert.rejects(client.say({ text: 'x' }), failsWith('UNAVAILABLE'));
   const { server } = await startEchoServer({ server: { listen: `127.0.0.1:${port}` } });
-  await until('an answer', () =>
-    client.say({ text: 'up' }).then(
-      ({ text }) => text === 'up',
-      () => false,
-    ),
+  await waitFor(
+    () =>
+      client.say({ text: 'up' }).then(
+        ({ text }) => text === 'up',
+        () => false,
+      ),
+    { what: 'an answer' },
   );
   await server[Symbol.asyncDispose]();
 });
@@ -477,7 +483,7 @@ test('stopping lets running calls finish, takes no new ones, and ends at the lim
   });
   await using client = echoClient(server.address);
   const running = client.say({ text: 'wait' });
-  await until('the call runs', () => started === 1);
+  await waitFor(() => started === 1, { what: 'the call runs' });
   const stopping = server[Symbol.asyncDispose]();
   await assert.rejects(client.say({ text: 'new' }), failsWith('UNAVAILABLE'));
   release?.();
@@ -494,7 +500,7 @@ test('stopping lets running calls finish, takes no new ones, and ends at the lim
   });
   await using other = echoClient(stubborn.server.address);
   const hanging = assert.rejects(other.say({ text: 'x' }), failsWith('UNAVAILABLE'));
-  await until('the call hangs', () => hangs);
+  await waitFor(() => hangs, { what: 'the call hangs' });
   await stubborn.server[Symbol.asyncDispose]();
   await hanging;
   assert.match(stubborn.log.text(), /still running/);
@@ -518,14 +524,14 @@ test('the health service follows the state, asks for no token, and knows the ser
   const watching = probe.makeServerStreamRequest(watch.path, watch.requestSerialize, watch.responseDeserialize, { service: '' });
   watching.on('data', (answer: { status: number }) => watched.push(answer.status));
   watching.on('error', () => undefined);
-  await until('the watch has begun', () => watched.length === 1);
+  await waitFor(() => watched.length === 1, { what: 'the watch has begun' });
   health.state = 'ready';
   assert.equal(await ask(''), ServingStatus.SERVING);
   assert.equal(await ask('maildoot.test.v1.EchoService'), ServingStatus.SERVING);
   await assert.rejects(ask('unknown.Service'), (error: ServiceError) => error.code === 5);
   health.state = 'draining';
   assert.equal(await ask(''), ServingStatus.NOT_SERVING);
-  await until('the watcher saw it all', () => watched.length === 3);
+  await waitFor(() => watched.length === 3, { what: 'the watcher saw it all' });
   assert.deepEqual(watched, [ServingStatus.NOT_SERVING, ServingStatus.SERVING, ServingStatus.NOT_SERVING]);
   await echo.server[Symbol.asyncDispose]();
   probe.close();

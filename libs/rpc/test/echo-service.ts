@@ -97,13 +97,3 @@ export async function startEcho(options: EchoOptions = {}): Promise<Echo> {
     },
   };
 }
-
-/** Waits until something holds; fails with what was waited for. */
-export async function until(what: string, holds: () => boolean | Promise<boolean>): Promise<void> {
-  const end = performance.now() + 60_000;
-  // Looked at once more when the time is over: what is waited for may have come while this process stood still.
-  for (let isLast = false; !(await holds()); isLast = performance.now() > end) {
-    if (isLast) throw new Error(`waited in vain: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 5));
-  }
-}

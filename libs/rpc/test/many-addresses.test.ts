@@ -3,7 +3,9 @@ import assert from 'node:assert/strict';
 import { createServer, type Socket } from 'node:net';
 import { test } from 'node:test';
 import { RpcError } from '@maildoot/rpc/errors';
-import { echoClient, startEchoServer, until } from './echo-service.ts';
+import { freePort } from '@maildoot/testkit/ports';
+import { waitFor } from '@maildoot/testkit/wait';
+import { echoClient, startEchoServer } from './echo-service.ts';
 
 /** A server that answers with its own name. */
 async function named(name: string, listen = '127.0.0.1:0') {
@@ -13,11 +15,7 @@ async function named(name: string, listen = '127.0.0.1:0') {
 
 /** Where nobody listens. */
 async function nobody(): Promise<string> {
-  const reserve = createServer().listen(0, '127.0.0.1');
-  await new Promise((resolve) => reserve.once('listening', resolve));
-  const { port } = reserve.address() as { port: number };
-  await new Promise((resolve) => reserve.close(resolve));
-  return `127.0.0.1:${port}`;
+  return `127.0.0.1:${await freePort()}`;
 }
 
 /** A process that is stopped: the kernel takes its connections, and nobody ever answers on them. */
@@ -44,7 +42,7 @@ test('calls go round over all addresses', async () => {
   await using client = echoClient(`${one.address},${two.address}`);
   const seen = new Set<string>();
   // The second connection may be ready a moment after the first has answered.
-  await until('both to answer', async () => seen.add((await client.say({ text: 'x' })).text).size === 2);
+  await waitFor(async () => seen.add((await client.say({ text: 'x' })).text).size === 2, { what: 'both to answer' });
   const answers = await Promise.all(Array.from({ length: 20 }, () => client.say({ text: 'x' })));
   assert.equal(answers.filter(({ text }) => text === 'one').length, 10);
   assert.equal(answers.filter(({ text }) => text === 'two').length, 10);
@@ -88,13 +86,13 @@ test('one server stops under load: no call fails, and it is used again when it i
       );
     }
   });
-  await until('both answer', () => answers.includes('one') && answers.includes('two'));
+  await waitFor(() => answers.includes('one') && answers.includes('two'), { what: 'both answer' });
   await two[Symbol.asyncDispose]();
   const before = answers.length;
-  await until('the other goes on', () => answers.length > before + 100);
+  await waitFor(() => answers.length > before + 100, { what: 'the other goes on' });
   assert.ok(!answers.slice(before + 16).includes('two'));
   await using again = await named('two again', two.address);
-  await until('it is used again', () => answers.includes('two again'));
+  await waitFor(() => answers.includes('two again'), { what: 'it is used again' });
   running = false;
   await Promise.all(callers);
   assert.equal(again.address, two.address);
@@ -123,7 +121,7 @@ test('a server that hangs is left after seconds: calls that were in it fail, the
   await using client = echoClient(`127.0.0.1:${port},${one.address}`, { defaultDeadlineMs: 30_000 });
   try {
     const seen = new Set<string>();
-    await until('both to answer', async () => seen.add((await client.say({ text: 'x' })).text).size === 2);
+    await waitFor(async () => seen.add((await client.say({ text: 'x' })).text).size === 2, { what: 'both to answer' });
     for (const socket of sockets) socket.unpipe().pause();
     const heldAt = performance.now();
     const answers = await Promise.allSettled([client.say({ text: 'x' }), client.say({ text: 'x' })]);

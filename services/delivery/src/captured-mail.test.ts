@@ -1,13 +1,8 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
+import { cpuMs } from '@maildoot/testkit/cpu';
 import fc from 'fast-check';
 import { codesIn, linksIn, maxParsedBytes, readMail } from './captured-mail.ts';
-
-/** Processor time of this thread, which on a busy machine is not that of the clock. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 describe('readMail', () => {
   it('reads headers, bodies, links and codes', async () => {

@@ -5,6 +5,7 @@ import { after, describe, it } from 'node:test';
 import { parseHeaderBlock } from '@maildoot/mail/headers';
 import { OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { newId } from '@maildoot/runtime/ids';
+import { cpuMs } from '@maildoot/testkit/cpu';
 import fc from 'fast-check';
 import { messageIssues } from './message-rules.ts';
 import { composeMime, createMimeFreezer, isSurelyTooLarge, maxMimeBytes, workerFromBytes } from './mime.ts';
@@ -184,12 +185,6 @@ describe('attachments', () => {
     assert.equal(isSurelyTooLarge(message({ attachments: [{ content: Buffer.alloc(1_000_000) }] })), false);
   });
 });
-
-/** Processor time of this thread, which on a busy machine is not that of the clock. */
-function cpuMs(): number {
-  const { user, system } = process.threadCpuUsage();
-  return (user + system) / 1000;
-}
 
 describe('the freezer', () => {
   const freezer = createMimeFreezer();
