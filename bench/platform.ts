@@ -6,8 +6,6 @@ import { type ChildProcess, spawn } from 'node:child_process';
 import { once } from 'node:events';
 import { rmSync } from 'node:fs';
 import { access, mkdtemp, readFile, rm } from 'node:fs/promises';
-import type { AddressInfo } from 'node:net';
-import { createServer } from 'node:net';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -27,6 +25,7 @@ import {
   socketsIn,
 } from '@maildoot/standalone/roles';
 import { startDnsServer } from '@maildoot/testkit/dns';
+import { freePort } from '@maildoot/testkit/ports';
 import { publish, type RecordToPublish } from '@maildoot/testkit/publish';
 import { waitFor } from '@maildoot/testkit/wait';
 import pg from 'pg';
@@ -272,13 +271,4 @@ async function openInspector(name: string, child: ChildOrPid | undefined): Promi
 function inherited(): NodeJS.ProcessEnv {
   const kept = ['PATH', 'HOME', 'USER', 'LANG', 'TMPDIR', 'TZ', 'NODE_OPTIONS'];
   return Object.fromEntries(kept.filter((name) => process.env[name] !== undefined).map((name) => [name, process.env[name]]));
-}
-
-async function freePort(): Promise<number> {
-  const probe = createServer().listen(0, '127.0.0.1');
-  await once(probe, 'listening');
-  const { port } = probe.address() as AddressInfo;
-  probe.close();
-  await once(probe, 'close');
-  return port;
 }

@@ -10,8 +10,8 @@ import { chmod, chown, mkdir, mkdtemp, readdir, readFile, rm, writeFile } from '
 import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { promisify } from 'node:util';
+import { freePort } from '@maildoot/testkit/ports';
 import { waitFor } from '@maildoot/testkit/wait';
-import { freePort } from './smtp-sink.ts';
 
 const run = promisify(execFile);
 /** Mail of this sender is put on hold. */
