@@ -3,39 +3,27 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { newId } from '@maildoot/runtime/ids';
-import { TestClock } from '@maildoot/testkit/clock';
-import { type SmtpReceiver, startSmtpReceiver } from '@maildoot/testkit/smtp';
-import { waitFor } from '@maildoot/testkit/wait';
-import { type House, mxZone, openHouse } from './delivery.ts';
+import type { House } from './delivery.ts';
+import { openWaitingMail, type WaitingMail } from './waiting-mail.ts';
 
+let mail: WaitingMail;
 let house: House;
-let receiver: SmtpReceiver;
-let stop: AsyncDisposableStack;
-const clock = new TestClock();
-const inAnHour = () => new Date(clock.now().getTime() + 3_600_000);
 
 before(async () => {
-  await using opening = new AsyncDisposableStack();
-  house = opening.use(await openHouse());
-  receiver = opening.use(await startSmtpReceiver());
-  mxZone(house.dns, 'late.test', [['mx', '127.0.0.1']]);
-  await house.startDelivery({ MX_PORT: String(receiver.port), RETRY_SCHEDULE: '60,60' }, { clock });
-  stop = opening.move();
+  mail = await openWaitingMail();
+  house = mail.house;
+  await mail.startDelivery();
 });
-after(() => stop?.[Symbol.asyncDispose]());
-
-async function queued(id: string, count: number): Promise<void> {
-  await waitFor(async () => (await house.due(id)).length === count, { what: 'the queue has it' });
-}
+after(() => mail?.[Symbol.asyncDispose]());
 
 it('what is scheduled ends as suppressed, without an attempt; others of the message get it', async () => {
   const id = newId('msg');
-  await house.accept({ id, to: ['Gone@late.test', 'stays@late.test'], sendAt: inAnHour() });
-  await queued(id, 2);
+  await house.accept({ id, to: ['Gone@late.test', 'stays@late.test'], sendAt: mail.inAnHour() });
+  await mail.queued(id, 2);
   // Messaging's answer is for the recipients that it is asked about.
   house.suppressed?.add(id);
   await house.suppress('gone@late.test');
-  clock.advance(3_600_000);
+  mail.clock.advance(3_600_000);
   const events = await house.waitForOutcomes(id, 2);
   const of = (number: number) => events.find((event) => event.recipientNumber === number);
   assert.deepEqual(house.outcomes(id).sort(), ['delivered', 'suppressed']);
@@ -44,7 +32,7 @@ it('what is scheduled ends as suppressed, without an attempt; others of the mess
   assert.equal(of(0)?.nextAttemptAt, undefined);
   assert.ok(of(0)?.finishedAt);
   assert.deepEqual(
-    receiver.messages.flatMap((one) => one.recipients.map(({ address }) => address)).filter((one) => /gone|stays/i.test(one)),
+    mail.receiver.messages.flatMap((one) => one.recipients.map(({ address }) => address)).filter((one) => /gone|stays/i.test(one)),
     ['stays@late.test'],
   );
   assert.deepEqual(await house.due(id), []);
@@ -55,37 +43,37 @@ it('what was deferred is not tried again', async () => {
   await house.waitForOutcomes(id, 1);
   house.suppressed?.add(id);
   await house.suppress('defer+late@late.test');
-  clock.advance(70_000);
+  mail.clock.advance(70_000);
   await house.waitForOutcomes(id, 2);
   assert.deepEqual(house.outcomes(id), ['deferred', 'suppressed']);
 });
 
 it('a message of another stream, or one whose address was taken off again, goes out', async () => {
   const id = newId('msg');
-  await house.accept({ id, to: ['other-stream@late.test'], sendAt: inAnHour() });
-  await queued(id, 1);
+  await house.accept({ id, to: ['other-stream@late.test'], sendAt: mail.inAnHour() });
+  await mail.queued(id, 1);
   await house.suppress('other-stream@late.test');
-  clock.advance(3_600_000);
+  mail.clock.advance(3_600_000);
   await house.waitForOutcomes(id, 1);
   assert.deepEqual(house.outcomes(id), ['delivered']);
 });
 
 it('while messaging can’t be asked it waits rather than goes out', async () => {
   const id = newId('msg');
-  await house.accept({ id, to: ['unasked@late.test'], sendAt: inAnHour() });
-  await queued(id, 1);
+  await house.accept({ id, to: ['unasked@late.test'], sendAt: mail.inAnHour() });
+  await mail.queued(id, 1);
   await house.suppress('unasked@late.test');
   const known = house.suppressed;
   house.suppressed = undefined;
-  clock.advance(3_600_000);
+  mail.clock.advance(3_600_000);
   const [deferred] = await house.waitForOutcomes(id, 1);
   assert.match(deferred?.bounce?.diagnostic ?? '', /could not be asked/);
   house.suppressed = known;
   known?.add(id);
-  clock.advance(70_000);
+  mail.clock.advance(70_000);
   await house.waitForOutcomes(id, 2);
   assert.deepEqual(house.outcomes(id), ['deferred', 'suppressed']);
-  assert.equal(receiver.mailFor('unasked@late.test').length, 0);
+  assert.equal(mail.receiver.mailFor('unasked@late.test').length, 0);
 });
 
 it('the same address of another tenant, and all others, go out without a question', async () => {

@@ -3,36 +3,20 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { newId } from '@maildoot/runtime/ids';
-import { TestClock } from '@maildoot/testkit/clock';
-import { type SmtpReceiver, startSmtpReceiver } from '@maildoot/testkit/smtp';
-import { waitFor } from '@maildoot/testkit/wait';
 import { earliestDue } from '../src/store/due.ts';
-import { type House, mxZone, openHouse, type RunningDelivery } from './delivery.ts';
+import type { House, RunningDelivery } from './delivery.ts';
+import { openWaitingMail, type WaitingMail } from './waiting-mail.ts';
 
+let mail: WaitingMail;
 let house: House;
-let receiver: SmtpReceiver;
 let delivery: RunningDelivery;
-let stop: AsyncDisposableStack;
-const clock = new TestClock();
-const inAnHour = () => new Date(clock.now().getTime() + 3_600_000);
 
 before(async () => {
-  await using opening = new AsyncDisposableStack();
-  house = opening.use(await openHouse());
-  receiver = opening.use(await startSmtpReceiver());
-  mxZone(house.dns, 'late.test', [['mx', '127.0.0.1']]);
-  await startDelivery();
-  stop = opening.move();
+  mail = await openWaitingMail();
+  house = mail.house;
+  delivery = await mail.startDelivery();
 });
-after(() => stop?.[Symbol.asyncDispose]());
-
-const startDelivery = async () => {
-  delivery = await house.startDelivery({ MX_PORT: String(receiver.port), RETRY_SCHEDULE: '60,60' }, { clock });
-};
-
-async function queued(id: string, count: number): Promise<void> {
-  await waitFor(async () => (await house.due(id)).length === count, { what: 'the queue has it' });
-}
+after(() => mail?.[Symbol.asyncDispose]());
 
 /** Another tenant's mail goes out, so whatever else was due was looked at. */
 async function othersGoOut(): Promise<void> {
@@ -48,13 +32,13 @@ async function waitsUntouched(id: string): Promise<void> {
 
 it('what is queued for a tenant waits while it is suspended, in nobody’s way, and goes on after its release', async () => {
   const [id, tenantId] = [newId('msg'), newId('ten')];
-  await house.accept({ id, to: ['held@late.test'], tenantId, sendAt: inAnHour() });
-  await queued(id, 1);
+  await house.accept({ id, to: ['held@late.test'], tenantId, sendAt: mail.inAnHour() });
+  await mail.queued(id, 1);
   await house.suspend(tenantId);
-  clock.advance(3_600_000);
+  mail.clock.advance(3_600_000);
   await othersGoOut();
   await waitsUntouched(id);
-  assert.equal(await earliestDue(house.database, [], clock.now()), undefined, 'nobody looks again and again for what stays');
+  assert.equal(await earliestDue(house.database, [], mail.clock.now()), undefined, 'nobody looks again and again for what stays');
   await house.suspend();
   await house.waitForOutcomes(id, 1);
   assert.deepEqual(house.outcomes(id), ['delivered']);
@@ -65,13 +49,13 @@ it('so it does where delivery was away when its tenant was suspended, and where 
   await delivery[Symbol.asyncDispose]();
   house.suspended = new Set([tenantId]);
   await house.accept({ id, to: ['away@late.test'], tenantId });
-  await startDelivery();
-  await queued(id, 1);
+  delivery = await mail.startDelivery();
+  await mail.queued(id, 1);
   await othersGoOut();
   await waitsUntouched(id);
   await delivery[Symbol.asyncDispose]();
   house.suspended = undefined;
-  await startDelivery();
+  delivery = await mail.startDelivery();
   await othersGoOut();
   await waitsUntouched(id);
   await house.suspend();
@@ -79,18 +63,40 @@ it('so it does where delivery was away when its tenant was suspended, and where 
   assert.deepEqual(house.outcomes(id), ['delivered']);
 });
 
+it('what is on its way to a host when its tenant is suspended is given back before its first byte', async () => {
+  const [id, tenantId, address] = [newId('msg'), newId('ten'), 'on-its-way@late.test'];
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  receiver.setBehaviour(async ({ stage, recipient }) => {
+    if (stage !== 'rcpt' || recipient !== address) return undefined;
+    asked.resolve();
+    await answer.promise;
+    return undefined;
+  });
+  await house.accept({ id, to: [address], tenantId });
+  await asked.promise;
+  await house.suspend(tenantId);
+  answer.resolve();
+  await waitFor(async () => (await house.due(id)).every(({ incarnation }) => incarnation === null), { what: 'it is given back' });
+  const rows = (await house.due(id)).map(({ attempt, claims }) => ({ attempt, claims }));
+  assert.deepEqual([rows, house.outcomes(id), receiver.mailFor(address).length], [[{ attempt: 0, claims: 1 }], [], 0]);
+  await house.suspend();
+  await house.waitForOutcomes(id, 1);
+  assert.deepEqual([house.outcomes(id), receiver.mailFor(address).length], [['delivered'], 1]);
+});
+
 it('it ends as failed when it has waited for longer than it would have been tried; what is due later stays', async () => {
   const [id, later, tenantId] = [newId('msg'), newId('msg'), newId('ten')];
   await house.suspend(tenantId);
   await house.accept({ id, to: ['forgotten@late.test'], tenantId });
-  await house.accept({ id: later, to: ['later@late.test'], tenantId, sendAt: new Date(clock.now().getTime() + 86_400_000) });
-  await queued(id, 1);
-  await queued(later, 1);
+  await house.accept({ id: later, to: ['later@late.test'], tenantId, sendAt: new Date(mail.clock.now().getTime() + 86_400_000) });
+  await mail.queued(id, 1);
+  await mail.queued(later, 1);
   // It is looked for once a minute, and at the start.
   const startAgainAfter = async (hours: number) => {
     await delivery[Symbol.asyncDispose]();
-    clock.advance(hours * 3_600_000);
-    await startDelivery();
+    mail.clock.advance(hours * 3_600_000);
+    delivery = await mail.startDelivery();
   };
   await startAgainAfter(23);
   await othersGoOut();
