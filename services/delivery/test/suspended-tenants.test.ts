@@ -63,28 +63,6 @@ it('so it does where delivery was away when its tenant was suspended, and where 
   assert.deepEqual(house.outcomes(id), ['delivered']);
 });
 
-it('what is on its way to a host when its tenant is suspended is given back before its first byte', async () => {
-  const [id, tenantId, address] = [newId('msg'), newId('ten'), 'on-its-way@late.test'];
-  const asked = Promise.withResolvers<void>();
-  const answer = Promise.withResolvers<void>();
-  receiver.setBehaviour(async ({ stage, recipient }) => {
-    if (stage !== 'rcpt' || recipient !== address) return undefined;
-    asked.resolve();
-    await answer.promise;
-    return undefined;
-  });
-  await house.accept({ id, to: [address], tenantId });
-  await asked.promise;
-  await house.suspend(tenantId);
-  answer.resolve();
-  await waitFor(async () => (await house.due(id)).every(({ incarnation }) => incarnation === null), { what: 'it is given back' });
-  const rows = (await house.due(id)).map(({ attempt, claims }) => ({ attempt, claims }));
-  assert.deepEqual([rows, house.outcomes(id), receiver.mailFor(address).length], [[{ attempt: 0, claims: 1 }], [], 0]);
-  await house.suspend();
-  await house.waitForOutcomes(id, 1);
-  assert.deepEqual([house.outcomes(id), receiver.mailFor(address).length], [['delivered'], 1]);
-});
-
 it('it ends as failed when it has waited for longer than it would have been tried; what is due later stays', async () => {
   const [id, later, tenantId] = [newId('msg'), newId('msg'), newId('ten')];
   await house.suspend(tenantId);
