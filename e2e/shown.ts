@@ -82,7 +82,7 @@ function listDiffers(shown: readonly Shown[], came: readonly unknown[], path: st
 }
 
 /** JSON in which `…` may stand for a value, a member or an item. @throws SyntaxError */
-export function parseShown(text: string): Shown {
+function parseShown(text: string): Shown {
   const tokens = text.match(/"(?:[^"\\]|\\.)*"|[{}[\],:…]|[^\s{}[\],:…"]+/g) ?? [];
   let at = 0;
   const next = (): string => tokens[at++] ?? '';

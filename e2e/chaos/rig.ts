@@ -49,7 +49,7 @@ export interface Rig extends AsyncDisposable, Victims {
   settle(): Promise<{ verdict: Verdict; requested: Requested[]; drainedAfterMs: number }>;
 }
 
-export async function startRig(options: RigOptions): Promise<Rig> {
+async function startRig(options: RigOptions): Promise<Rig> {
   await using stack = new AsyncDisposableStack();
   const place = options.directory ?? (await mkdtemp(join(tmpdir(), 'maildoot-chaos-')));
   await mkdir(place, { recursive: true });

@@ -16,7 +16,7 @@ export interface Victims {
 const SUCCESSOR_WITHIN_MS = 15_000;
 
 /** Resolves when the strike is over: continued, allowed again, or started again. The signal ends it early. */
-export async function strike(planned: Strike, { pidOf, edges }: Victims, ended: AbortSignal): Promise<Struck> {
+async function strike(planned: Strike, { pidOf, edges }: Victims, ended: AbortSignal): Promise<Struck> {
   const { number, victim, deed } = planned;
   const at = Date.now();
   const note = await { kill, stop, cut }[deed]();
@@ -75,7 +75,7 @@ export async function strikeAll(
 }
 
 /** The process and all below it, from /proc; where there is none, the process alone. */
-export async function familyOf(pid: number): Promise<number[]> {
+async function familyOf(pid: number): Promise<number[]> {
   const found: number[] = [];
   const queue = [pid];
   for (let next = queue.shift(); next !== undefined; next = queue.shift()) {

@@ -2,7 +2,7 @@
 import { rows } from './tenant-isolation-rows.ts';
 
 /** Places that name nothing of anybody's, and why. By their own name, or with the operation before it where the name alone says too little. */
-export const namesNothing: Readonly<Record<string, string>> = {
+const namesNothing: Readonly<Record<string, string>> = {
   // Content of the caller's own.
   'from.name': 'text',
   'to[]': 'as to',

@@ -23,7 +23,7 @@ export interface MigrateOptions {
   lockTimeoutMs?: number;
 }
 
-export class MigrationError extends Error {
+class MigrationError extends Error {
   constructor(message: string, options?: ErrorOptions) {
     super(message, options);
     this.name = 'MigrationError';
@@ -76,7 +76,7 @@ export async function migrate(options: MigrateOptions): Promise<{ applied: strin
 }
 
 /** All migrations of some directories in the order of their names. A directory that does not exist has none. */
-export async function readMigrations(directories: string[]): Promise<Migration[]> {
+async function readMigrations(directories: string[]): Promise<Migration[]> {
   const found = new Map<string, Migration>();
   for (const directory of directories) {
     const entries = await readdir(directory, { withFileTypes: true }).catch((error: NodeJS.ErrnoException) => {

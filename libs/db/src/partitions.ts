@@ -134,7 +134,7 @@ export async function keepPartitions(options: KeepPartitionsOptions): Promise<As
   };
 }
 
-export function partitionName(table: string, day: Date): string {
+function partitionName(table: string, day: Date): string {
   return `${table}_p${day.toISOString().slice(0, 10).replaceAll('-', '')}`;
 }
 

@@ -19,7 +19,7 @@ export interface WithIdempotencyKey {
 export type Repeated = { outcome: 'replay'; response: Buffer } | { outcome: 'mismatch' } | { outcome: 'in_progress' };
 
 /** The service's own, of its closed list. */
-export interface RepeatErrors {
+interface RepeatErrors {
   VALIDATION_ERROR(options: { message: string; issues: { path: string; code: string; message: string }[] }): Error;
   IDEMPOTENCY_MISMATCH(options: { message: string }): Error;
   IDEMPOTENCY_IN_PROGRESS(options: { message: string; retryAfterMs: number }): Error;

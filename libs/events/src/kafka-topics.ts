@@ -10,7 +10,7 @@ export const FRAMING_BYTES = 65_536;
 const READY_TIMEOUT_MS = 20_000;
 
 /** Somebody made the topic otherwise. Its keys would be in other partitions than ours, so nothing is written to it and nothing read. */
-export class TopicMismatchError extends Error {
+class TopicMismatchError extends Error {
   readonly code = 'TOPIC_MISMATCH';
 
   constructor(topic: string, partitions: number, wanted: number) {

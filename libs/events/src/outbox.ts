@@ -35,11 +35,6 @@ export class RecordTooLargeError extends Error {
   }
 }
 
-/** Types one entry of an append whose topics differ: `appendOutbox(client, [outboxEvent({ topic: a, … }), outboxEvent({ topic: b, … })])`. */
-export function outboxEvent<E>(event: OutboxEvent<E>): OutboxEvent<unknown> {
-  return event as OutboxEvent<unknown>;
-}
-
 /** The columns of the rows that an append writes, in the order of its events. */
 export interface OutboxRows {
   readonly ids: string[];

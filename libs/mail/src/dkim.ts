@@ -69,7 +69,7 @@ export async function signDkim(mime: Buffer, dkim: DkimKey): Promise<Buffer> {
  * What is signed: the canonical header fields, and last the signature's own field with an empty `b=`, without a line end at the end
  * (section 3.7). Latin1, one character per byte.
  */
-export function signatureInput(fields: readonly Pick<HeaderField, 'raw'>[], signatureField: string): string {
+function signatureInput(fields: readonly Pick<HeaderField, 'raw'>[], signatureField: string): string {
   return `${fields.map((field) => `${relaxedField(field.raw)}\r\n`).join('')}${relaxedField(signatureField)}`;
 }
 

@@ -6,11 +6,11 @@
 /** RFC 5322 section 2.1.1: a line has at most 998 characters without its CRLF. */
 export const maxLineChars = 998;
 /** Where lines are folded when they can be. */
-export const foldAtChars = 76;
+const foldAtChars = 76;
 /** Ours: nobody needs a longer one, and name and first word must fit on a line. */
-export const maxHeaderNameChars = 76;
+const maxHeaderNameChars = 76;
 /** Ours: of one value, in UTF-8. Receivers limit the whole header, often to 64 KB. */
-export const maxHeaderValueBytes = 8192;
+const maxHeaderValueBytes = 8192;
 
 /** Why a caller may not set a header. */
 export type HeaderProblem =

@@ -103,7 +103,7 @@ export const rpcErrors = defineErrors({
   DEADLINE_REQUIRED: { status: 'INVALID_ARGUMENT', retryable: false },
 });
 
-export const ERROR_METADATA = 'maildoot-error-bin';
+const ERROR_METADATA = 'maildoot-error-bin';
 const RETRYABLE_METADATA = 'maildoot-retryable';
 
 // HTTP/2 peers refuse header blocks over 64 KB, and base64 adds a third.

@@ -71,7 +71,7 @@ export function createLogger(options: { service: string; level?: LogLevel; desti
 }
 
 /** Drops forbidden fields, shortens what is long. Exported for spans, whose attributes obey the same rule. */
-export function isForbiddenField(name: string): boolean {
+function isForbiddenField(name: string): boolean {
   const plain = name.toLowerCase().replace(/[_-]/g, '');
   return FORBIDDEN.has(plain) || FORBIDDEN_ENDS.some((end) => plain.endsWith(end));
 }

@@ -7,7 +7,7 @@ import { sha256Of, toBase62 } from './api-key.ts';
 /** What scanners of published code look for: this, and 43 letters and digits. */
 const marker = 'pat_';
 
-export interface GeneratedToken {
+interface GeneratedToken {
   value: string;
   sha256: Buffer;
 }

@@ -30,7 +30,7 @@ export interface IncarnationParts {
   onDead?(id: string): void;
 }
 
-export const heartbeatMs = 2_000;
+const heartbeatMs = 2_000;
 export const validMs = 8_000;
 // While this process has more sessions than its share, others wait for it to say that it hasn't any more.
 const overMs = 200;

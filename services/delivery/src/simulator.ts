@@ -159,7 +159,7 @@ function nameIn(address: string): string {
 }
 
 /** undefined: taken. */
-export function refusalByName(name: string): Refusal | undefined {
+function refusalByName(name: string): Refusal | undefined {
   switch (name) {
     case 'accept':
     case 'slow':

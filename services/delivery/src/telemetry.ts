@@ -131,7 +131,7 @@ export function endAttemptSpan(span: Span, outcome: Outcome): void {
 
 export { traceparentOf };
 
-export function outcomeName(outcome: Outcome): string {
+function outcomeName(outcome: Outcome): string {
   return nameIn(Outcome, outcome, 'OUTCOME_');
 }
 

@@ -30,7 +30,6 @@ import { loadSettings } from '@maildoot/runtime/config';
 import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { createLogger } from '@maildoot/runtime/logger';
 import { createSealer } from '@maildoot/runtime/seal';
-import { contextFrom } from '@maildoot/runtime/telemetry';
 import { createTestDatabase, tablesOf } from '@maildoot/testkit/database';
 import { type DnsServer, startDnsServer } from '@maildoot/testkit/dns';
 import { type CapturedLogs, captureLogs } from '@maildoot/testkit/logs';
@@ -530,5 +529,3 @@ function mimeOf(id: string, from: string, { to, subject, text }: AcceptOptions):
     ].join('\r\n'),
   );
 }
-
-export { contextFrom };

@@ -27,7 +27,7 @@ const messagingErrors = defineErrors({
 });
 
 /** An event as messaging was told it. */
-export interface ToldEvent {
+interface ToldEvent {
   tenantId: string;
   id: string;
   type: string;

@@ -3,7 +3,7 @@ import type { Attachment } from '@maildoot/proto/maildoot/messaging/v1/messaging
 import { z } from 'zod';
 import { type Context, controls, refuse } from './schema-parts.ts';
 
-export const maxFilenameChars = 255;
+const maxFilenameChars = 255;
 
 // RFC 2045 section 5.1; multipart is the composer's business.
 const token = "[A-Za-z0-9!#$%&'*+.^_`{|}~-]+";

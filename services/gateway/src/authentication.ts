@@ -17,12 +17,12 @@ import { roleName, scopeOf } from './roles.ts';
 import type { CredentialKindName, RoleName, ScopeName } from './route.ts';
 import type { SessionTokens } from './session-tokens.ts';
 
-export const freshMs = 3000;
-export const failsClosedAfterMs = 5000;
+const freshMs = 3000;
+const failsClosedAfterMs = 5000;
 /** Where auth can't say it: its database hangs, or it is just being started. */
 const awayRetryAfterMs = 5_000;
 /** Shorter, because a caller who has just been given a key may have tried it a moment too early. */
-export const refusalFreshMs = 1000;
+const refusalFreshMs = 1000;
 const maxRemembered = 10_000;
 // Longer than any key or token; nothing that is longer is worth a hash.
 const maxKeyChars = 256;
@@ -257,7 +257,7 @@ function missingToken(): ApiError {
   });
 }
 
-export function invalidToken(): ApiError {
+function invalidToken(): ApiError {
   return new ApiError('INVALID_TOKEN', 'The credential is unknown, revoked or expired, or may not be used from this address.', {
     headers: { 'WWW-Authenticate': 'Bearer realm="maildoot", error="invalid_token"' },
   });

@@ -99,7 +99,7 @@ function issuesJson(issues: readonly { path: string; code: string; message: stri
 }
 
 /** What a receiver sees, from the domain's records as they were looked up just now. */
-export function alignmentOf(domain: string, seen: Domain | undefined): Alignment {
+function alignmentOf(domain: string, seen: Domain | undefined): Alignment {
   const verified = (purpose: RecordPurpose) =>
     seen?.records.some((record) => record.purpose === purpose && record.status === DomainStatus.DOMAIN_STATUS_VERIFIED) ?? false;
   const problemOf = (purpose: RecordPurpose, otherwise: string) =>

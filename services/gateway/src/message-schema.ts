@@ -20,11 +20,11 @@ import {
 } from './schema-parts.ts';
 import { templateId, templateVersion, variables } from './template-fields.ts';
 
-export const maxTags = 10;
-export const maxTagChars = 256;
-export const maxMetadataBytes = 4096;
-export const maxSubjectChars = 998;
-export const maxAttachments = 100;
+const maxTags = 10;
+const maxTagChars = 256;
+const maxMetadataBytes = 4096;
+const maxSubjectChars = 998;
+const maxAttachments = 100;
 export const maxMessageBytes = 40 * 1024 * 1024;
 
 // ── headers ──────────────────────────────────────────────────────────────────────────────────────────────────────────────

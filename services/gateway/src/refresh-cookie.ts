@@ -1,6 +1,6 @@
 // The refresh token's cookie (RFC 6265). Scripts don't see it, other sites don't cause it to be sent, and only the addresses below /v1/auth get
 // it at all. Browsers keep `Secure` cookies of http://localhost too.
-export const refreshCookieName = 'maildoot_refresh';
+const refreshCookieName = 'maildoot_refresh';
 const attributes = 'Path=/v1/auth; HttpOnly; Secure; SameSite=Strict';
 
 export function refreshCookie(token: string, maxAgeS: number): string {

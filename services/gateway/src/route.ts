@@ -18,7 +18,7 @@ export type ScopeName = 'read' | 'send' | 'full';
 /** What a member of a tenant is. An owner may what a full key may, a member all of that but what names owners alone, a viewer what `read` may. */
 export type RoleName = 'owner' | 'member' | 'viewer';
 export type CredentialKindName = 'key' | 'session' | 'pat';
-export type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
+type Method = 'GET' | 'POST' | 'PATCH' | 'DELETE';
 
 /** What handlers have at hand, the same for all requests. */
 export interface Surroundings {

@@ -10,7 +10,7 @@ import { parseJson } from './json-body.ts';
 import { encodedBytes, maxMessageBytes, messageInput, outgoingMessage, templateMessageInput } from './message-schema.ts';
 import { isObject } from './schema-parts.ts';
 
-export const maxBatch = 1000;
+const maxBatch = 1000;
 /** Of each item of a batch: a thousand items with thousands of problems each would be told to nobody. */
 const maxIssuesPerItem = 25;
 

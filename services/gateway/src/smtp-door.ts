@@ -191,7 +191,7 @@ const CR = 0x0d;
 const LF = 0x0a;
 
 /** @param last the byte before the chunk */
-export function hasBareLineEnd(chunk: Buffer, last: number): boolean {
+function hasBareLineEnd(chunk: Buffer, last: number): boolean {
   if (last === CR && chunk.length > 0 && chunk[0] !== LF) return true;
   for (let at = chunk.indexOf(LF); at !== -1; at = chunk.indexOf(LF, at + 1)) if ((at === 0 ? last : chunk[at - 1]) !== CR) return true;
   for (let at = chunk.indexOf(CR); at !== -1; at = chunk.indexOf(CR, at + 1))

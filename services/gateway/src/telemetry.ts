@@ -32,7 +32,7 @@ const limitsLost = counter('gateway', 'gateway.limits.not_asked', { description:
 const actionsNotTold = counter('gateway', 'gateway.actions.lost', { description: 'Entries of the audit log that auth did not hear of.' });
 
 /** One request and how it ended. */
-export interface RequestSummary {
+interface RequestSummary {
   readonly requestId: string;
   readonly method: string;
   /** The template: `/v1/messages/:id`; `unknown` where no route answered. */

@@ -107,14 +107,14 @@ export function responseOf(status: number, headers: IncomingHttpHeaders, text: s
   return { status, headers, text, json, code: error?.code, issues: error?.issues?.map((issue) => `${issue.path} ${issue.code}`) ?? [] };
 }
 
-export function routeOf(method: string, path: string, all: readonly Route[] = routes): Route | undefined {
+function routeOf(method: string, path: string, all: readonly Route[] = routes): Route | undefined {
   const [bare = ''] = path.split('?');
   const asked = method === 'HEAD' ? 'GET' : method;
   return all.find((route) => route.method === asked && new RegExp(`^${route.path.replace(/:[A-Za-z]+/g, '[^/]+')}/?$`).test(bare));
 }
 
 /** What holds for every answer of the gateway: it is named, it is documented, and it has the shape that the documentation says. */
-export function checkAnswer(method: string, path: string, response: Response, expectFailure: boolean, all = routes): void {
+function checkAnswer(method: string, path: string, response: Response, expectFailure: boolean, all = routes): void {
   const { status, headers, json } = response;
   const where = `${method} ${path} → ${status} ${response.text.slice(0, 300)}`;
   assert.match(String(headers['x-request-id']), /^req_[0-9a-z]{26}$/, where);

@@ -11,7 +11,7 @@ import { uuidToId } from '@maildoot/runtime/ids';
 import { bounceOf } from './report-bounce.ts';
 
 /** Where mailbox providers may send complaints: `feedback@<return-path host>`. */
-export const feedbackLocalPart = 'feedback';
+const feedbackLocalPart = 'feedback';
 
 /** A recipient that RCPT named and that was taken. */
 export type Addressee = { kind: 'return_path'; holder: LinkHolder } | { kind: 'feedback' };

@@ -12,7 +12,7 @@ import { personalOf } from './personal.ts';
 import { envelopeRecipients } from './recipients.ts';
 import type { SenderDomains } from './sender-domains.ts';
 
-export const maxMessagesPerRequest = 1000;
+const maxMessagesPerRequest = 1000;
 
 /** What can be said of the request as a whole. @throws RpcError VALIDATION_ERROR */
 export function refuseBadRequest(request: AcceptMessagesRequest): void {

@@ -76,7 +76,7 @@ export function isScheduled(draft: Draft): boolean {
 }
 
 /** Nobody gets it. */
-export function isSuppressed({ recipients, suppressed }: Pick<Draft, 'recipients' | 'suppressed'>): boolean {
+function isSuppressed({ recipients, suppressed }: Pick<Draft, 'recipients' | 'suppressed'>): boolean {
   return suppressed !== undefined && suppressed.size > 0 && recipients.every(({ number }) => suppressed.has(number));
 }
 

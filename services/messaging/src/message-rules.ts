@@ -9,11 +9,11 @@ import { isRaw, rawIssues } from './raw-mime.ts';
 import { streamName } from './suppression.ts';
 
 export const maxRecipients = 1000;
-export const maxTags = 10;
-export const maxTagChars = 256;
-export const maxMetadataBytes = 4096;
-export const maxSubjectBytes = 8192;
-export const maxFilenameChars = 255;
+const maxTags = 10;
+const maxTagChars = 256;
+const maxMetadataBytes = 4096;
+const maxSubjectBytes = 8192;
+const maxFilenameChars = 255;
 export const maxSendAtDays = 30;
 const dayMs = 86_400_000;
 // An id carries its time, which decides the partition of its rows; a gateway's clock may be off by this much.

@@ -8,7 +8,7 @@ import { idToUuid } from '@maildoot/runtime/ids';
 
 export const personalOpens = 1;
 export const personalClicks = 2;
-export const personalUnsubscribe = 4;
+const personalUnsubscribe = 4;
 
 /** Where links to us begin, and what signs their targets. */
 export interface Links {

@@ -82,7 +82,7 @@ function outgoingFrom(row: MessageRow, recipients: readonly RecipientView[], id:
 }
 
 /** The bytes under another id. Ids are the database's. */
-export function resentMime(mime: Buffer, { from, to, domain }: { from: string; to: string; domain: string }): Buffer {
+function resentMime(mime: Buffer, { from, to, domain }: { from: string; to: string; domain: string }): Buffer {
   const { fields, bodyOffset } = parseHeaderBlock(mime);
   const instead: Record<string, string> = {
     'message-id': `Message-ID: <${uuidToId('msg', to)}@${domain}>`,

@@ -120,7 +120,7 @@ function messageOf(error: unknown): string {
 }
 
 /** Of a stream of https://html.spec.whatwg.org/multipage/server-sent-events.html those that have an id and data. */
-export async function* serverSentEvents(stream: AsyncIterable<Uint8Array>): AsyncGenerator<{ id: string; data: string }> {
+async function* serverSentEvents(stream: AsyncIterable<Uint8Array>): AsyncGenerator<{ id: string; data: string }> {
   const decoder = new TextDecoder();
   let text = '';
   for await (const chunk of stream) {

@@ -29,7 +29,7 @@ async function choosable(): Promise<{ from: number; to: number }> {
   return firstOutgoing > LOWEST + 1_000 ? { from: LOWEST, to: firstOutgoing } : { from: LOWEST, to: HIGHEST };
 }
 
-export async function isFree(port: number): Promise<boolean> {
+async function isFree(port: number): Promise<boolean> {
   const probe = createServer();
   try {
     probe.listen(port, '127.0.0.1');

@@ -187,7 +187,7 @@ function httpOf(role: Door, { config, smtpHealth = '127.0.0.1:0' }: Surroundings
 }
 
 /** Where reports about our mail are taken. */
-export function mxListen({ config, addresses, mxListen: given }: Surroundings): string {
+function mxListen({ config, addresses, mxListen: given }: Surroundings): string {
   if (config.mxListen !== undefined) return config.mxListen;
   return given ?? addresses.mailbox.replace(/mailbox\.sock$/, 'mx.sock');
 }

@@ -40,7 +40,7 @@ export interface Limits {
   memoryUnits: number;
 }
 
-export const maxSubjectChars = 998;
+const maxSubjectChars = 998;
 /** How deep templates may be in one another. */
 const maxDepth = 10;
 const maxProblems = 20;

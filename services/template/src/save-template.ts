@@ -19,7 +19,7 @@ export interface Saver {
 const maxTries = 5;
 
 /** Parses a source with all that it names, and finds its variables. @throws RpcError TEMPLATE_ERROR with line and column */
-export async function checkSource({ programs, pool }: Saver, tenantId: string, templateId: string, source: Source): Promise<NewVersion> {
+async function checkSource({ programs, pool }: Saver, tenantId: string, templateId: string, source: Source): Promise<NewVersion> {
   refuseBadSource(source);
   const partials = await programs.partialsOf(tenantId, namesIn(source));
   const result = await pool.run(tenantId, { kind: 'check', program: { ...source, key: '', id: templateId, partials } });

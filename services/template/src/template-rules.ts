@@ -5,11 +5,11 @@ import { errors } from './errors.ts';
 import { parts, type Source } from './source.ts';
 import type { Reference } from './store.ts';
 
-export const maxNameChars = 255;
-export const maxAliasChars = 100;
+const maxNameChars = 255;
+const maxAliasChars = 100;
 /** Of the source of a subject; what comes of it is shorter (engine.ts). */
-export const maxSubjectSourceChars = 4096;
-export const maxSourceChars = 512 * 1024;
+const maxSubjectSourceChars = 4096;
+const maxSourceChars = 512 * 1024;
 export const maxVariablesBytes = 256 * 1024;
 
 const alias = /^[A-Za-z0-9][A-Za-z0-9._-]*$/;

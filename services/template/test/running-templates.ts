@@ -80,7 +80,7 @@ export function present({ template }: { template: Template | undefined }): Templ
   return template;
 }
 
-export function renderedOf(result: RenderResult | undefined): Rendered {
+function renderedOf(result: RenderResult | undefined): Rendered {
   if (result?.result?.$case !== 'rendered') throw new Error(`not rendered: ${JSON.stringify(result)}`);
   return result.result.value;
 }

@@ -7,7 +7,7 @@ import type { Once } from '../store.ts';
 import { type EntryToStore, insertEntries } from './audit.ts';
 import type { Answered } from './smtp-users.ts';
 
-export interface TokenHolder {
+interface TokenHolder {
   tenantId: string;
   userId: string;
   /** null = the user was removed. */

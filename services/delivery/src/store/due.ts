@@ -413,12 +413,6 @@ export async function forgetIdlePairs(database: Database): Promise<void> {
   await database.pool.query("DELETE FROM ready WHERE next_due_at = 'infinity' AND last_claimed_at < now() - interval '10 minutes'");
 }
 
-/** The oldest message that still has a recipient in the queue. */
-export async function oldestDueMessage(database: Database): Promise<string | undefined> {
-  const result = await database.pool.query<{ message_id: string }>('SELECT message_id FROM due ORDER BY message_id LIMIT 1');
-  return result.rows[0]?.message_id;
-}
-
 /** The four arrays that fence a write, for unnest($1::uuid[], $2::int[], $3::uuid[], $4::int[]). */
 export function fence(held: readonly Held[]): [string[], number[], string[], number[]] {
   return [

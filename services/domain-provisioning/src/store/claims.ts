@@ -20,7 +20,7 @@ export interface DomainToStore {
 }
 
 /** What came of a claim. `exists`: the tenant's own, or verified for another; `too_many`: the tenant has as many as it can have. */
-export type Claimed = 'done' | 'exists' | 'too_many';
+type Claimed = 'done' | 'exists' | 'too_many';
 /** The same for a request that may arrive twice. */
 export type ClaimedOnce = { outcome: 'done' } | { outcome: 'exists' } | { outcome: 'too_many' } | Repeated;
 

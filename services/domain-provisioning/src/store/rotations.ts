@@ -6,7 +6,7 @@ import type pg from 'pg';
 import { readDomain, type StoredDomain, writeRecords } from './stored-domain.ts';
 
 /** A change of the signing key, as it begins. */
-export interface RotationToStore {
+interface RotationToStore {
   from: string;
   to: string;
   requestedAt: Date;
@@ -14,7 +14,7 @@ export interface RotationToStore {
   newKey: { publicKey: string; sealedPrivateKey: Buffer } | undefined;
 }
 
-export type RotationBegun = { outcome: 'done' | 'unchanged'; domain: StoredDomain } | { outcome: 'missing' } | Repeated;
+type RotationBegun = { outcome: 'done' | 'unchanged'; domain: StoredDomain } | { outcome: 'missing' } | Repeated;
 
 export function openRotations(database: Database) {
   return {

@@ -1,7 +1,7 @@
 // Key pairs made ahead of time. Whoever takes one deletes it.
 import type { Database } from '@maildoot/db/database';
 
-export interface SpareKey {
+interface SpareKey {
   id: string;
   publicKey: string;
   sealedPrivateKey: Buffer;

@@ -23,7 +23,7 @@ export interface StoredDomain extends Standing {
   unchangedLooks: number;
 }
 
-export interface DomainRow {
+interface DomainRow {
   id: string;
   tenantId: string;
   name: string;

@@ -12,7 +12,7 @@ import { errors } from '../errors.ts';
 import { unary } from './door.ts';
 
 /** Belongs to no customer: its messages are in nobody's lists. */
-export const installationTenantUuid = '00000000-0000-7000-8000-000000000001';
+const installationTenantUuid = '00000000-0000-7000-8000-000000000001';
 // Where neither NOTICE_FROM nor a host that can stand in an address is known: a machine of one's own, where all mail is captured.
 const fallbackFrom = 'no-reply@maildoot.localhost';
 

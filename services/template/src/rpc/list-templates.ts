@@ -8,7 +8,7 @@ import { shownTemplate } from '../shown-template.ts';
 import type { Store } from '../store.ts';
 
 const defaultLimit = 20;
-export const maxLimit = 100;
+const maxLimit = 100;
 
 export function listTemplates({ store }: { store: Store }) {
   return async (request: ListTemplatesRequest, call: RpcCall): Promise<ListTemplatesResponse> => {
