@@ -148,7 +148,7 @@ Subject: 450 4.0.0 of ours
   [
     'Exim',
     `X-Failed-Recipients: ann@exim.example
-Auto-Submitted: auto-generated
+Auto-Submitted: auto-replied
 From: Mail Delivery System <Mailer-Daemon@exim.example>
 Subject: Mail delivery failed: returning message to sender
 

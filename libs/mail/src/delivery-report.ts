@@ -89,9 +89,11 @@ const failedWords =
 function fromWords(message: MimePart): DeliveryReport | undefined {
   const { headers } = message;
   const automatic = (headers.get('auto-submitted') ?? '').toLowerCase();
-  if (automatic.startsWith('auto-replied') || headers.has('x-autoreply') || headers.has('x-autorespond')) return undefined;
-  const subject = headers.get('subject') ?? '';
   const failedRecipients = headers.get('x-failed-recipients');
+  // Exim says auto-replied of its bounces too; a holiday program names nobody who failed.
+  if (failedRecipients === undefined && automatic.startsWith('auto-replied')) return undefined;
+  if (headers.has('x-autoreply') || headers.has('x-autorespond')) return undefined;
+  const subject = headers.get('subject') ?? '';
   const words = wordsOf(message);
   const fromMachine = machineSenders.test(headers.get('from') ?? '') || machineSenders.test(headers.get('return-path') ?? '');
   if (

@@ -13,6 +13,7 @@ const replies: [Stage, string, Expected, ClassName, string][] = [
   ['rcpt', '550 5.1.1 user unknown', 'bounce', 'recipient', 'the plain case'],
   ['rcpt', '550 no such user here', 'bounce', 'recipient', 'without enhanced code, 550 to RCPT is about the mailbox'],
   ['rcpt', '550 5.1.10 null MX', 'bounce', 'dns', 'RFC 7505: the domain takes no mail'],
+  ['rcpt', '550 5.1.10 RESOLVER.ADR.RecipientNotFound; not found', 'bounce', 'recipient', 'how Microsoft says that nobody is there'],
   ['rcpt', '550 5.4.1 Recipient address rejected: Access denied', 'bounce', 'recipient', 'how Microsoft says that nobody is there'],
   ['rcpt', '550 5.2.1 mailbox disabled', 'bounce', 'recipient', 'the mailbox is closed for good'],
   ['rcpt', '553 mailbox name not allowed', 'bounce', 'recipient', 'RFC 5321: the name is not one of theirs'],

@@ -228,6 +228,8 @@ function byEnhancedCode(reply: SmtpReply, words: string): BounceClass | undefine
   switch (subject) {
     case 1:
       if (detail === 7 || detail === 8) return BounceClass.BOUNCE_CLASS_POLICY;
+      // The registry says 1.10 of a domain with a null MX, Microsoft of a mailbox ("RESOLVER.ADR.RecipientNotFound").
+      if (detail === 10 && /recipient ?not ?found/i.test(words)) return BounceClass.BOUNCE_CLASS_RECIPIENT;
       return detail === 2 || detail === 10 ? BounceClass.BOUNCE_CLASS_DNS : BounceClass.BOUNCE_CLASS_RECIPIENT;
     case 2:
       if (detail === 2) return BounceClass.BOUNCE_CLASS_MAILBOX_FULL;

@@ -27,6 +27,8 @@ function classOf(status: string | undefined, words: string): BounceClass {
   switch (code?.subject) {
     case 1:
       if (code.detail === 7 || code.detail === 8) return BounceClass.BOUNCE_CLASS_POLICY;
+      // Microsoft says it of a mailbox, the registry of a domain.
+      if (code.detail === 10 && unknownWords.test(words)) return BounceClass.BOUNCE_CLASS_RECIPIENT;
       return code.detail === 2 || code.detail === 10 ? BounceClass.BOUNCE_CLASS_DNS : BounceClass.BOUNCE_CLASS_RECIPIENT;
     case 2:
       if (code.detail === 2) return BounceClass.BOUNCE_CLASS_MAILBOX_FULL;
