@@ -1,8 +1,7 @@
 // A message as it came by SMTP → what messaging is asked. The envelope says who gets it; the header says who it is from and what is shown of
 // it, and has our own fields: X-Idempotency-Key, X-Tags, X-Metadata-*, X-Template and X-Variables, which mean what they mean in REST.
-import { createHash } from 'node:crypto';
 import { type Mailbox, mailboxOf } from '@maildoot/mail/address';
-import { type HeaderBlock, headerProblem, parseHeaderBlock } from '@maildoot/mail/headers';
+import { headerProblem, parseHeaderBlock } from '@maildoot/mail/headers';
 import { type AcceptMessagesRequest, type Address, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { newId } from '@maildoot/runtime/ids';
 import addressParser from 'nodemailer/lib/addressparser';
@@ -11,11 +10,11 @@ import { decodedText } from './encoded-words.ts';
 import { ApiError } from './errors.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import type { Issue } from './issues.ts';
+import { submissionHash } from './submission-hash.ts';
 import { isTemplateName } from './template-fields.ts';
 
 const maxHeaderBytes = 512 * 1024;
 const maxSubjectChars = 2000;
-const mostBoundaries = 50;
 
 export interface Submitted {
   readonly raw: Buffer;
@@ -80,7 +79,7 @@ export function readSubmission({ raw, recipients, principal, linkUrl }: Submitte
     messages: [outgoing],
     atomic: false,
     idempotencyKey: idempotencyKey ?? '',
-    requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : contentHash(raw, header, recipients),
+    requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : submissionHash(raw, header, recipients),
     allowedDomains: [...principal.allowedDomains],
     batchId: '',
     credentialId: principal.credentialId,
@@ -150,20 +149,4 @@ function variablesOf(text: string, add: Add): Buffer {
   }
   add('X-Variables', 'invalid_json', 'X-Variables must be a JSON object.');
   return Buffer.alloc(0);
-}
-
-const madeAnew = /^(?:date|message-id|x-idempotency-key)$/i;
-
-/** What is the same when a client sends the same again: not the date, the id and the boundaries that libraries make anew each time. */
-function contentHash(raw: Buffer, { fields, bodyOffset }: HeaderBlock, recipients: readonly string[]): Buffer {
-  const kept = fields.filter(({ name }) => !madeAnew.test(name)).map((field) => `${field.raw}\r\n`);
-  let text = `${kept.join('')}\r\n${raw.toString('latin1', bodyOffset)}`;
-  const found = text.matchAll(/boundary\s*=\s*"?([^"\s;]{8,70})/gi).take(mostBoundaries);
-  // The longest first: one may be the beginning of another.
-  const boundaries = [...new Set(found.map(([, boundary = '']) => boundary))].sort((a, b) => b.length - a.length);
-  if (boundaries.length > 0) text = text.replace(new RegExp(boundaries.map(RegExp.escape).join('|'), 'g'), '');
-  const hash = createHash('sha256')
-    .update([...recipients].sort().join('\n'))
-    .update('\n\n');
-  return hash.update(text, 'latin1').digest();
 }
