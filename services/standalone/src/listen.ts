@@ -40,7 +40,7 @@ export async function listen(options: ListenOptions): Promise<void> {
   }
   say(`signing with ${secret}`);
 
-  let last = await endOfFeed(options);
+  let last = await startOf(options);
   let told = false;
   while (!signal.aborted) {
     try {
@@ -58,6 +58,16 @@ export async function listen(options: ListenOptions): Promise<void> {
       say(`the stream was lost (${messageOf(error)}); taking it up again`);
     }
     await delay(reconnectMs, undefined, { signal }).catch(() => undefined);
+  }
+}
+
+/** Where to begin. Whoever can't be reached at once is a wrong address more often than a stream that was lost. */
+async function startOf(options: ListenOptions): Promise<string> {
+  try {
+    return await endOfFeed(options);
+  } catch (error) {
+    if (error instanceof ListenError) throw error;
+    throw new ListenError(`${options.api} can’t be asked for events: ${messageOf(error)}`);
   }
 }
 

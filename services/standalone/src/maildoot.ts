@@ -58,6 +58,7 @@ async function main(): Promise<number> {
     });
     return 0;
   } catch (error) {
+    if (stop.signal.aborted) return 0;
     if (!(error instanceof ListenError)) throw error;
     process.stderr.write(`maildoot: ${error.message}\n`);
     return 1;

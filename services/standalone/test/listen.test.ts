@@ -80,7 +80,7 @@ it('forwards what is chosen, signed, and takes a lost stream up where it was', a
   assert.equal(child.exitCode, 0);
 });
 
-it('says what is wrong: a key that is worth nothing, an event that isn’t one', async () => {
+it('says what is wrong: a key that is worth nothing, an event that isn’t one, a platform that isn’t there', async () => {
   await using api = await serve((_, response) =>
     response.writeHead(401).end(JSON.stringify({ error: { message: 'The API key is unknown.' } })),
   );
@@ -88,6 +88,8 @@ it('says what is wrong: a key that is worth nothing, an event that isn’t one',
     [['--events', ''], 'The API key is unknown.'],
     [['--events', 'mesage.*'], 'there is no event mesage.*'],
     [['--secret', 'whsec_x'], 'the secret is none'],
+    [['--api', 'http://127.0.0.1:9'], 'http://127.0.0.1:9 can’t be asked for events'],
+    [['--api', 'nonsense'], 'nonsense can’t be asked for events'],
   ] as const) {
     const child = spawn(
       process.execPath,
@@ -100,6 +102,6 @@ it('says what is wrong: a key that is worth nothing, an event that isn’t one',
     child.stderr.setEncoding('utf8').on('data', (chunk: string) => (text += chunk));
     const [code] = await once(child, 'close');
     assert.equal(code, 1);
-    assert.match(text, new RegExp(message.replaceAll('*', '\\*')));
+    assert.match(text, new RegExp(`^maildoot: ${message.replaceAll('*', '\\*')}`));
   }
 });
