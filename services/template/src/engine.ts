@@ -20,6 +20,7 @@ import {
   type Template,
   toValueSync,
 } from 'liquidjs';
+import { Absent, Assign, lackedBy, missingVariables, NotThere } from './missing.ts';
 import { Place } from './place.ts';
 import {
   type Checked,
@@ -145,23 +146,16 @@ class Surroundings extends Context {
   override *_getFromScope(scope: unknown, path: unknown[] | string, strict = this.strictVariables): IterableIterator<unknown> {
     const names = typeof path === 'string' ? path.split('.') : path;
     let value = scope;
-    for (const name of names) value = yield this.readProperty(value as never, name as Key);
-    if (strict && (value === undefined || value === null)) throw new NotThere(names.map(String).join('.'));
+    for (const name of names) {
+      value = yield this.readProperty(value as never, name as Key);
+      if (value instanceof Absent) throw new NotThere(value.variableNames);
+    }
+    if (strict && (value === undefined || value === null)) throw new NotThere([names.map(String).join('.')]);
     return value;
   }
 
   override spawn(scope: object = {}): Context {
     return new Surroundings(withoutPrototype(scope), this.liquid as Liquid, this.run);
-  }
-}
-
-class NotThere extends Error {
-  // LiquidJS knows it by this name.
-  override readonly name = 'InternalUndefinedVariableError';
-  readonly variableName: string;
-  constructor(variableName: string) {
-    super(`undefined variable: ${variableName}`);
-    this.variableName = variableName;
   }
 }
 
@@ -178,19 +172,14 @@ class Renderer {
         const text = yield template.render(context, emitter);
         if (text) emitter.write(text);
       } catch (error) {
-        const missing = missingVariable(error);
+        const missing = missingVariables(error);
         if (missing === undefined) throw LiquidError.is(error) ? error : new RenderError(error as Error, template);
-        if (run.missing.size < maxMissing) run.missing.add(missing);
+        for (const name of [...missing, ...lackedBy(template, context)]) if (run.missing.size < maxMissing) run.missing.add(name);
       }
       if (context.breakCalled || context.continueCalled) break;
     }
     return emitter.buffer;
   }
-}
-
-function missingVariable(error: unknown): string | undefined {
-  if (!LiquidError.is(error) || error.name !== 'UndefinedVariableError') return undefined;
-  return error.originalError instanceof NotThere ? error.originalError.variableName : undefined;
 }
 
 function withoutPrototype(scope: object): object {
@@ -280,6 +269,7 @@ function engineFor(form: Form, { partials }: Program): Liquid {
     ...(form === 'html' ? { outputEscape: 'escape' as const } : {}),
   });
   Object.assign(engine, { renderer: new Renderer() });
+  engine.registerTag('assign', Assign);
   // What is escaped explicitly is not escaped twice.
   for (const name of ['escape', 'escape_once', 'xml_escape'] as const) {
     const handler = filters[name];
@@ -331,6 +321,7 @@ function* tagsThatName(templates: readonly Template[]): Generator<Template> {
 export function check(compiled: Compiled, limits: Limits): Checked | Refused {
   const names = new Set<string>();
   for (const part of parts) {
+    place.part(part);
     const engine = compiled.engines[formOf[part]];
     for (const uses of Object.values(engine.analyzeSync(compiled.templates[part]).globals)) {
       for (const { segments } of uses) {

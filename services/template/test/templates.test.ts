@@ -231,15 +231,33 @@ describe('variables', () => {
     ]);
   });
 
+  test('are required wherever they would be blank: in a filter, and by way of a name of the template’s own', async () => {
+    const { version } = await templates.create({
+      text: '{{ first | append: last }}{% assign shout = name | upcase %}{{ shout }}{% for x in list limit: n offset: continue %}{{ x }}{% endfor %}',
+    });
+    const required = version?.variables.filter((variable) => variable.required).map(({ name }) => name);
+    assert.deepEqual(required, ['first', 'last', 'name', 'list', 'n']);
+  });
+
+  test('a name of the template’s own is nothing in conditions when it was made of nothing', async () => {
+    const text =
+      '{% assign b = a | upcase %}{% assign no = a == nil %}{% if b %}{{ b }}{% else %}none{% endif %} {{ no }} {{ b | default: "-" }}';
+    const { id, version } = await templates.create({ text });
+    assert.deepEqual(version?.variables, [{ name: 'a', required: false }]);
+    assert.equal((await templates.fill(id, {})).text, 'none true -');
+    assert.equal((await templates.fill(id, { a: 'x' })).text, 'X false X');
+  });
+
   test('what is missing refuses the message and is named, all at once', async () => {
-    const { id } = await templates.create({ subject: 'For {{ user.name }}', text: '{{ order }} {% if coupon %}{{ coupon }}{% endif %}' });
+    const text = '{{ order | append: suffix }} {% if coupon %}{{ coupon }}{% endif %}';
+    const { id } = await templates.create({ subject: 'For {{ user.name }}', text });
     const error = errorOf((await templates.render([{ template: id, variables: { user: {} } }]))[0]);
     assert.equal(error.code, 'MISSING_VARIABLES');
     assert.deepEqual(
       error.issues.map(({ path }) => path),
-      ['variables.user.name', 'variables.order'],
+      ['variables.user.name', 'variables.order', 'variables.suffix'],
     );
-    assert.equal((await templates.fill(id, { user: { name: 'Ada' }, order: 0 })).text, '0 ');
+    assert.equal((await templates.fill(id, { user: { name: 'Ada' }, order: 0, suffix: '' })).text, '0 ');
   });
 
   for (const [what, text, variables, missing] of [
@@ -249,7 +267,10 @@ describe('variables', () => {
     ['what a loop goes over', '{% for x in list %}{{ x }}{% endfor %}', {}, 'list'],
     ['a member of an item', '{% for x in list %}{{ x.name }}{% endfor %}', { list: [{ name: 'a' }, {}] }, 'x.name'],
     ['behind a condition that holds', '{% if a %}{{ b }}{% endif %}', { a: true }, 'b'],
-    ['what an alias was made of', '{% assign b = a %}{{ b }}', {}, 'b'],
+    ['what an alias was made of', '{% assign b = a %}{{ b }}', {}, 'a'],
+    ['what an alias was made of by filters', '{% assign b = a | upcase %}{% assign c = b | append: "!" %}{{ c }}', {}, 'a'],
+    ['an argument of what an alias was made of', '{% assign c = a | append: b %}{{ c }}', { a: 'x' }, 'b'],
+    ['how far a loop goes', '{% for x in list limit: n %}{{ x }}{% endfor %}', { list: [1] }, 'n'],
   ] as const) {
     test(`never blank: ${what}`, async () => {
       const { id } = await templates.create({ subject: '', text });
