@@ -81,7 +81,7 @@ export const rows: Readonly<Record<string, Row>> = {
   'GET /v1/messages/{id}': { path: 'message' },
   'PATCH /v1/messages/{id}': { path: 'scheduled', body: () => ({ send_at: inTwentyDays() }) },
   'DELETE /v1/messages/{id}': { path: 'scheduled' },
-  'GET /v1/messages/{id}/timeline': { path: 'message' },
+  'GET /v1/messages/{id}/timeline': { path: 'message', query: { cursor: 'next /v1/user-settings/callbacks/{id}/attempts' } },
   'GET /v1/messages/{id}/content': { path: 'message' },
   'POST /v1/messages/{id}/resend': { path: 'message' },
   'POST /v1/templates': {

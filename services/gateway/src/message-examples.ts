@@ -110,6 +110,7 @@ export const exampleTimeline: z.input<typeof timelineSchema> = {
       },
     },
   ],
+  next_cursor: null,
 };
 
 export const exampleMime =

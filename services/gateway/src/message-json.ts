@@ -17,6 +17,7 @@ import { actors, explain } from '@maildoot/webhooks/explain';
 import { timeJson, timeOf } from '@maildoot/webhooks/time-json';
 import { z } from 'zod';
 import { callbackAttemptJson, callbackAttemptSchema } from './callback-json.ts';
+import { cursorAfter } from './cursor.ts';
 
 export const messageStatus = enumWords(MessageStatus, 'MESSAGE_STATUS_');
 const recipientStatus = enumWords(RecipientStatus, 'RECIPIENT_STATUS_');
@@ -171,6 +172,7 @@ export const timelineSchema = z
         })
         .meta({ id: 'RecipientTimeline' }),
     ),
+    next_cursor: z.string().nullable().meta({ description: 'For `cursor`; null: no webhook attempts are left to show.' }),
   })
   .meta({ id: 'Timeline' });
 
@@ -246,6 +248,7 @@ export function timelineJson(
             },
           ],
     ),
+    next_cursor: timeline.nextAttemptsAfterId ? cursorAfter('cba', timeline.nextAttemptsAfterId) : null,
   };
 }
 

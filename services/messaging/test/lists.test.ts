@@ -172,7 +172,7 @@ describe('the look-back of a filtered list', () => {
   });
 });
 
-it('what callbacks were told of a message leaves no recipient out, however much there is of another', async () => {
+it('what callbacks were told of a message comes in pages, and the first leaves no recipient out', async () => {
   const [tenantId, messageId, callbackId] = [newUuid(), newUuid(), newUuid()];
   const told = async (recipientNumber: number, number: number) => {
     const ids = { id: newUuid(), callbackId, tenantId, eventId: newUuid(), aboutId: messageId };
@@ -181,14 +181,24 @@ it('what callbacks were told of a message leaves no recipient out, however much 
   };
   for (const number of [1, 2, 3]) await told(0, number);
   await told(1, 1);
-  const answered = async (most?: number) =>
-    (await attemptsOfMessage(world.database.pool, tenantId, messageId, most)).map((one) => [one.recipientNumber, one.number]);
+  const shown = async (most?: number, afterId?: string) => {
+    const page = { afterId, ...(most !== undefined && { most }) };
+    const { attempts, nextAfterId } = await attemptsOfMessage(world.database.pool, tenantId, messageId, page);
+    return { of: attempts.map((one) => [one.recipientNumber, one.number]), nextAfterId };
+  };
   const [first, second, third, other] = [
     [0, 1],
     [0, 2],
     [0, 3],
     [1, 1],
   ];
-  assert.deepEqual(await answered(), [first, second, third, other]);
-  assert.deepEqual(await answered(3), [first, second, other]);
+  assert.deepEqual(await shown(), { of: [first, second, third, other], nextAfterId: undefined });
+  assert.deepEqual(await shown(4), { of: [first, second, third, other], nextAfterId: undefined });
+  const begun = await shown(3);
+  assert.deepEqual(begun.of, [first, second, other]);
+  // What comes meanwhile comes behind, and nothing twice.
+  await told(1, 2);
+  const two = await shown(1, begun.nextAfterId);
+  assert.deepEqual(two.of, [[1, 2]]);
+  assert.deepEqual(await shown(1, two.nextAfterId), { of: [third], nextAfterId: undefined });
 });

@@ -281,7 +281,7 @@ export async function createWorld(options: WorldOptions = {}): Promise<World> {
       return rows.map((row) => MessageAcceptedEvent.decode(row.payload));
     },
     get: (id, tenant = tenantId) => gateway.getMessage({ id }, { tenantId: tenant }),
-    timeline: (id, tenant = tenantId) => gateway.getTimeline({ id }, { tenantId: tenant }),
+    timeline: (id, tenant = tenantId) => gateway.getTimeline({ id, attemptsAfterId: '' }, { tenantId: tenant }),
     cancel: (id, tenant = tenantId) => gateway.cancelMessage({ id }, { tenantId: tenant }),
     list: (filter = {}, tenant = tenantId) => gateway.listMessages(ListMessagesRequest.fromPartial(filter), { tenantId: tenant }),
     async content(id, tenant = tenantId) {

@@ -250,15 +250,38 @@ export async function listAttempts(
   return rows;
 }
 
+/** How many attempts one answer about a message holds. */
+const attemptsOfAnswer = 10_000;
+
+export interface AttemptsPage {
+  /** Oldest first. */
+  attempts: AttemptRow[];
+  /** Behind this one the next page starts; undefined: there is none. */
+  nextAfterId: string | undefined;
+}
+
 /**
- * What told of one message, oldest first. When it is more than can be answered, each recipient's first ones go before anybody's later
- * ones: 1,000 recipients are left with some ten each.
+ * What told of one message. When it is more than one answer holds, each recipient's first ones go before anybody's later ones, so that of
+ * 1,000 recipients each has some ten on the first page.
  */
-export async function attemptsOfMessage(on: Queryable, tenantId: string, messageId: string, most = 10_000): Promise<AttemptRow[]> {
+export async function attemptsOfMessage(
+  on: Queryable,
+  tenantId: string,
+  messageId: string,
+  { afterId, most = attemptsOfAnswer }: { afterId?: string | undefined; most?: number } = {},
+): Promise<AttemptsPage> {
+  // An attempt's place never changes: later ones of its recipient come behind it.
   const { rows } = await on.query<AttemptRow>(
-    `SELECT ${attemptColumns} FROM callback_attempt WHERE about_id = $1 AND tenant_id = $2 AND id >= $1
-     ORDER BY row_number() OVER (PARTITION BY recipient_number ORDER BY id), id LIMIT $3`,
-    [messageId, tenantId, most],
+    `WITH placed AS (
+       SELECT *, row_number() OVER (PARTITION BY recipient_number ORDER BY id) AS place
+       FROM callback_attempt WHERE about_id = $1 AND tenant_id = $2 AND id >= $1
+     )
+     SELECT ${attemptColumns} FROM placed
+     WHERE $4::uuid IS NULL OR (place, id) > (SELECT place, id FROM placed WHERE id = $4)
+     ORDER BY place, id LIMIT $3`,
+    [messageId, tenantId, most + 1, afterId ?? null],
   );
-  return rows.sort((a, b) => (a.id < b.id ? -1 : 1));
+  const page = rows.slice(0, most);
+  const nextAfterId = rows.length > most ? page.at(-1)?.id : undefined;
+  return { attempts: page.toSorted((a, b) => (a.id < b.id ? -1 : 1)), nextAfterId };
 }
