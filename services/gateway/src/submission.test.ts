@@ -1,4 +1,4 @@
-// What of a message that came by SMTP tells it from another under the same idempotency key.
+// What of a message that came by SMTP tells it from another under the same idempotency key, and which of our own fields stand once.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Principal } from './authentication.ts';
@@ -62,4 +62,13 @@ test('many parts, and deep ones, take time in proportion to their number', () =>
   hashOf(raw);
   const { user, system } = process.cpuUsage(before);
   assert.ok((user + system) / 1e6 < 5, `${(user + system) / 1e6} s`);
+});
+
+test('two keys, two templates or two sets of variables are refused', () => {
+  for (const field of ['X-Idempotency-Key: k', 'X-Template: order', 'X-Variables: {}'])
+    assert.throws(
+      () => hashOf(`${header.replace('X-Idempotency-Key: k\r\n', '')}${`${field}\r\n`.repeat(2)}\r\nHello!\r\n`),
+      /not valid/,
+      field,
+    );
 });

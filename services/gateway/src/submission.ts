@@ -8,6 +8,7 @@ import addressParser from 'nodemailer/lib/addressparser';
 import type { Principal } from './authentication.ts';
 import { decodedText } from './encoded-words.ts';
 import { ApiError } from './errors.ts';
+import { readFrom } from './from-field.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
 import type { Issue } from './issues.ts';
 import { submissionHash } from './submission-hash.ts';
@@ -36,6 +37,8 @@ export function readSubmission({ raw, recipients, principal, linkUrl }: Submitte
   const textOf = (name: string): string => decodedText(valuesOf(name)[0] ?? '');
   for (const name of ['from', 'to', 'cc', 'subject', 'date', 'message-id', 'reply-to', 'sender'])
     if (valuesOf(name).length > 1) add(name, 'duplicate_header', `The header has more than one field ${name} (RFC 5322 section 3.6).`);
+  for (const name of ['x-idempotency-key', 'x-template', 'x-variables'])
+    if (valuesOf(name).length > 1) add(name, 'duplicate_header', `The header has more than one field ${name}.`);
 
   const from = senderOf(valuesOf('from'), add);
   const kept: Omit<Parts, 'templateId'> = {
@@ -98,11 +101,10 @@ function senderOf(values: readonly string[], add: Add): Address | undefined {
     add('from', 'required', 'The header has no From field.');
     return undefined;
   }
-  const [one, ...more] = addressParser(values[0] ?? '', { flatten: true });
-  const read = one === undefined ? undefined : mailboxOf(one.address, cleanName(one.name));
-  if (one === undefined || more.length > 0) add('from', 'invalid_email', 'The From field must be one address.');
-  else if (!read?.ok) add('from', 'invalid_email', `From: ${read?.message ?? 'this is not an address.'}`);
-  return read?.ok ? addressOf(read.mailbox) : undefined;
+  const read = readFrom(values[0] ?? '', cleanName);
+  if ('mailbox' in read) return addressOf(read.mailbox);
+  add('from', 'invalid_email', read.problem);
+  return undefined;
 }
 
 /** Those that can be read: what else stands there is shown to recipients as it is, and decides nothing. */
