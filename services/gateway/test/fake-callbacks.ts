@@ -6,10 +6,9 @@ import {
   CallbackOutcome,
   CallbackServiceService,
 } from '@maildoot/proto/maildoot/messaging/v1/callback';
-import type { RpcError } from '@maildoot/rpc/errors';
 import { type ImplementedService, implement } from '@maildoot/rpc/server';
 import { newId } from '@maildoot/runtime/ids';
-import type { Answer } from './fake-people.ts';
+import { type Answer, errors } from './fake-tenant.ts';
 
 export const sampleSecret = 'whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw';
 
@@ -32,7 +31,7 @@ export class FakeCallbacks {
     return callback.id;
   }
 
-  implementations(answer: Answer, errors: { NOT_FOUND(detail: { message: string }): RpcError }): ImplementedService {
+  implementation(answer: Answer): ImplementedService {
     const allow = ['gateway'];
     const own = (tenantId: string, id: string): Callback => {
       const callback = this.listOf(tenantId).get(id);

@@ -2,10 +2,9 @@
 import { EngagementServiceService, type RecordEngagementRequest } from '@maildoot/proto/maildoot/messaging/v1/engagement';
 import { StatsServiceService } from '@maildoot/proto/maildoot/messaging/v1/stats';
 import { type Suppression, SuppressionReason, SuppressionServiceService } from '@maildoot/proto/maildoot/messaging/v1/suppression';
-import type { RpcError } from '@maildoot/rpc/errors';
 import { type ImplementedService, implement } from '@maildoot/rpc/server';
 import { newId } from '@maildoot/runtime/ids';
-import type { Answer } from './fake-people.ts';
+import { type Answer, errors } from './fake-tenant.ts';
 
 /** What a tenant with this domain has on its list from the start. */
 export function suppressedEmail(domain: string): string {
@@ -31,7 +30,7 @@ export class FakeMail {
     return list;
   }
 
-  implementations(answer: Answer, errors: { NOT_FOUND(detail: { message: string }): RpcError }): ImplementedService[] {
+  implementations(answer: Answer): ImplementedService[] {
     const allow = ['gateway'];
     const counts = {
       accepted: 2n,

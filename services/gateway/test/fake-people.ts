@@ -7,13 +7,10 @@ import { QuotaServiceService, type Take, type Taken } from '@maildoot/proto/mail
 import { type LoginResponse, SessionServiceService, type User } from '@maildoot/proto/maildoot/auth/v1/session';
 import { type SmtpUser, SmtpUserServiceService } from '@maildoot/proto/maildoot/auth/v1/smtp_user';
 import { TeamServiceService } from '@maildoot/proto/maildoot/auth/v1/team';
-import type { RpcError } from '@maildoot/rpc/errors';
-import { type ImplementedService, implement, type RpcCall } from '@maildoot/rpc/server';
+import { type ImplementedService, implement } from '@maildoot/rpc/server';
 import { newId } from '@maildoot/runtime/ids';
 import { SignJWT } from 'jose';
-
-/** Writes a call down, then does what was asked for instead, or the usual. */
-export type Answer = <Request, Response>(rpc: string, request: Request, call: RpcCall, usual: () => Response) => Promise<Response>;
+import { type Answer, errors } from './fake-tenant.ts';
 
 export interface SessionOptions {
   tenantId: string;
@@ -108,10 +105,7 @@ export class FakePeople {
     return users;
   }
 
-  implementations(
-    answer: Answer,
-    errors: { INVALID_TOKEN: (options: { message: string }) => RpcError; NOT_FOUND: (options: { message: string }) => RpcError },
-  ): ImplementedService[] {
+  implementations(answer: Answer): ImplementedService[] {
     const allow = ['gateway'];
     const smtpUserOf = (tenantId: string, id: string): SmtpUser => {
       const user = this.smtpUsersOf(tenantId).get(id);

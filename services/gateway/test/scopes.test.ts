@@ -6,7 +6,8 @@ import { type AuthenticateRequest, CredentialKind, Role, Scope } from '@maildoot
 import { idToUuid, newId } from '@maildoot/runtime/ids';
 import type { Operation, Route } from '../src/route.ts';
 import { routes } from '../src/routes.ts';
-import { errors, FakeServices } from './fake-services.ts';
+import { FakeServices } from './fake-services.ts';
+import { errors } from './fake-tenant.ts';
 import { bodyFor, nameOf, pathFor } from './operations.ts';
 import { type Gateway, send, startGateway } from './running-gateway.ts';
 import { type Credential, columns, declaredText, reviewed, reviewedText } from './scopes-table.ts';

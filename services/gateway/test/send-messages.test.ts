@@ -4,7 +4,8 @@ import { after, before, beforeEach, test } from 'node:test';
 import { Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import type { AcceptMessagesRequest, AcceptMessagesResponse } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { rpcErrors } from '@maildoot/rpc/errors';
-import { errors, FakeServices, type KnownTenant } from './fake-services.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { errors } from './fake-tenant.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
 import { acceptedAll } from './samples.ts';
 

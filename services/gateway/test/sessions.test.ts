@@ -6,7 +6,8 @@ import type { LoginRequest, RefreshRequest } from '@maildoot/proto/maildoot/auth
 import type { GetPersonalAccessTokenRequest, RegeneratePersonalAccessTokenRequest } from '@maildoot/proto/maildoot/auth/v1/user';
 import { newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
-import { errors, FakeServices } from './fake-services.ts';
+import { FakeServices } from './fake-services.ts';
+import { errors } from './fake-tenant.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
 
 async function setup() {

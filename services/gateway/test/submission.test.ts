@@ -14,7 +14,8 @@ import {
 import { rpcErrors } from '@maildoot/rpc/errors';
 import { waitFor } from '@maildoot/testkit/wait';
 import { createTransport, type SentMessageInfo } from 'nodemailer';
-import { errors, FakeServices, type KnownTenant } from './fake-services.ts';
+import { FakeServices, type KnownTenant } from './fake-services.ts';
+import { errors } from './fake-tenant.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
 import { acceptedAll } from './samples.ts';
 
