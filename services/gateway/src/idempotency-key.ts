@@ -22,6 +22,27 @@ export function idempotencyKeyOf(header: string | string[] | undefined, issues: 
   return key;
 }
 
+/** By what a service knows a request again. */
+export interface Repeatable {
+  idempotencyKey: string;
+  requestSha256: Buffer;
+}
+
+/** For a request with a key; undefined for one without, which is done as often as it comes. */
+export function repeatable(idempotencyKey: string | undefined, value: unknown): Repeatable | undefined {
+  return idempotencyKey === undefined ? undefined : { idempotencyKey, requestSha256: requestHash(value) };
+}
+
+/** The same for calls that have the two fields themselves, empty without a key. */
+export function repeatableFields(idempotencyKey: string | undefined, value: unknown): Repeatable {
+  return repeatable(idempotencyKey, value) ?? { idempotencyKey: '', requestSha256: Buffer.alloc(0) };
+}
+
+/** Says that an answer was given before. */
+export function replayedHeader(replayed: boolean): Record<string, string> | undefined {
+  return replayed ? { 'Idempotent-Replayed': 'true' } : undefined;
+}
+
 /** SHA-256 over the value with its object keys sorted: two texts of the same JSON value have the same hash. */
 export function requestHash(value: unknown): Buffer {
   return hash('sha256', JSON.stringify(sorted(value)), 'buffer');

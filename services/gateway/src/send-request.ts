@@ -4,7 +4,7 @@
 import type { AcceptMessagesRequest, OutgoingMessage } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { newId } from '@maildoot/runtime/ids';
 import { z } from 'zod';
-import { requestHash } from './idempotency-key.ts';
+import { repeatableFields, requestHash } from './idempotency-key.ts';
 import { type Issue, issuesOf, limitIssues, pathText, unknownField } from './issues.ts';
 import { parseJson } from './json-body.ts';
 import { encodedBytes, maxMessageBytes, messageInput, outgoingMessage, templateMessageInput } from './message-schema.ts';
@@ -93,8 +93,7 @@ export function readSendRequest(bytes: Buffer, options: SendOptions): SendReques
   const request: AcceptMessagesRequest = {
     messages,
     atomic,
-    idempotencyKey: idempotencyKey ?? '',
-    requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(value),
+    ...repeatableFields(idempotencyKey, value),
     allowedDomains: [...allowedDomains],
     batchId: form === 'single' ? '' : newId('bat'),
     credentialId,

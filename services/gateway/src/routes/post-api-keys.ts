@@ -4,7 +4,7 @@ import { parseCidr } from '@maildoot/runtime/networks';
 import { z } from 'zod';
 import { apiKeyJson, exampleApiKey, newApiKeySchema, scopes } from '../api-key-json.ts';
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { controls, noControls } from '../schema-parts.ts';
 
@@ -93,8 +93,7 @@ export const postApiKeys = defineRoute({
         expiresAt: body.expires_at == null ? undefined : new Date(body.expires_at),
         allowedIps: body.allowed_ips ?? [],
         allowedDomains: body.allowed_domains ?? [],
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        ...repeatableFields(idempotencyKey, body),
         callerScope: principal.protoScope,
         callerLimits: principal.limits,
         callerRole: principal.protoRole,
@@ -105,6 +104,6 @@ export const postApiKeys = defineRoute({
       { tenantId: principal.tenantId, requestId },
     );
     if (apiKey === undefined) throw internalError(new Error('auth made a key and did not describe it'));
-    return json(201, { ...apiKeyJson(apiKey), key }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(201, { ...apiKeyJson(apiKey), key }, replayedHeader(replayed));
   },
 });

@@ -3,7 +3,7 @@ import { newId } from '@maildoot/runtime/ids';
 import { acceptedJson, acceptedSchema } from '../accepted-json.ts';
 import { internalError } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { messageIdParam, pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
 import { takeOrReplay } from '../stored-answer.ts';
@@ -43,8 +43,7 @@ export const postMessagesIdResend = defineRoute({
     const request = {
       id,
       newId: newId('msg'),
-      idempotencyKey: idempotencyKey ?? '',
-      requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ resend: id }),
+      ...repeatableFields(idempotencyKey, { resend: id }),
       allowedDomains: [...principal.allowedDomains],
       credentialId: principal.credentialId,
       test: principal.test,
@@ -62,7 +61,7 @@ export const postMessagesIdResend = defineRoute({
       const { accepted, replayed } = stored ?? (await peers.messaging.resendMessage(request, options));
       if (accepted === undefined) throw internalError(new Error('messaging answered without a result'));
       unused(replayed ? 1 : 0);
-      return json(202, acceptedJson(accepted, call.publicUrl), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+      return json(202, acceptedJson(accepted, call.publicUrl), replayedHeader(replayed));
     } catch (error) {
       unused(1);
       throw error;

@@ -8,6 +8,7 @@ import { dryRun, dryRunSchema, exampleDryRun } from '../dry-run.ts';
 import { errorSchema } from '../error-json.ts';
 import { ApiError, apiErrorFrom, errorBody, errorTable, internalError, knownCode } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
+import { replayedHeader } from '../idempotency-key.ts';
 import { largeBodyBytes } from '../large-bodies.ts';
 import { EncodedAcceptRequest } from '../peers.ts';
 import { type Answer, type Call, defineRoute, json } from '../route.ts';
@@ -153,7 +154,7 @@ export async function sendOutgoing(body: Outgoing, call: Call): Promise<Answer> 
   const replayed = response.replayed || (body.form === 'single' && response.results[0]?.replayed === true);
   unused(replayed ? count : count - accepted);
   telemetry.messagesAnswered(accepted, body.problems.length - accepted);
-  const headers = replayed ? { 'Idempotent-Replayed': 'true' } : undefined;
+  const headers = replayedHeader(replayed);
   if (body.form === 'single') return json(202, singleAnswer(response, call), headers);
   return json(202, { batch_id: response.batchId, data: batchAnswer(body, response, call) }, headers);
 }

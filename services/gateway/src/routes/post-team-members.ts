@@ -2,7 +2,7 @@
 import { normaliseEmail } from '@maildoot/mail/address';
 import { z } from 'zod';
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { emailText, exampleMember, memberJson, memberRoles, memberSchema, roles } from '../session-json.ts';
 
@@ -52,12 +52,11 @@ export const postTeamMembers = defineRoute({
         role: roles.valueOf(body.role) ?? 0,
         publicUrl,
         actorId: principal.credentialId,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId },
     );
     if (member === undefined) throw internalError(new Error('auth invited somebody and did not say whom'));
-    return json(201, memberJson(member), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(201, memberJson(member), replayedHeader(replayed));
   },
 });

@@ -1,6 +1,6 @@
 // POST /v1/templates/:id/publish: makes a version the one that is sent.
 import { z } from 'zod';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { templateVersion } from '../template-fields.ts';
 import { ofVersion, templateName, templateParams } from '../template-input.ts';
@@ -43,12 +43,11 @@ export const postTemplatesIdPublish = defineRoute({
         {
           id,
           version: body.version ?? 0,
-          idempotencyKey: idempotencyKey ?? '',
-          requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ id, ...body }),
+          ...repeatableFields(idempotencyKey, { id, ...body }),
         },
         { tenantId: principal.tenantId, requestId },
       ),
     );
-    return json(200, templateJson(template), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(200, templateJson(template), replayedHeader(replayed));
   },
 });

@@ -1,6 +1,6 @@
 // POST /v1/templates: a template with its first version.
 import { z } from 'zod';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { draftField, maxTemplateBodyBytes, someContent, templateNames, templateSource } from '../template-input.ts';
 import { exampleTemplate, templateJson, templateSchema } from '../template-json.ts';
@@ -63,11 +63,10 @@ export const postTemplates = defineRoute({
         html,
         text,
         draft,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId, deadlineMs },
     );
-    return json(201, templateJson(template), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(201, templateJson(template), replayedHeader(replayed));
   },
 });

@@ -1,5 +1,5 @@
 // POST /v1/user/regenerate_auth_pat: another personal access token, or the first; the one before it ends at once.
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute } from '../route.ts';
 import { aboutMe } from '../user-json.ts';
 
@@ -21,11 +21,11 @@ export const postUserRegenerateAuthPat = defineRoute({
     const { replayed } = await peers.auth.regeneratePersonalAccessToken(
       {
         ...me,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ userId: me.userId }),
+        ...repeatableFields(idempotencyKey, { userId: me.userId }),
       },
       { tenantId: principal.tenantId, requestId },
     );
-    return { status: 204, ...(replayed && { headers: { 'Idempotent-Replayed': 'true' } }) };
+    const headers = replayedHeader(replayed);
+    return { status: 204, ...(headers && { headers }) };
   },
 });

@@ -5,7 +5,7 @@ import { z } from 'zod';
 import { callbackIdParam, callbackJson, callbackSchema, exampleCallback } from '../callback-json.ts';
 import { internalError } from '../errors.ts';
 import { exampleLaterTime, exampleTime } from '../examples.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatable, replayedHeader } from '../idempotency-key.ts';
 import { pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
 
@@ -71,7 +71,7 @@ export const postUserSettingsCallbacksIdReplay = defineRoute({
         since: new Date(since),
         until: until === undefined ? undefined : new Date(until),
         onlyFailed: onlyFailed ?? false,
-        repeatable: idempotencyKey === undefined ? undefined : { idempotencyKey, requestSha256: requestHash(body) },
+        repeatable: repeatable(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId },
     );
@@ -85,6 +85,6 @@ export const postUserSettingsCallbacksIdReplay = defineRoute({
       created_at: timeOf(made.createdAt, made.id),
       callback: callbackJson(made.callback),
     };
-    return json(200, shown, made.replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(200, shown, replayedHeader(made.replayed));
   },
 });

@@ -1,7 +1,7 @@
 // POST /v1/user-settings/callbacks/:id/rotate-secret: a new secret, shown once; the old one signs along for a day.
 import { callbackIdParam, callbackJson, callbackWithSecretSchema, exampleCallback, exampleSecret } from '../callback-json.ts';
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatable, replayedHeader } from '../idempotency-key.ts';
 import { pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
 
@@ -27,10 +27,10 @@ export const postUserSettingsCallbacksIdRotateSecret = defineRoute({
   handle: async ({ params, idempotencyKey }, { peers, principal, requestId }) => {
     const id = pathId('cbk', params);
     const { callback, secret, replayed } = await peers.callbacks.rotateCallbackSecret(
-      { id, repeatable: idempotencyKey === undefined ? undefined : { idempotencyKey, requestSha256: requestHash({ id }) } },
+      { id, repeatable: repeatable(idempotencyKey, { id }) },
       { tenantId: principal.tenantId, requestId },
     );
     if (callback === undefined) throw internalError(new Error('messaging rotated a secret and did not describe the callback'));
-    return json(200, { ...callbackJson(callback), secret }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(200, { ...callbackJson(callback), secret }, replayedHeader(replayed));
   },
 });

@@ -3,7 +3,7 @@ import type { z } from 'zod';
 import { callbackIdParam, exampleCallbackId } from '../callback-json.ts';
 import { eventSchema } from '../event-json.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatable, replayedHeader } from '../idempotency-key.ts';
 import { pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
 
@@ -38,9 +38,9 @@ export const postUserSettingsCallbacksIdTest = defineRoute({
   handle: async ({ params, idempotencyKey }, { peers, principal, requestId }) => {
     const id = pathId('cbk', params);
     const { body, replayed } = await peers.callbacks.testCallback(
-      { id, repeatable: idempotencyKey === undefined ? undefined : { idempotencyKey, requestSha256: requestHash({ id }) } },
+      { id, repeatable: repeatable(idempotencyKey, { id }) },
       { tenantId: principal.tenantId, requestId },
     );
-    return json(200, JSON.parse(body), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(200, JSON.parse(body), replayedHeader(replayed));
   },
 });

@@ -10,7 +10,7 @@ import {
   exampleSecret,
 } from '../callback-json.ts';
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatable, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 
 export const postUserSettingsCallbacks = defineRoute({
@@ -54,11 +54,11 @@ export const postUserSettingsCallbacks = defineRoute({
         url: body.url,
         events: body.events ?? [],
         description: body.description ?? '',
-        repeatable: idempotencyKey === undefined ? undefined : { idempotencyKey, requestSha256: requestHash(body) },
+        repeatable: repeatable(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId },
     );
     if (callback === undefined) throw internalError(new Error('messaging made a callback and did not describe it'));
-    return json(201, { ...callbackJson(callback), secret }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(201, { ...callbackJson(callback), secret }, replayedHeader(replayed));
   },
 });

@@ -2,7 +2,7 @@
 import { z } from 'zod';
 import { domainJson, domainSchema, exampleRotatingDomain } from '../domain-json.ts';
 import { notFound } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { domainParam, pathDomain } from '../path-domain.ts';
 import { defineRoute, json } from '../route.ts';
 
@@ -35,12 +35,11 @@ export const postUserSettingsDomainsRotateDkim = defineRoute({
     const { domain, replayed } = await peers.domains.rotateDkim(
       {
         domain: name,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ domain: name }),
+        ...repeatableFields(idempotencyKey, { domain: name }),
       },
       { tenantId: principal.tenantId, requestId, deadlineMs },
     );
     if (domain === undefined) throw notFound();
-    return json(200, domainJson(domain), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(200, domainJson(domain), replayedHeader(replayed));
   },
 });

@@ -3,7 +3,7 @@ import { normaliseDomain } from '@maildoot/mail/domain';
 import { z } from 'zod';
 import { domainJson, domainSchema, exampleDomain } from '../domain-json.ts';
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 
 // Making two RSA keys takes a while on a busy machine.
@@ -47,12 +47,11 @@ export const postUserSettingsDomains = defineRoute({
     const { domain, replayed } = await peers.domains.createDomain(
       {
         domain: body.domain,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId, deadlineMs },
     );
     if (domain === undefined) throw internalError(new Error('domain-provisioning made a domain and did not describe it'));
-    return json(201, domainJson(domain), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(201, domainJson(domain), replayedHeader(replayed));
   },
 });

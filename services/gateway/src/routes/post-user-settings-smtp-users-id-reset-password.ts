@@ -1,6 +1,6 @@
 // POST /v1/user-settings/smtp-users/:id/reset-password: a new password, shown once; the old one ends at once.
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { pathId } from '../path-id.ts';
 import { defineRoute, json } from '../route.ts';
 import { exampleSmtpPassword, exampleSmtpUser, newSmtpUserSchema, smtpUserJson, smtpUserParams } from '../smtp-user-json.ts';
@@ -31,12 +31,11 @@ export const postUserSettingsSmtpUsersIdResetPassword = defineRoute({
         id,
         callerLimits: principal.limits,
         actorId: principal.credentialId,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash({ id }),
+        ...repeatableFields(idempotencyKey, { id }),
       },
       { tenantId: principal.tenantId, requestId },
     );
     if (smtpUser === undefined) throw internalError(new Error('auth replaced a password and did not describe the user'));
-    return json(200, { ...smtpUserJson(smtpUser), password }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(200, { ...smtpUserJson(smtpUser), password }, replayedHeader(replayed));
   },
 });

@@ -3,7 +3,7 @@ import { normaliseDomain } from '@maildoot/mail/domain';
 import { parseCidr } from '@maildoot/runtime/networks';
 import { z } from 'zod';
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { exampleSmtpPassword, exampleSmtpUser, newSmtpUserSchema, smtpUserJson } from '../smtp-user-json.ts';
 
@@ -74,12 +74,11 @@ export const postUserSettingsSmtpUsers = defineRoute({
         dailyLimit: body.daily_limit ?? 0,
         callerLimits: principal.limits,
         actorId: principal.credentialId,
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId },
     );
     if (smtpUser === undefined) throw internalError(new Error('auth made an SMTP user and did not describe it'));
-    return json(201, { ...smtpUserJson(smtpUser), password }, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(201, { ...smtpUserJson(smtpUser), password }, replayedHeader(replayed));
   },
 });

@@ -1,6 +1,6 @@
 // POST /v1/user-settings/suppressions/import: a whole list of addresses.
 import { z } from 'zod';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { listOf } from '../schema-parts.ts';
 import { newSuppression, suppressionInput } from '../suppression-json.ts';
@@ -48,12 +48,11 @@ export const postUserSettingsSuppressionsImport = defineRoute({
     const { added, replayed } = await peers.messaging.addSuppressions(
       {
         suppressions: body.suppressions.map(newSuppression),
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId, deadlineMs },
     );
     const answer = { object: 'suppression_import', added, known: body.suppressions.length - added };
-    return json(200, answer, replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(200, answer, replayedHeader(replayed));
   },
 });

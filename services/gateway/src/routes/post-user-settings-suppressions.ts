@@ -1,6 +1,6 @@
 // POST /v1/user-settings/suppressions: one address that is not to be written to.
 import { internalError } from '../errors.ts';
-import { requestHash } from '../idempotency-key.ts';
+import { repeatableFields, replayedHeader } from '../idempotency-key.ts';
 import { defineRoute, json } from '../route.ts';
 import { exampleSuppression, newSuppression, suppressionInput, suppressionJson, suppressionSchema } from '../suppression-json.ts';
 
@@ -31,13 +31,12 @@ export const postUserSettingsSuppressions = defineRoute({
     const { suppressions, replayed } = await peers.messaging.addSuppressions(
       {
         suppressions: [newSuppression(body)],
-        idempotencyKey: idempotencyKey ?? '',
-        requestSha256: idempotencyKey === undefined ? Buffer.alloc(0) : requestHash(body),
+        ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId },
     );
     const [one] = suppressions;
     if (one === undefined) throw internalError(new Error('messaging added a suppression and did not describe it'));
-    return json(201, suppressionJson(one), replayed ? { 'Idempotent-Replayed': 'true' } : undefined);
+    return json(201, suppressionJson(one), replayedHeader(replayed));
   },
 });
