@@ -1,4 +1,4 @@
-// The submission doors as one host meets them that opens more sessions than are its share.
+// The submission doors as one host meets them that opens more sessions than are its share, and one that asks for what isn't offered.
 import assert from 'node:assert/strict';
 import { once } from 'node:events';
 import { connect as connectPlain } from 'node:net';
@@ -6,6 +6,7 @@ import { test } from 'node:test';
 import { connect as connectTls } from 'node:tls';
 import { createCertificate } from '@maildoot/runtime/certificate';
 import { waitFor } from '@maildoot/testkit/wait';
+import type { Principal } from './authentication.ts';
 import { BodyBudget } from './request-body.ts';
 import { startSmtpDoor } from './smtp-door.ts';
 
@@ -44,4 +45,35 @@ test('one address has its share of the sessions, over both doors, and gets it ba
     },
     { what: 'the place of the one that left' },
   );
+});
+
+test('a parameter that EHLO doesn’t offer is refused with 555, at MAIL and at RCPT, and the session goes on', async () => {
+  await using door = await startSmtpDoor({
+    listen: { starttls: undefined, tls: '127.0.0.1:0' },
+    hostname: 'localhost',
+    certificate: createCertificate({ names: ['localhost'] }),
+    perHolder: { most: 2, countLoopback: true },
+    budget: new BodyBudget(1024),
+    authenticate: async () => ({ tenantId: 'ten_1' }) as unknown as Principal,
+    submit: () => assert.fail('nobody sends anything'),
+    ended: () => undefined,
+  });
+  const [host = '', port = ''] = (door.tls ?? '').split(':');
+  const socket = connectTls({ host, port: Number(port), rejectUnauthorized: false });
+  let said = '';
+  socket.setEncoding('latin1').on('data', (text: string) => (said += text));
+  const answerTo = async (command: string): Promise<string> => {
+    const from = said.length;
+    socket.write(`${command}\r\n`);
+    return await waitFor(() => /^\d{3} .*\r\n/m.exec(said.slice(from))?.[0], { what: `an answer to ${command}` });
+  };
+  await waitFor(() => said.startsWith('220 '), { what: 'the greeting' });
+  await answerTo('EHLO client.example');
+  await answerTo(`AUTH PLAIN ${Buffer.from('\0user\0password').toString('base64')}`);
+  for (const parameter of ['RET=HDRS', 'ENVID=1', 'REQUIRETLS', 'SIZE=10 XFOO=1'])
+    assert.match(await answerTo(`MAIL FROM:<shop@us.example> ${parameter}`), /^555 5\.5\.4 /, parameter);
+  assert.match(await answerTo('MAIL FROM:<shop@us.example> SIZE=10 BODY=8BITMIME AUTH=<>'), /^250 /);
+  assert.match(await answerTo('RCPT TO:<ada@example.com> NOTIFY=NEVER'), /^555 5\.5\.4 /);
+  assert.match(await answerTo('RCPT TO:<ada@example.com>'), /^250 /);
+  socket.destroy();
 });

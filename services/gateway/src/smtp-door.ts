@@ -6,7 +6,7 @@ import { mailboxOf } from '@maildoot/mail/address';
 import type { Certificate } from '@maildoot/runtime/certificate';
 import { splitHostPort } from '@maildoot/runtime/config';
 import { SessionsPerHolder, type SessionsPerHolderOptions } from '@maildoot/runtime/sessions-per-holder';
-import { SMTPServer, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
+import { SMTPServer, type SMTPServerAddress, type SMTPServerDataStream, type SMTPServerSession } from 'smtp-server';
 import type { Principal } from './authentication.ts';
 import { callerAddress } from './caller-address.ts';
 import type { BodyBudget } from './request-body.ts';
@@ -103,7 +103,9 @@ function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secur
         (error: unknown) => callback(authReply(error)),
       );
     },
-    onMailFrom({ address }, session, callback) {
+    onMailFrom({ address, args }, session, callback) {
+      const unknown = parameterBeyond(args, mailParameters);
+      if (unknown !== undefined) return callback(unknown);
       if (address !== '' && !mailboxOf(address).ok) callback(new SmtpReply(553, '5.1.7 The sender is not an address'));
       else {
         (session.user as User).principal().then(
@@ -112,7 +114,9 @@ function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secur
         );
       }
     },
-    onRcptTo({ address }, session, callback) {
+    onRcptTo({ address, args }, session, callback) {
+      const unknown = parameterBeyond(args, []);
+      if (unknown !== undefined) return callback(unknown);
       const read = mailboxOf(address);
       if (!read.ok) callback(new SmtpReply(553, '5.1.3 The recipient is not an address'));
       else if (read.mailbox.needsSmtpUtf8)
@@ -181,6 +185,15 @@ async function readMessage(stream: SMTPServerDataStream, share: { take(bytes: nu
   if (stream.sizeExceeded) throw tooLarge();
   if (problem !== undefined) throw problem;
   return Buffer.concat(chunks);
+}
+
+// RFC 1870, 6152, 4954: of what EHLO offers.
+const mailParameters = ['SIZE', 'BODY', 'AUTH'];
+
+/** Taken in silence, NOTIFY would be a promise that nobody keeps: 555 (RFC 5321 section 4.1.1.11). */
+function parameterBeyond(args: SMTPServerAddress['args'], known: readonly string[]): SmtpReply | undefined {
+  const unknown = Object.keys(args || {}).filter((name) => !known.includes(name));
+  return unknown.length === 0 ? undefined : new SmtpReply(555, '5.5.4 A parameter of this command is none that EHLO offers');
 }
 
 function tooLarge(): SmtpReply {
