@@ -278,7 +278,7 @@ test('who compared the password before a reset begins no session after it, sets 
   assert.match(rows[0]?.password_hash ?? '', /^\$scrypt\$ln=15,/, 'undisturbed, the login renews it');
 });
 
-test('who sets a password while its user is removed comes after that, and ends nothing', async () => {
+test('who sets a password, or refreshes, while its user is removed comes after that, and ends nothing', async () => {
   const { tenantId } = await tenantWithOwner(auth);
   const waiting = (count: number) =>
     waitFor(
@@ -290,7 +290,7 @@ test('who sets a password while its user is removed comes after that, and ends n
       },
       { what: `${count} to wait for a row`, intervalMs: 5 },
     );
-  for (const by of ['the current one', 'a link']) {
+  for (const by of ['the current one', 'a link', 'refreshing'] as const) {
     const email = `leaving-by-${by.replaceAll(' ', '-')}@example.com`;
     await auth.gateway.inviteMember(
       { email, role: Role.ROLE_MEMBER, publicUrl: issuer, actorId: 'usr_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
@@ -298,25 +298,27 @@ test('who sets a password while its user is removed comes after that, and ends n
     );
     await choosePassword(auth, email);
     const { token } = await auth.operator.createPasswordLink({ email, onlyIfNone: false });
-    const { user, sessionId } = await login(auth, email);
+    const { user, sessionId, refreshToken } = await login(auth, email);
     const holding = await auth.database.connect();
     try {
-      // The removal is the first to wait for the session: the other one must not hold the user by then.
+      // The removal is the first to wait for the session: the other one must not hold the user by then, nor the refresh token.
       await holding.query('BEGIN');
       await holding.query('SELECT FROM session WHERE id = $1 FOR UPDATE', [idToUuid('ses', sessionId)]);
       const removal = auth.gateway.removeMember({ id: user.id, actorId: 'usr_1' }, { tenantId });
       await waiting(1);
-      const setting =
-        by === 'a link'
-          ? assert.rejects(complete(token), { code: 'INVALID_TOKEN' })
-          : assert.rejects(
-              auth.gateway.changePassword(
-                { userId: user.id, currentPassword: password, newPassword: next, keepSessionId: sessionId, origin },
-                { tenantId },
-              ),
-              { code: 'INVALID_CREDENTIALS' },
-            );
-      const both = Promise.all([removal, setting]);
+      const other = {
+        'a link': () => assert.rejects(complete(token), { code: 'INVALID_TOKEN' }),
+        refreshing: () => assert.rejects(auth.gateway.refresh({ refreshToken, origin, issuer }), { code: 'INVALID_TOKEN' }),
+        'the current one': () =>
+          assert.rejects(
+            auth.gateway.changePassword(
+              { userId: user.id, currentPassword: password, newPassword: next, keepSessionId: sessionId, origin },
+              { tenantId },
+            ),
+            { code: 'INVALID_CREDENTIALS' },
+          ),
+      }[by];
+      const both = Promise.all([removal, other()]);
       await waiting(2);
       await holding.query('COMMIT');
       await both;
@@ -461,6 +463,24 @@ test('a tenant keeps an owner, also when two owners remove each other at once', 
     await auth.gateway.removeMember({ id: stranger.userId, actorId: 'usr_1' }, { tenantId }).catch((error: { code: string }) => error.code),
     'NOT_FOUND',
   );
+});
+
+test('the first owner stays until one has come: an invited one may be a stranger, who would get the account’s mail', async () => {
+  const { tenantId, userId } = await newTenant(auth);
+  const invite = async (email: string) => {
+    const { member } = await auth.gateway.inviteMember(
+      { email, role: Role.ROLE_OWNER, publicUrl: issuer, actorId: 'key_1', idempotencyKey: '', requestSha256: Buffer.alloc(0) },
+      { tenantId },
+    );
+    return member?.id ?? '';
+  };
+  const remove = (id: string) => auth.gateway.removeMember({ id, actorId: 'key_1' }, { tenantId });
+  const stranger = await invite('stranger@example.net');
+  await assert.rejects(remove(userId), { code: 'CONFLICT' });
+  await remove(stranger);
+  await invite('successor@example.net');
+  await choosePassword(auth, 'successor@example.net');
+  await remove(userId);
 });
 
 test('a removed member’s link is worth nothing', async () => {

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { CredentialKind, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
-import { newId } from '@maildoot/runtime/ids';
+import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { createLocalJWKSet, jwtVerify } from 'jose';
 import {
@@ -134,6 +134,29 @@ test('a session that is not refreshed for 7 days is over', async () => {
   await own.clock.advance(24 * hour);
   await assert.rejects(own.gateway.authenticateSession({ sessionId }), { code: 'INVALID_TOKEN' });
   await assert.rejects(own.gateway.refresh({ refreshToken: next.tokens?.refreshToken ?? '', origin, issuer }), { code: 'INVALID_TOKEN' });
+});
+
+test('sessions that are over are forgotten, but for those that somebody holds, who may wait for another', async () => {
+  await using own = await startAuth();
+  const { email } = await tenantWithOwner(own);
+  const held = await login(own, email);
+  await login(own, email);
+  // Who tends looks every ten minutes, from when the last look was over.
+  const left = async () => {
+    await own.clock.advance(10 * 60_000);
+    return Number((await own.database.query<{ count: string }>('SELECT count(*) FROM session')).rows[0]?.count);
+  };
+  const holding = await own.database.connect();
+  try {
+    await holding.query('BEGIN');
+    await holding.query('SELECT FROM session WHERE id = $1 FOR UPDATE', [idToUuid('ses', held.sessionId)]);
+    await own.clock.advance(8 * 24 * hour);
+    await waitFor(async () => (await left()) === 1, { what: 'the other session to be forgotten' });
+    await holding.query('COMMIT');
+  } finally {
+    holding.release();
+  }
+  await waitFor(async () => (await left()) === 0, { what: 'the one that was held to be forgotten' });
 });
 
 test('used refresh tokens are known for what they are for 7 days, and no longer kept', async () => {

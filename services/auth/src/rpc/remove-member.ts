@@ -17,7 +17,9 @@ export function removeMember({ people, clock }: { people: People; clock: Clock }
       case 'absent':
         throw errors.NOT_FOUND({ message: 'There is no such member.' });
       case 'last_owner':
-        throw errors.CONFLICT({ message: 'No owner would be left who can log in. Invite another one first.' });
+        throw errors.CONFLICT({
+          message: 'No owner would be left who can log in. Invite another one first, and wait until they have set a password.',
+        });
       case 'done':
         return {};
     }

@@ -139,11 +139,13 @@ export function openPeople(database: Database) {
       expiresAt: Date,
     ): Promise<Rotation> {
       return database.transaction(async (client): Promise<Rotation> => {
-        // Both rows are locked: who comes at the same moment with the same token reads what we wrote.
+        // The session's row first, like whoever ends or deletes it: a token is only changed under that lock. Read in a statement of its own:
+        // who comes at the same moment with the same token sees what we wrote.
+        await client.query('SELECT FROM session WHERE id = (SELECT session_id FROM refresh_token WHERE sha256 = $1) FOR UPDATE', [sha256]);
         const { rows } = await client.query<StoredUser & { sessionId: string; usedAt: Date | null; lasts: boolean }>(
           `SELECT ${userColumns}, s.id AS "sessionId", t.used_at AS "usedAt", s.ended_at IS NULL AND s.expires_at > $2 AS lasts
              FROM refresh_token t JOIN session s ON s.id = t.session_id JOIN account_user u ON u.id = s.user_id
-            WHERE t.sha256 = $1 FOR UPDATE OF t, s`,
+            WHERE t.sha256 = $1`,
           [sha256, now],
         );
         const [found] = rows;
@@ -355,10 +357,15 @@ export function openPeople(database: Database) {
       });
     },
 
-    /** What nobody can use any more. */
+    /** What nobody can use any more. What somebody holds, who may be removing its user, goes the next time: nobody is waited for. */
     async forget(now: Date): Promise<void> {
-      await pool.query('DELETE FROM session WHERE expires_at <= $1', [now]);
-      await pool.query('DELETE FROM one_time_link WHERE expires_at <= $1', [now]);
+      await pool.query('DELETE FROM session WHERE id = ANY (ARRAY(SELECT id FROM session WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED))', [
+        now,
+      ]);
+      await pool.query(
+        'DELETE FROM one_time_link WHERE sha256 = ANY (ARRAY(SELECT sha256 FROM one_time_link WHERE expires_at <= $1 FOR UPDATE SKIP LOCKED))',
+        [now],
+      );
     },
   };
 }
@@ -400,13 +407,17 @@ async function insertInvited(client: Client, user: StoredUser, emailFolded: stri
   }
 }
 
-/** Who is invited may never come, so an owner with a password goes only where another one has one. */
+/**
+ * Who is invited may never come, so an owner with a password goes only where another one has one. So does the first, for whom the account was
+ * made: while no owner has come its mail goes there, and a key could have it go to a stranger that it invited.
+ */
 function leavesAnOwner(
   leaving: { id: string; active: boolean },
   members: readonly { id: string; role: string; active: boolean }[],
 ): boolean {
   const others = members.filter(({ id, role }) => role === 'owner' && id !== leaving.id);
-  return leaving.active ? others.some(({ active }) => active) : others.length > 0;
+  const isFirst = others.every(({ id }) => id > leaving.id);
+  return others.some(({ active }) => active) || (!leaving.active && !isFirst);
 }
 
 async function insertRefreshToken(client: Client, sessionId: string, sha256: Buffer, now: Date): Promise<void> {
