@@ -72,6 +72,7 @@ test('headers alone are returned', () => {
 for (const [type, complaint] of [
   ['abuse', true],
   ['Fraud', true],
+  ['abuse (by a button)', true],
   ['opt-out', true],
   ['not-spam', false],
   ['auth-failure', false],

@@ -15,7 +15,7 @@ export function readFeedbackReport(message: MimePart): FeedbackReport | undefine
   const report = findPart(message, ['message/feedback-report']);
   if (report === undefined) return undefined;
   const { fields } = parseFields(`${report.body.replace(/^(?:[ \t]*\r?\n)+/, '')}\r\n\r\n`);
-  const type = /^[a-z][a-z0-9-]{0,39}$/.exec((fields.get('feedback-type') ?? '').toLowerCase())?.[0];
+  const type = /^[a-z][a-z0-9-]{0,39}(?=\s|\(|$)/.exec((fields.get('feedback-type') ?? '').toLowerCase())?.[0];
   // Section 3.1: the field is required, and so is its version; who leaves that out has at least said what it is.
   if (type === undefined) return undefined;
   const returned = findPart(message, [

@@ -68,6 +68,8 @@ describe('codesIn', () => {
     ['Your code is 482913.', ['482913'], 'before a full stop'],
     ['code: 1234, again 1234', ['1234'], 'once each'],
     ['123 and 123456789', [], 'too short, too long'],
+    ['482 913 or 771-442.', ['482913', '771442'], 'in two groups of three'],
+    ['1 000 000, 555 123 456, 123-456-789, (030) 123 456', [], 'more groups than two'],
     ['030-123456 or +49 (0)1234/5678', [], 'telephone numbers'],
     ['1,234.5678 EUR', [], 'amounts'],
     ['ABC123456', [], 'part of a word'],
@@ -83,4 +85,9 @@ describe('codesIn', () => {
 it('linksIn finds each once, those of attributes first, and only of the web', () => {
   const html = `<a href='https://a.test'>x</a><img src="cid:logo"><a href="mailto:x@y.test">m</a><a href="https://a.test">again</a>`;
   assert.deepEqual(linksIn(html, 'See https://b.test/x), or http://a.test.'), ['https://a.test', 'https://b.test/x', 'http://a.test']);
+  assert.deepEqual(linksIn('', '(https://b.test/p_(1)) https://b.test/(2). https://b.test/3)).'), [
+    'https://b.test/p_(1)',
+    'https://b.test/(2)',
+    'https://b.test/3',
+  ]);
 });

@@ -61,13 +61,15 @@ export function linksIn(html: string, text: string): string[] {
 }
 
 // Alone; behind one letter that is, as in G-482913; or right behind a word and its colon, which is not a host with its port.
-const code = /(?:(?<![\w.,:/#-])|(?<=(?<![\w-])[a-z]-)|(?<=\p{L}:)(?<!(?:localhost|\.[\w-]+):))\d{4,8}(?![\w/-]|[.,:]\d)/giu;
+// In two groups of three only where no third one makes an amount or a telephone number of them.
+const code =
+  /(?:(?<![\w.,:/#-])|(?<=(?<![\w-])[a-z]-)|(?<=\p{L}:)(?<!(?:localhost|\.[\w-]+):))(?:\d{4,8}|(?<![\d)] ?)\d{3}[ -]\d{3}(?! \d))(?![\w/-]|[.,:]\d)/giu;
 
-/** Runs of 4 to 8 digits that stand alone: `482913`, `code:482913`, `G-482913`, not part of a longer number, a word or a link. */
+/** Runs of 4 to 8 digits that stand alone: `482913`, `482 913`, `code:482913`, `G-482913`, not part of a longer number, a word or a link. */
 export function codesIn(...texts: string[]): string[] {
   const found = new Set<string>();
   for (const text of texts) {
-    for (const match of text.replace(textLink, ' ').matchAll(code)) found.add(match[0]);
+    for (const match of text.replace(textLink, ' ').matchAll(code)) found.add(match[0].replace(/[ -]/, ''));
   }
   return [...found].slice(0, maxItems);
 }
@@ -118,10 +120,12 @@ function storable(text: string): string {
   return text.replaceAll('\0', '\ufffd').toWellFormed();
 }
 
-// What ends the sentence and not the link. From behind: a pattern with `$` looks at a row of full stops from each of them on.
+// What ends the sentence and not the link; a bracket that was opened within the link belongs to it. From behind: a pattern with `$` looks at
+// a row of full stops from each of them on.
 function withoutEndMarks(link: string): string {
   let end = link.length;
-  while (end > 0 && '.,;:!?)]'.includes(link.charAt(end - 1))) end--;
+  let unopened = link.split(')').length - link.split('(').length;
+  for (; end > 0 && '.,;:!?)]'.includes(link.charAt(end - 1)); end--) if (link.charAt(end - 1) === ')' && unopened-- <= 0) break;
   return link.slice(0, end);
 }
 
