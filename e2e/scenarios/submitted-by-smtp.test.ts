@@ -220,8 +220,9 @@ def send(body):
     return s.getreply()[0]
 out['bare'] = send(head + b'one\\rtwo')
 out['declared'] = s.docmd('MAIL', 'FROM:<a@yourdomain.example> SIZE=41943041')[0]
-line = b'x' * 74 + b'\\r\\n'
-out['too_large'] = send(head + line * 560000)
-out['large'] = send(head + line * 540000)
+# To the byte what SIZE says; the line end that is sent behind it counts.
+largest = (head + (b'x' * 74 + b'\\r\\n') * 560000)[:int(s.esmtp_features['size']) - 3] + b'x'
+out['too_large'] = send(largest + b'x')
+out['large'] = send(largest)
 print(json.dumps(out))
 `;

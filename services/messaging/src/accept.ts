@@ -179,7 +179,8 @@ export function createAcceptor(parts: AcceptParts): Acceptor {
       else if (!isSurelyTooLarge(draft.outgoing))
         draft.mime = await mime.freeze(draft.outgoing, draft.createdAt, await linksOf(draft, request, caller));
       draft.sizeBytes = draft.mime?.length ?? Number.POSITIVE_INFINITY;
-      if (draft.sizeBytes > maxMimeBytes) {
+      // By SMTP the sender was told how long his may be (RFC 1870): what we put in front of it doesn't count.
+      if ((isRaw(draft.outgoing) ? draft.outgoing.rawMime.length : draft.sizeBytes) > maxMimeBytes) {
         const message = 'The message is over 40 MB when encoded. Attachments grow by a third; link to large files instead.';
         draft.result = failed(errors.PAYLOAD_TOO_LARGE({ message, issues: [{ path: '', code: 'too_large', message }] }));
       }
