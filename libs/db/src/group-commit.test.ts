@@ -79,6 +79,34 @@ test('with a pace, the first group after a rest begins at once, the next one lat
   await ended;
 });
 
+test('where much arrives the pace is a longer one, unless somebody waits', async (context) => {
+  let nowMs = 0;
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  context.mock.method(performance, 'now', () => nowMs);
+  const pass = async (ms: number) => {
+    nowMs += ms;
+    context.mock.timers.tick(ms);
+    await setImmediate();
+    await setImmediate();
+  };
+  const { groups, commit } = gate();
+  const group = new GroupCommit<number, number>({ paceMs: 10, sizeOf: () => 1, commit });
+  const submitMany = () => Promise.all(Array.from({ length: 20 }, (_, item) => group.submit(item)));
+  for (const [index, hurries] of [false, false, true].entries()) {
+    const all = submitMany();
+    await pass(0);
+    if (index > 0) {
+      await pass(10);
+      assert.equal(groups.length, index, 'as many again are waited for');
+      if (hurries) group.hurry();
+      await pass(hurries ? 0 : 30);
+    }
+    assert.equal(groups.length, index + 1);
+    groups[index]?.open();
+    await all;
+  }
+});
+
 test('beside a group that is quick none begins, beside a slow one the next does, and a full one waits for nobody', async (context) => {
   let nowMs = 0;
   context.mock.timers.enable({ apis: ['setTimeout'] });

@@ -76,6 +76,14 @@ export class GroupCommit<Item, Result> implements AsyncDisposable {
     });
   }
 
+  /** Somebody waits for what is queued: the next group begins at `paceMs`, however much arrives. */
+  hurry(): void {
+    this.#pace.took(0);
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    this.#wake();
+  }
+
   /** Takes no more items and waits for those it has. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;

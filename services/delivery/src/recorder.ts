@@ -55,6 +55,7 @@ export class Recorder<End> implements AsyncDisposable {
     const { promise, resolve } = Promise.withResolvers<boolean>();
     const waiting = { count, resolve };
     this.#waiting.push(waiting);
+    this.#group.hurry();
     const timer = setTimeout(() => {
       this.#waiting = this.#waiting.filter((one) => one !== waiting);
       resolve(false);
@@ -75,6 +76,7 @@ export class Recorder<End> implements AsyncDisposable {
       this.#reserved += next.count;
       next.resolve(true);
     }
+    if (this.#waiting.length > 0) this.#group.hurry();
   }
 
   /** Takes an outcome. `reserved`: room was reserved for it and is given back once it is on record. */
@@ -94,7 +96,10 @@ export class Recorder<End> implements AsyncDisposable {
   async flush(timeoutMs: number): Promise<boolean> {
     const deadline = performance.now() + timeoutMs;
     while (this.#pending.size > 0 && performance.now() < deadline) {
-      await Promise.race([Promise.allSettled([...this.#pending]), delay(Math.max(1, deadline - performance.now()))]);
+      await Promise.race([
+        Promise.allSettled([...this.#pending]),
+        delay(Math.max(1, deadline - performance.now()), undefined, { ref: false }),
+      ]);
     }
     return this.#pending.size === 0;
   }
