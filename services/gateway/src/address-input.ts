@@ -22,6 +22,8 @@ const addressObject = z
 
 export const address = z.union([addressText, addressObject]).meta({ id: 'AddressInput' });
 export const addresses = z.union([address.transform((one) => [one]), listOf(address, 1, maxRecipients)]);
+/** Where there need not be any: an empty list says so as well as leaving the field out. */
+export const anyAddresses = z.union([address.transform((one) => [one]), listOf(address, 0, maxRecipients)]);
 
 function addressFrom(result: AddressResult, input: unknown, context: Context, path: PropertyKey[]): Address {
   if (!result.ok) return refuse(context, input, addressCode(result.problem), result.message, path);

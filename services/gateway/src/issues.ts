@@ -62,7 +62,7 @@ function collect(schema: Schema, input: unknown, finding: Finding, under: Path, 
       return;
     }
     case 'unrecognized_keys': {
-      const known = place.schema === undefined ? [] : knownNames(place.schema);
+      const known = place.schema === undefined ? [] : knownNames(place.schema, place.input);
       // Looking for the nearest name costs something; a body can have a million names.
       for (const key of finding.keys.slice(0, maxIssues)) issues.push(unknownField(path, key, known));
       return;
@@ -216,8 +216,13 @@ function optionsOf(schema: Schema): readonly Schema[] {
   return def.type === 'union' ? def.options : [];
 }
 
-function knownNames(schema: Schema): string[] {
+/** Of a union, those of the option that the input is: when nothing but unknown names is wrong, Zod tells them of the union itself. */
+function knownNames(schema: Schema, input: unknown): string[] {
   const { def } = unwrapped(schema)._zod as z.core.$ZodTypes['_zod'];
+  if (def.type === 'union') {
+    const fits = def.options.find((option) => acceptsType(option, input));
+    return fits === undefined ? [] : knownNames(fits, input);
+  }
   return def.type === 'object' ? Object.keys(def.shape) : [];
 }
 

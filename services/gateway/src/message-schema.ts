@@ -4,7 +4,7 @@ import { normaliseEmail } from '@maildoot/mail/address';
 import { type HeaderProblem, refusedHeaders } from '@maildoot/mail/headers';
 import type { Header, OutgoingMessage, Unsubscribe } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import { z } from 'zod';
-import { address, addresses, maxRecipients } from './address-input.ts';
+import { address, addresses, anyAddresses, maxRecipients } from './address-input.ts';
 import { attachment } from './attachment-input.ts';
 import { maxKeyChars } from './idempotency-key.ts';
 import {
@@ -203,9 +203,9 @@ const messageFields = z.strictObject({
   to: addresses.meta({
     description: 'One or many. All addresses of one message see each other in To and Cc; to write to many separately send a batch.',
   }),
-  cc: addresses.nullish().meta({ description: 'To, cc and bcc together: at most 1,000 recipients.' }),
-  bcc: addresses.nullish().meta({ description: 'Recipients that no header shows.' }),
-  reply_to: addresses.nullish().meta({ description: 'Where answers should go.' }),
+  cc: anyAddresses.nullish().meta({ description: 'To, cc and bcc together: at most 1,000 recipients.' }),
+  bcc: anyAddresses.nullish().meta({ description: 'Recipients that no header shows.' }),
+  reply_to: anyAddresses.nullish().meta({ description: 'Where answers should go.' }),
   subject: subject.nullish().meta({ description: 'In any script, without line breaks.' }),
   html: body.nullish().meta({ description: 'The message as HTML.' }),
   text: body.nullish().meta({ description: 'Made from `html` when absent. At least one of the two is needed.' }),

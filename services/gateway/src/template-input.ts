@@ -50,7 +50,7 @@ export const templateSource = {
 };
 /** Of a template that is new. */
 export const someContent = z.superRefine(
-  ({ html, text }: { html?: string | undefined; text?: string | undefined }, context: Context) => {
+  ({ html, text }: { html?: string | null | undefined; text?: string | null | undefined }, context: Context) => {
     if (!html && !text) refuse(context, { html, text }, 'content_required', 'Give html or text, or both.', ['html']);
   },
   besideOthersThan('html', 'text'),

@@ -298,6 +298,17 @@ for (const [field, value, issue] of [
   });
 }
 
+test('an unknown field of an address names the nearest one, also when nothing else is wrong', async () => {
+  const response = await post({ ...message, to: { email: 'a@b.example', Name: 'A' }, cc: [{ email: 'c@d.example', nmae: 'C' }] });
+  assert.deepEqual(response.issues, ['to.Name unknown_field', 'cc[0].nmae unknown_field']);
+  assert.equal(response.text.match(/Did you mean name\?/g)?.length, 2);
+});
+
+test('lists that may be left out may be empty', async () => {
+  assert.equal((await post({ ...message, cc: [], bcc: [], reply_to: [], attachments: [], tags: [] })).status, 202);
+  assert.deepEqual([asked().messages[0]?.cc, asked().messages[0]?.bcc, asked().messages[0]?.replyTo], [[], [], []]);
+});
+
 test('what is wrong a thousand times over is not told a thousand times', async () => {
   assert.deepEqual((await post({ ...message, to: Array(100_000).fill(5) })).issues, ['to too_many']);
   const names = (count: number) => Object.fromEntries(Array.from({ length: count }, (_, index) => [`k${index}`, 5]));

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, test } from 'node:test';
 import { DryRunResponse } from '@maildoot/proto/maildoot/messaging/v1/dry_run';
 import type { AcceptMessagesRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
-import type { ListVersionsRequest, UpdateTemplateRequest } from '@maildoot/proto/maildoot/template/v1/template';
+import type { CreateTemplateRequest, ListVersionsRequest, UpdateTemplateRequest } from '@maildoot/proto/maildoot/template/v1/template';
 import { defineErrors } from '@maildoot/rpc/errors';
 import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
@@ -179,6 +179,14 @@ describe('templates', () => {
     const [request] = services.requestsOf<UpdateTemplateRequest>('updateTemplate');
     const { name, alias, subject, html, text, draft } = request as UpdateTemplateRequest;
     assert.deepEqual([name, alias, subject, html, text, draft], [undefined, '', undefined, '<p>x</p>', '', false]);
+  });
+
+  test('null says of a new template that there is none', async () => {
+    const body = { name: 'n', alias: null, subject: null, html: 'x', text: null, draft: null };
+    assert.equal((await gateway.call('POST', '/v1/templates', { key, body })).status, 201);
+    const [request] = services.requestsOf<CreateTemplateRequest>('createTemplate');
+    const { alias, subject, html, text, draft } = request as CreateTemplateRequest;
+    assert.deepEqual([alias, subject, html, text, draft], ['', '', 'x', '', false]);
   });
 
   test('everything that is wrong with a new template is told at once', async () => {

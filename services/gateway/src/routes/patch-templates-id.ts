@@ -21,10 +21,10 @@ export const patchTemplatesId = defineRoute({
       .strictObject({
         name: templateNames.name.optional(),
         alias: templateNames.alias.nullable().optional(),
-        subject: templateSource.subject.optional(),
+        subject: templateSource.subject.nullish(),
         html: templateSource.html.nullable().optional(),
         text: templateSource.text.nullable().optional(),
-        draft: draftField.optional(),
+        draft: draftField.nullish(),
       })
       .meta({ id: 'TemplateChange' }),
     maxBytes: maxTemplateBodyBytes,
@@ -33,9 +33,17 @@ export const patchTemplatesId = defineRoute({
   errors: ['NOT_FOUND', 'TEMPLATE_ERROR', 'CONFLICT'],
   responses: [{ status: 200, description: 'The template with its newest version.', schema: templateSchema, example: exampleTemplate }],
   handle: async ({ params, body }, { peers, principal, requestId }) => {
-    const { name, alias, subject, html, text, draft = false } = body;
+    const { name, alias, subject, html, text, draft } = body;
     const { template } = await peers.templates.updateTemplate(
-      { id: templateName(params), name, alias: given(alias), subject, html: given(html), text: given(text), draft },
+      {
+        id: templateName(params),
+        name,
+        alias: given(alias),
+        subject: given(subject),
+        html: given(html),
+        text: given(text),
+        draft: draft ?? false,
+      },
       { tenantId: principal.tenantId, requestId, deadlineMs },
     );
     return json(200, templateJson(template));

@@ -23,11 +23,11 @@ export const postTemplates = defineRoute({
     schema: z
       .strictObject({
         name: templateNames.name,
-        alias: templateNames.alias.optional(),
-        subject: templateSource.subject.optional(),
-        html: templateSource.html.optional(),
-        text: templateSource.text.optional(),
-        draft: draftField.optional(),
+        alias: templateNames.alias.nullish(),
+        subject: templateSource.subject.nullish(),
+        html: templateSource.html.nullish(),
+        text: templateSource.text.nullish(),
+        draft: draftField.nullish(),
       })
       .check(someContent)
       .meta({ id: 'TemplateInput' }),
@@ -54,15 +54,15 @@ export const postTemplates = defineRoute({
     },
   ],
   handle: async ({ body, idempotencyKey }, { peers, principal, requestId }) => {
-    const { name, alias = '', subject = '', html = '', text = '', draft = false } = body;
+    const { name, alias, subject, html, text, draft } = body;
     const { template, replayed } = await peers.templates.createTemplate(
       {
         name,
-        alias,
-        subject,
-        html,
-        text,
-        draft,
+        alias: alias ?? '',
+        subject: subject ?? '',
+        html: html ?? '',
+        text: text ?? '',
+        draft: draft ?? false,
         ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId, deadlineMs },
