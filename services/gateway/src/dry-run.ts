@@ -113,12 +113,14 @@ function alignmentOf(domain: string, seen: Domain | undefined): Alignment {
 
   // A return path below the domain has the SPF of the host that it leads to, and is aligned (RFC 7489 section 3.1.2, relaxed).
   const spfOk = verified(RECORD_PURPOSE_SPF) || verified(RECORD_PURPOSE_RETURN_PATH);
-  const dkimOk = verified(RECORD_PURPOSE_DKIM);
+  // The key that signs now, not the one that is ahead or behind it.
+  const signing = seen?.records.find(({ purpose, required }) => purpose === RECORD_PURPOSE_DKIM && required);
+  const dkimOk = signing?.status === DomainStatus.DOMAIN_STATUS_VERIFIED;
   const policy = verified(RECORD_PURPOSE_DMARC);
   const aligned = [spfOk ? 'SPF' : '', dkimOk ? 'DKIM' : ''].filter((name) => name !== '').join(' and ');
   return {
     spf: judged(spfOk, 'The record authorises us.', problemOf(RECORD_PURPOSE_SPF, 'No record authorises us to send for this domain.')),
-    dkim: judged(dkimOk, 'The key is published.', problemOf(RECORD_PURPOSE_DKIM, 'The key that would sign is not published.')),
+    dkim: judged(dkimOk, 'The key is published.', signing?.problem || 'The key that would sign is not published.'),
     dmarc: judged(
       policy && aligned !== '',
       `There is a policy, and ${aligned} ${aligned.includes(' ') ? 'are' : 'is'} aligned with From.`,

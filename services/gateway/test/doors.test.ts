@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, test } from 'node:test';
 import { type LinkPurpose, linkKeys, linkToken, signTarget } from '@maildoot/mail/tracking-token';
+import { DomainStatus, RecordPurpose } from '@maildoot/proto/maildoot/domain/v1/domain';
 import type { RecordEngagementRequest } from '@maildoot/proto/maildoot/messaging/v1/engagement';
 import type { AcceptMessagesRequest, DryRunRequest, RescheduleMessageRequest } from '@maildoot/proto/maildoot/messaging/v1/messaging';
 import type { GetStatsRequest } from '@maildoot/proto/maildoot/messaging/v1/stats';
@@ -12,6 +13,7 @@ import { idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { FakeServices, type KnownTenant } from './fake-services.ts';
 import { type Gateway, startGateway } from './running-gateway.ts';
+import { sampleDomain } from './samples.ts';
 
 const linkKey = { id: 'k1', key: Buffer.alloc(32, 5) };
 const env = { LINK_KEYS: `k1:${linkKey.key.toString('base64')}` };
@@ -236,6 +238,25 @@ test('a dry run is one question that keeps nothing, and looks at DNS', async () 
   const batch = await call('POST', '/v1/messages', [{ ...message, dry_run: true }]);
   assert.equal(batch.status, 400);
   assert.match(batch.text, /not_in_a_batch/);
+});
+
+test('a dry run judges DKIM by the key that signs now: one that is published ahead doesn’t stand for it', async () => {
+  for (const [signs, result] of [
+    [DomainStatus.DOMAIN_STATUS_VERIFIED, 'pass'],
+    [DomainStatus.DOMAIN_STATUS_DRIFTED, 'fail'],
+  ] as const) {
+    services.instead('verifyDomain', () => {
+      const domain = sampleDomain(tenant.domain);
+      const [record] = domain.records;
+      assert.ok(record);
+      const dkim = { ...record, purpose: RecordPurpose.RECORD_PURPOSE_DKIM };
+      const ahead = { ...dkim, required: false, status: DomainStatus.DOMAIN_STATUS_VERIFIED };
+      return { domain: { ...domain, records: [ahead, { ...dkim, required: true, status: signs, problem: '' }] }, replayed: false };
+    });
+    const answer = await call('POST', '/v1/messages', { ...message, from: `a@${tenant.domain}`, dry_run: true });
+    services.instead('verifyDomain');
+    assert.equal((answer.json as { alignment: { dkim: { result: string } } }).alignment.dkim.result, result);
+  }
 });
 
 const refusal = defineErrors({ VALIDATION_ERROR: { status: 'INVALID_ARGUMENT', retryable: false } });
