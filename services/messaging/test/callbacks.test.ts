@@ -15,7 +15,7 @@ import { type IdPrefix, idToUuid, newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { type Receiver, startReceiver } from '@maildoot/testkit/webhook-receiver';
 import { feedEventJson } from '@maildoot/webhooks/event-json';
-import { feedRows } from '../src/feed.ts';
+import { feedRows, positionAt, timeOfPosition } from '../src/feed.ts';
 import { tellFeed } from '../src/store/feed.ts';
 import { everything } from './feed-load.ts';
 import { createWorld, hashOf, rpcError, type World } from './world.ts';
@@ -188,13 +188,18 @@ it('410 disables: the feed says so, other callbacks get that, a notice waits, no
   assert.deepEqual([data.callback_id, data.reason, data.url], [id, 'gone', receiver.url(path)]);
   const callback = await callbackOf(tenantId, id);
   assert.deepEqual([callback.enabled, callback.disabledReason], [false, CallbackDisabledReason.CALLBACK_DISABLED_REASON_GONE]);
-  const { rows } = await world.database.pool.query<{ subject: string }>('SELECT subject FROM callback_notice WHERE callback_id = $1', [
-    uuidOf(id),
-  ]);
+  const { rows } = await world.database.pool.query<{ subject: string; text: string }>(
+    'SELECT subject, text FROM callback_notice WHERE callback_id = $1',
+    [uuidOf(id)],
+  );
   assert.deepEqual(
     rows.map(({ subject }) => subject),
     ['Your webhook to 127.0.0.1 was disabled'],
   );
+  // What the notice says to call sends again what it missed, the first one too.
+  const missed = (await everything(world, tenantId)).find(({ event }) => event?.type === 'message.delivered')!;
+  const since = new Date(/"since": "([^"]+)"/.exec(rows[0]!.text)?.[1] ?? '');
+  assert.ok(positionAt(since) <= missed.seq, `${since.toISOString()} is after ${timeOfPosition(missed.seq).toISOString()}`);
   const between = await deliveredMessage(tenantId);
   const isDelivered = ({ event }: FeedEvent) => event?.type === 'message.delivered';
   await waitFor(async () => (await everything(world, tenantId)).filter(isDelivered).length === 2, {

@@ -1,9 +1,9 @@
 // Disabling a callback that its owner did not disable: what waits is left behind, the feed says so (and with it the owner's other
 // callbacks), and the owner is written to. One transaction: none of it without the others.
 import { CallbackDisabledReason } from '@maildoot/proto/maildoot/messaging/v1/callback';
-import { newUuid, uuidToId } from '@maildoot/runtime/ids';
+import { newUuid, uuidTime, uuidToId } from '@maildoot/runtime/ids';
 import type pg from 'pg';
-import { insertNotice } from '../store/callback-work.ts';
+import { firstMissed, insertNotice } from '../store/callback-work.ts';
 import { disableCallback, type StoredCallback } from '../store/callbacks.ts';
 import { appendTenantEvents } from '../tenant-event.ts';
 
@@ -16,11 +16,12 @@ export async function disable(
   reason: Reason,
   now: Date,
 ): Promise<boolean> {
+  const missed = await firstMissed(client, id);
   const callback = await disableCallback(client, id, reason, now);
   if (callback === undefined) return false;
   const data = { callback_id: uuidToId('cbk', id), url: callback.url, reason: words[reason].word, failing_since: callback.failingSince };
   await appendTenantEvents(client, [{ id: newUuid(), tenantId, type: 'callback.disabled', at: now, data }]);
-  await insertNotice(client, { id: newUuid(), tenantId, callbackId: id, createdAt: now, ...noticeOf(callback, reason) });
+  await insertNotice(client, { id: newUuid(), tenantId, callbackId: id, createdAt: now, ...noticeOf(callback, reason, missed) });
   return true;
 }
 
@@ -35,9 +36,11 @@ const words: Record<Reason, { word: string; because: string }> = {
   },
 };
 
-function noticeOf(callback: StoredCallback, reason: Reason): { subject: string; text: string } {
+function noticeOf(callback: StoredCallback, reason: Reason, missed: string | undefined): { subject: string; text: string } {
   const { hostname } = new URL(callback.url);
-  const since = callback.failingSince ?? callback.disabledAt ?? callback.updatedAt;
+  const failing = callback.failingSince ?? callback.disabledAt ?? callback.updatedAt;
+  // An event happened before an attempt at it could fail, and may have waited for long: from there on, or the replay leaves it out.
+  const since = missed !== undefined && uuidTime(missed) < failing ? uuidTime(missed) : failing;
   const id = uuidToId('cbk', callback.id);
   return {
     subject: `Your webhook to ${hostname} was disabled`,

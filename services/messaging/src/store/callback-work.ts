@@ -5,6 +5,7 @@
 import { booleanArray, byteaArray, integerArray, smallintArray, textArray, timestampArray, uuidArray } from '@maildoot/db/parameters';
 import { CallbackOutcome } from '@maildoot/proto/maildoot/messaging/v1/callback';
 import { newUuid } from '@maildoot/runtime/ids';
+import { testEventType } from '@maildoot/webhooks/event-types';
 import type pg from 'pg';
 import type { AttemptRow } from './callbacks.ts';
 
@@ -340,6 +341,20 @@ export async function writeStandings(client: Queryable, standings: readonly Stan
       timestampArray(sorted.map((one) => one.pauseUntil)),
     ],
   });
+}
+
+/** Of what a callback hasn't taken since it began to fail, the event that happened first: what waits, and what was tried and given up. */
+export async function firstMissed(on: Queryable, callbackId: string): Promise<string | undefined> {
+  const { rows } = await on.query<{ event_id: string }>(
+    `(SELECT d.event_id FROM callback c JOIN callback_due d USING (lane) WHERE c.id = $1 AND NOT d.test ORDER BY d.event_id LIMIT 1)
+     UNION ALL
+     (SELECT a.event_id FROM callback c JOIN callback_attempt a ON a.callback_id = c.id
+      WHERE c.id = $1 AND a.at >= c.failing_since AND a.outcome <> ${CallbackOutcome.CALLBACK_OUTCOME_SUCCEEDED} AND a.type <> '${testEventType}'
+      ORDER BY a.event_id LIMIT 1)
+     ORDER BY event_id LIMIT 1`,
+    [callbackId],
+  );
+  return rows[0]?.event_id;
 }
 
 /** Enabled callbacks of which every attempt has failed since before this. */
