@@ -183,15 +183,9 @@ function recipientClass(reply: SmtpReply, words: string): BounceClass {
     case 556:
       return BounceClass.BOUNCE_CLASS_DNS;
     case 530:
-    case 500:
-    case 501:
-    case 502:
-    case 503:
-    case 504:
-    case 555:
       return BounceClass.BOUNCE_CLASS_PROTOCOL;
     default:
-      return rateWords.test(words) ? BounceClass.BOUNCE_CLASS_RATE_LIMITED : BounceClass.BOUNCE_CLASS_OTHER;
+      return dialogueClass(reply, words);
   }
 }
 
@@ -208,6 +202,14 @@ function contentClass(reply: SmtpReply, words: string): BounceClass {
     case 550:
     case 554:
       return BounceClass.BOUNCE_CLASS_CONTENT;
+    default:
+      return dialogueClass(reply, words);
+  }
+}
+
+/** What says nothing of recipient and content: about how we speak, or how much. */
+function dialogueClass(reply: SmtpReply, words: string): BounceClass {
+  switch (reply.code) {
     case 500:
     case 501:
     case 502:
