@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { randomUUID } from 'node:crypto';
 import { after, before, test } from 'node:test';
+import { systemClock } from '@maildoot/runtime/clock';
 import { type Database, openDatabase } from '../src/database.ts';
 import {
   claim,
@@ -13,6 +14,7 @@ import {
   requestHash,
   store,
 } from '../src/idempotency.ts';
+import { keepExpiring } from '../src/idempotency-expiry.ts';
 import { migrate } from '../src/migrate.ts';
 import { dbMigrations } from '../src/migrations.ts';
 import { testServer } from './support.ts';
@@ -144,6 +146,16 @@ test('expired records are deleted in batches, valid ones stay', async () => {
   assert.equal(await expire(database.pool, new Date(then.getTime() + idempotencyLifetimeMs - 1), 10), 0);
   assert.equal(await expire(database.pool, new Date(then.getTime() + idempotencyLifetimeMs), 10), 25);
   assert.equal((await findRecord(database.pool, request('young'))).outcome, 'replay');
+});
+
+test('they go by themselves when their day is over by the given clock', async () => {
+  const then = new Date(Date.now() + 3_600_000);
+  const over = new Date(then.getTime() + idempotencyLifetimeMs);
+  await handle([request('by-itself')], then);
+  const { promise, resolve, reject } = Promise.withResolvers<number>();
+  await using _ = keepExpiring({ pool: database.pool, clock: { ...systemClock, now: () => over }, onExpired: resolve, onFailure: reject });
+  assert.ok((await promise) > 0);
+  assert.equal((await findRecord(database.pool, request('by-itself'), then)).outcome, 'absent');
 });
 
 test('storing without a claim over a valid record is refused, and nothing of it stays', async () => {

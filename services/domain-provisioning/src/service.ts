@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@maildoot/db/database';
+import { keepExpiring } from '@maildoot/db/idempotency-expiry';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
 import { watchDatabase } from '@maildoot/db/watch';
@@ -16,7 +17,6 @@ import { createSealer } from '@maildoot/runtime/seal';
 import type { Config } from './config.ts';
 import { answering } from './errors.ts';
 import { startCheckingDomains } from './jobs/check-domains.ts';
-import { startExpiringAnswers } from './jobs/expire-answers.ts';
 import { startFillingSpareKeys } from './jobs/fill-spare-keys.ts';
 import { startTellingEvents } from './jobs/tell-events.ts';
 import { createLookup } from './lookup.ts';
@@ -65,7 +65,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
     unusable: (error) => telemetry.spareUnusable(logger, error),
   });
   const filling = starting.use(startFillingSpareKeys({ spareKeys, clock, logger }));
-  starting.use(startExpiringAnswers({ store, clock, logger }));
+  starting.use(keepExpiring({ pool: database.pool, clock, onFailure: (error) => telemetry.answersNotExpired(logger, error) }));
 
   const hosts = hostsOf(config);
   const messaging = starting.use(

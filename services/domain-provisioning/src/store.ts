@@ -3,7 +3,7 @@
 // over one name, the comment says so, and nothing of the other leaves this service.
 
 import type { Database } from '@maildoot/db/database';
-import { expire, findRecord, type IdempotencyFinding, type IdempotencyRequest } from '@maildoot/db/idempotency';
+import { findRecord, type IdempotencyFinding, type IdempotencyRequest } from '@maildoot/db/idempotency';
 import { PrismaClient } from '../gen/prisma/client.ts';
 import type { Status } from './status.ts';
 import { openClaims } from './store/claims.ts';
@@ -80,8 +80,6 @@ export function openStore(database: Database) {
     },
 
     findAnswer: (request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding> => findRecord(database.pool, request, now),
-
-    expireAnswers: (now: Date): Promise<number> => expire(database.pool, now),
 
     [Symbol.asyncDispose]: () => prisma.$disconnect(),
   };

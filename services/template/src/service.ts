@@ -1,6 +1,7 @@
 // template: builds everything it is made of and says where it listens. main.ts, standalone and the tests call the same function.
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@maildoot/db/database';
+import { keepExpiring } from '@maildoot/db/idempotency-expiry';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
 import { watchDatabase } from '@maildoot/db/watch';
@@ -11,7 +12,6 @@ import { createHealth } from '@maildoot/runtime/health';
 import { createLogger, type Logger } from '@maildoot/runtime/logger';
 import type { Config } from './config.ts';
 import { answering } from './errors.ts';
-import { startExpiringAnswers } from './jobs/expire-answers.ts';
 import { createPrograms } from './programs.ts';
 import { createRenderPool } from './render-pool.ts';
 import { createTemplate } from './rpc/create-template.ts';
@@ -47,7 +47,7 @@ export async function start(config: Config, given: { clock?: Clock; logger?: Log
   const health = createHealth();
   starting.use(watchDatabase({ database, url, health, applicationName: name, logger }));
   const store = starting.use(openStore(database));
-  starting.use(startExpiringAnswers({ store, clock, logger }));
+  starting.use(keepExpiring({ pool: database.pool, clock, onFailure: (error) => telemetry.answersNotExpired(logger, error) }));
   const programs = createPrograms(store);
   const pool = starting.use(
     createRenderPool({

@@ -2,14 +2,7 @@
 // database. Ids are uuids here. Every query filters by the tenant.
 import type { Database } from '@maildoot/db/database';
 import { isUniqueViolation } from '@maildoot/db/errors';
-import {
-  claim,
-  expire,
-  findRecord,
-  type IdempotencyFinding,
-  type IdempotencyRequest,
-  store as storeRecord,
-} from '@maildoot/db/idempotency';
+import { claim, findRecord, type IdempotencyFinding, type IdempotencyRequest, store as storeRecord } from '@maildoot/db/idempotency';
 import type pg from 'pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
 import type { Source, Variable } from './source.ts';
@@ -94,7 +87,6 @@ export interface Store extends AsyncDisposable {
   ): Promise<Once<StoredTemplate>>;
   remove(tenantId: string, reference: Reference): Promise<boolean>;
   findAnswer(request: IdempotencyRequest, now: Date): Promise<IdempotencyFinding>;
-  expireAnswers(now: Date): Promise<number>;
 }
 
 /** Of one tenant: nobody writes so many by hand, and each may have three parts of half a million characters in any number of versions. */
@@ -237,7 +229,6 @@ export function openStore(database: Database): Store {
     },
 
     findAnswer: (request, now) => findRecord(database.pool, request, now),
-    expireAnswers: (now) => expire(database.pool, now),
     [Symbol.asyncDispose]: () => prisma.$disconnect(),
   };
 }
