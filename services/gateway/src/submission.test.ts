@@ -1,4 +1,5 @@
-// What of a message that came by SMTP tells it from another under the same idempotency key, and which of our own fields stand once.
+// What of a message that came by SMTP tells it from another under the same idempotency key, which of our own fields stand
+// once, and whom of the envelope the header shows.
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
 import type { Principal } from './authentication.ts';
@@ -71,4 +72,13 @@ test('two keys, two templates or two sets of variables are refused', () => {
       /not valid/,
       field,
     );
+});
+
+test('who stands in To or Cc in other letters is no blind copy, and gets it at the envelope’s address', () => {
+  const raw = Buffer.from('From: shop@shop.example\r\nTo: Ada <Ada@Example.com>\r\nCc: CY@example.com\r\n\r\nHello!\r\n');
+  const recipients = ['ada@example.com', 'cy@example.com', 'bob@example.com'];
+  const { messages } = readSubmission({ raw, recipients, principal, linkUrl: '' });
+  assert.deepEqual(messages[0]?.to, [{ email: 'ada@example.com', name: 'Ada' }]);
+  assert.deepEqual(messages[0]?.cc, [{ email: 'cy@example.com', name: '' }]);
+  assert.deepEqual(messages[0]?.bcc, [{ email: 'bob@example.com', name: '' }]);
 });

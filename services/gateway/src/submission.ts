@@ -127,15 +127,16 @@ function cleanName(name: string): string {
 
 /** The envelope's recipients, where the header has them: who stands in neither field gets a blind copy. */
 function addressed(recipients: readonly string[], to: readonly Address[], cc: readonly Address[]): Pick<Parts, 'to' | 'cc' | 'bcc'> {
-  const [toByEmail, ccByEmail] = [to, cc].map((list) => new Map(list.map((one) => [one.email, one]))) as [
-    Map<string, Address>,
-    Map<string, Address>,
+  const [namesInTo, namesInCc] = [to, cc].map((list) => new Map(list.map(({ email, name }) => [email.toLowerCase(), name]))) as [
+    Map<string, string>,
+    Map<string, string>,
   ];
   const kinds: Pick<Parts, 'to' | 'cc' | 'bcc'> = { to: [], cc: [], bcc: [] };
   for (const email of recipients) {
-    const [inTo, inCc] = [toByEmail.get(email), ccByEmail.get(email)];
-    if (inTo !== undefined) kinds.to.push(inTo);
-    else if (inCc !== undefined) kinds.cc.push(inCc);
+    // Clients write the envelope in lower case, and whoever reads To takes both for one person.
+    const [inTo, inCc] = [namesInTo.get(email.toLowerCase()), namesInCc.get(email.toLowerCase())];
+    if (inTo !== undefined) kinds.to.push({ email, name: inTo });
+    else if (inCc !== undefined) kinds.cc.push({ email, name: inCc });
     else kinds.bcc.push({ email, name: '' });
   }
   return kinds;
