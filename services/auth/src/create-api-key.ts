@@ -32,7 +32,7 @@ export async function createApiKey(
   maker: KeyMaker,
   tenantId: string,
   check: (now: Date) => Checked,
-  actorId: string,
+  by: { actorId: string; address?: string | undefined },
   repeatable: Repeatable | undefined,
 ): Promise<CreateApiKeyResponse> {
   const now = maker.clock.now();
@@ -51,7 +51,8 @@ export async function createApiKey(
   const entry: EntryToStore = {
     tenantId,
     action: 'api_key.created',
-    actorId,
+    actorId: by.actorId,
+    address: by.address,
     subjectId: uuidToId('key', stored.id),
     detail: stored.test ? `${stored.scope} test` : stored.scope,
   };

@@ -4,6 +4,7 @@ import { createHash } from 'node:crypto';
 import { after, before, test } from 'node:test';
 import { CreateApiKeyRequest, CredentialKind, Role, Scope } from '@maildoot/proto/maildoot/auth/v1/auth';
 import { Ledger, Take } from '@maildoot/proto/maildoot/auth/v1/quota';
+import { InviteMemberRequest } from '@maildoot/proto/maildoot/auth/v1/team';
 import { newId } from '@maildoot/runtime/ids';
 import { waitFor } from '@maildoot/testkit/wait';
 import { login, newTenant, origin, type RunningAuth, startAuth, tenantWithOwner } from './running-auth.ts';
@@ -157,15 +158,29 @@ test('members make and end keys, but no full ones; viewers none', async () => {
   await revoke(apiKey?.id ?? '', Role.ROLE_OWNER);
 });
 
-test('the audit log has who did what, and why a credential was refused; each tenant sees its own', async () => {
+test('the audit log has who did what, where from, and why a credential was refused; each tenant sees its own', async () => {
   const { tenantId, email, userId } = await tenantWithOwner(auth);
   const stranger = await newTenant(auth);
-  const made = await makeKey(tenantId, { actorId: userId });
+  const made = await makeKey(tenantId, { actorId: userId, address: '203.0.113.3' });
   const keyId = made.apiKey?.id ?? '';
   await auth.gateway.revokeApiKey(
-    { id: keyId, callerScope: Scope.SCOPE_FULL, callerLimits: undefined, actorId: 'key_2', callerRole: Role.ROLE_UNSPECIFIED },
+    {
+      id: keyId,
+      callerScope: Scope.SCOPE_FULL,
+      callerLimits: undefined,
+      actorId: 'key_2',
+      callerRole: Role.ROLE_UNSPECIFIED,
+      address: '203.0.113.4',
+    },
     { tenantId },
   );
+  const { member } = await auth.gateway.inviteMember(
+    InviteMemberRequest.fromPartial({ email: `audited-${email}`, role: Role.ROLE_VIEWER, actorId: 'key_2', address: '203.0.113.5' }),
+    { tenantId },
+  );
+  await auth.gateway.removeMember({ id: member?.id ?? '', actorId: userId, address: '203.0.113.6' }, { tenantId });
+  const { sessionId } = await login(auth, email);
+  await auth.gateway.endSessions({ userId, sessionId, keepSessionId: '', address: '203.0.113.7' }, { tenantId });
   for (let count = 0; count < 3; count++) await assert.rejects(principalOf(made.key), { code: 'INVALID_TOKEN' });
   await auth.gateway.recordRefusals({ refusals: [{ tenantId, credentialId: keyId, address: '203.0.113.2' }] });
   await assert.rejects(login(auth, email, origin, 'not the password'), { code: 'INVALID_CREDENTIALS' });
@@ -175,8 +190,11 @@ test('the audit log has who did what, and why a credential was refused; each ten
   });
   const shown = entries.map(({ action, actorId, subjectId, address, detail }) => [action, actorId, subjectId, address, detail]);
   for (const expected of [
-    ['api_key.created', userId, keyId, '', 'send'],
-    ['api_key.revoked', 'key_2', keyId, '', ''],
+    ['api_key.created', userId, keyId, '203.0.113.3', 'send'],
+    ['api_key.revoked', 'key_2', keyId, '203.0.113.4', ''],
+    ['member.invited', 'key_2', member?.id, '203.0.113.5', 'viewer'],
+    ['member.removed', userId, member?.id, '203.0.113.6', ''],
+    ['session.ended', userId, sessionId, '203.0.113.7', '1'],
     ['api_key.refused', '', keyId, '203.0.113.1', 'revoked'],
     ['api_key.refused', '', keyId, '203.0.113.2', 'address_not_allowed'],
     ['login.failed', '', userId, origin.address, 'wrong_password'],

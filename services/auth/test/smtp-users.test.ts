@@ -18,11 +18,15 @@ const hash = (text: string) => createHash('sha256').update(text).digest();
 /** What the gateway makes of what a client says. */
 const credential = (username: string, password: string) => hash(`${username.toLowerCase()}\0${password}`);
 const create = (tenantId: string, username: string, fields: Partial<CreateSmtpUserRequest> = {}) =>
-  auth.gateway.createSmtpUser(CreateSmtpUserRequest.fromPartial({ username, actorId: 'key_1', ...fields }), { tenantId });
+  auth.gateway.createSmtpUser(CreateSmtpUserRequest.fromPartial({ username, actorId: 'key_1', address: '203.0.113.9', ...fields }), {
+    tenantId,
+  });
 const reset = (tenantId: string, id: string, fields: Partial<ResetSmtpPasswordRequest> = {}) =>
-  auth.gateway.resetSmtpPassword(ResetSmtpPasswordRequest.fromPartial({ id, actorId: 'key_1', ...fields }), { tenantId });
+  auth.gateway.resetSmtpPassword(ResetSmtpPasswordRequest.fromPartial({ id, actorId: 'key_1', address: '203.0.113.9', ...fields }), {
+    tenantId,
+  });
 const remove = (tenantId: string, id: string, callerLimits?: KeyLimits) =>
-  auth.gateway.deleteSmtpUser({ id, callerLimits, actorId: 'key_1' }, { tenantId });
+  auth.gateway.deleteSmtpUser({ id, callerLimits, actorId: 'key_1', address: '203.0.113.9' }, { tenantId });
 const list = async (tenantId: string) => (await auth.gateway.listSmtpUsers({ limit: 100, afterId: '' }, { tenantId })).smtpUsers;
 const authenticate = (username: string, password: string) =>
   auth.gateway.authenticateSmtpUser({ credentialSha256: credential(username, password) });
@@ -182,18 +186,18 @@ test('at the same time: one user, everybody else gets the same or is asked to wa
   for (const answer of answers) if (answer.status === 'rejected') assert.equal(answer.reason.code, 'IDEMPOTENCY_IN_PROGRESS');
 });
 
-test('the audit log has who did what; nobody but gateways asks', async () => {
+test('the audit log has who did what and where from; nobody but gateways asks', async () => {
   const { tenantId } = await newTenant(auth);
   const id = (await create(tenantId, newName())).smtpUser?.id ?? '';
   await reset(tenantId, id);
   await remove(tenantId, id);
   const { entries } = await auth.gateway.listAuditEntries({ limit: 10, afterId: '', action: '' }, { tenantId });
   assert.deepEqual(
-    entries.filter(({ subjectId }) => subjectId === id).map(({ action, actorId }) => [action, actorId]),
+    entries.filter(({ subjectId }) => subjectId === id).map(({ action, actorId, address }) => [action, actorId, address]),
     [
-      ['smtp_user.deleted', 'key_1'],
-      ['smtp_user.password_reset', 'key_1'],
-      ['smtp_user.created', 'key_1'],
+      ['smtp_user.deleted', 'key_1', '203.0.113.9'],
+      ['smtp_user.password_reset', 'key_1', '203.0.113.9'],
+      ['smtp_user.created', 'key_1', '203.0.113.9'],
     ],
   );
   await assert.rejects(auth.stranger.authenticateSmtpUser({ credentialSha256: hash('x') }), { code: 'CALLER_NOT_ALLOWED' });

@@ -214,7 +214,38 @@ test('logging out ends this session and takes the cookie', async () => {
   const { status, headers } = await gateway.call('POST', '/v1/auth/logout', { key: token });
   assert.equal(status, 204);
   assert.match(headers['set-cookie']?.[0] ?? '', /Max-Age=0/);
-  assert.deepEqual(services.requestsOf('endSessions'), [{ userId, sessionId: id, keepSessionId: '' }]);
+  assert.deepEqual(services.requestsOf('endSessions'), [{ userId, sessionId: id, keepSessionId: '', address: '127.0.0.1' }]);
+});
+
+test('auth is told where from whatever it writes down itself comes', async () => {
+  await using world = await setup();
+  const { services, gateway, tenant } = world;
+  const key = tenant.keys.full;
+  const { token } = await services.people.session(gateway.url, { tenantId: tenant.id, role: Role.ROLE_OWNER });
+  const made = { name: 'ci', scope: 'read' };
+  for (const [asks, method, path, body, credential] of [
+    ['createApiKey', 'POST', '/v1/api-keys', made, key],
+    ['revokeApiKey', 'DELETE', `/v1/api-keys/${tenant.keyId}`, undefined, key],
+    ['inviteMember', 'POST', '/v1/team/members', { email: 'bob@example.com', role: 'viewer' }, key],
+    ['removeMember', 'DELETE', `/v1/team/members/${tenant.memberId}`, undefined, key],
+    ['createSmtpUser', 'POST', '/v1/user-settings/smtp-users', { username: 'shop' }, key],
+    ['resetSmtpPassword', 'POST', `/v1/user-settings/smtp-users/${tenant.smtpUserId}/reset-password`, undefined, key],
+    ['deleteSmtpUser', 'DELETE', `/v1/user-settings/smtp-users/${tenant.smtpUserId}`, undefined, key],
+    ['endSessions', 'DELETE', `/v1/auth/sessions/${newId('ses')}`, undefined, token],
+    ['endSessions', 'DELETE', '/v1/auth/sessions?keep_current=true', undefined, token],
+    ['endSessions', 'POST', '/v1/auth/logout', undefined, token],
+  ] as const) {
+    const before = services.requestsOf(asks).length;
+    await gateway.call(method, path, { key: credential, ...(body && { body }), expectFailure: true });
+    assert.deepEqual(
+      services
+        .requestsOf<{ address?: string }>(asks)
+        .slice(before)
+        .map(({ address }) => address),
+      ['127.0.0.1'],
+      `${method} ${path}`,
+    );
+  }
 });
 
 test('the public keys are served as a JWK set, nothing private in it', async () => {

@@ -36,7 +36,7 @@ export function createApiKey(maker: KeyMaker) {
           'A key can’t make one with wider limits than its own: keep to its allowed_ips, allowed_domains, expires_at, daily_limit and test.',
       });
     }
-    const response = await create(maker, callingTenant(call), check, request.actorId, repeatableOf(request));
+    const response = await create(maker, callingTenant(call), check, request, repeatableOf(request));
     if (!response.replayed && response.apiKey)
       telemetry.keyCreated(call.logger, response.apiKey.id, scopeName(response.apiKey.scope) ?? '');
     return response;

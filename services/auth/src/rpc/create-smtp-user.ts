@@ -46,7 +46,7 @@ export function createSmtpUser(maker: SmtpUserMaker) {
     const { password, sha256 } = newSmtpPassword(username);
     const user = { id: newUuid(), tenantId, username, domain, allowedIps, dailyLimit, createdAt: now };
     const subjectId = uuidToId('smu', user.id);
-    const entry = { tenantId, action: 'smtp_user.created', actorId: request.actorId, subjectId } as const;
+    const entry = { tenantId, action: 'smtp_user.created', actorId: request.actorId, subjectId, address: request.address } as const;
     const response: CreateSmtpUserResponse = { smtpUser: shownSmtpUser({ ...user, lastUsedAt: null }), password, replayed: false };
     const once = await smtpUsers.insert({ ...user, usernameFolded: folded(username), sha256 }, entry, answers.toKeep(response));
     if (once.outcome === 'username_taken') {

@@ -9,7 +9,13 @@ export function deleteSmtpUser({ smtpUsers }: { smtpUsers: SmtpUsers }) {
   return async (request: DeleteSmtpUserRequest, call: RpcCall): Promise<DeleteSmtpUserResponse> => {
     const tenantId = callingTenant(call);
     const user = await manageable(smtpUsers, tenantId, request);
-    const entry = { tenantId, action: 'smtp_user.deleted', actorId: request.actorId, subjectId: request.id } as const;
+    const entry = {
+      tenantId,
+      action: 'smtp_user.deleted',
+      actorId: request.actorId,
+      subjectId: request.id,
+      address: request.address,
+    } as const;
     if (!(await smtpUsers.remove(tenantId, user.id, entry))) throw noSuchUser();
     return {};
   };

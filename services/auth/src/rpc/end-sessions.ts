@@ -21,6 +21,7 @@ export function endSessions({ people, clock, note }: Pick<SessionParts, 'people'
         action: 'session.ended',
         actorId: request.userId,
         subjectId: request.sessionId || request.userId,
+        address: request.address,
         detail: String(ended.length),
       });
     return { ended: ended.length };

@@ -8,10 +8,10 @@ import { errors } from '../errors.ts';
 import type { People } from '../store/people.ts';
 
 export function removeMember({ people, clock }: { people: People; clock: Clock }) {
-  return async ({ id, actorId }: RemoveMemberRequest, call: RpcCall): Promise<RemoveMemberResponse> => {
+  return async ({ id, actorId, address }: RemoveMemberRequest, call: RpcCall): Promise<RemoveMemberResponse> => {
     const tenantId = callingTenant(call);
     const userId = idToUuid('usr', id);
-    const entry = { tenantId, action: 'member.removed', actorId, subjectId: id } as const;
+    const entry = { tenantId, action: 'member.removed', actorId, subjectId: id, address } as const;
     const outcome = userId === undefined ? 'absent' : await people.removeMember(tenantId, userId, entry, clock.now());
     switch (outcome) {
       case 'absent':

@@ -19,7 +19,13 @@ export function resetSmtpPassword(maker: SmtpUserMaker) {
     const before = await answers.before();
     if (before !== undefined) return before;
     const { password, sha256 } = newSmtpPassword(user.username);
-    const entry = { tenantId, action: 'smtp_user.password_reset', actorId: request.actorId, subjectId: request.id } as const;
+    const entry = {
+      tenantId,
+      action: 'smtp_user.password_reset',
+      actorId: request.actorId,
+      subjectId: request.id,
+      address: request.address,
+    } as const;
     const response: ResetSmtpPasswordResponse = { smtpUser: shownSmtpUser(user), password, replayed: false };
     const once = await smtpUsers.replacePassword({ tenantId, id: user.id, sha256 }, entry, answers.toKeep(response));
     if (once.outcome === 'missing') throw noSuchUser();

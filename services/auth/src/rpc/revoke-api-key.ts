@@ -24,7 +24,13 @@ export function revokeApiKey({ store, clock }: { store: Store; clock: Clock }) {
     if (scope !== undefined && (!mayManage(caller, scope) || isForOwners(scope, request.callerRole))) throw tooNarrow();
     if (!isWithin(key, request.callerLimits)) throw tooLimited();
     // Revoked by somebody else since it was looked up.
-    const entry = { tenantId, action: 'api_key.revoked', actorId: request.actorId, subjectId: request.id } as const;
+    const entry = {
+      tenantId,
+      action: 'api_key.revoked',
+      actorId: request.actorId,
+      subjectId: request.id,
+      address: request.address,
+    } as const;
     if (!(await store.revokeKey(tenantId, key.id, clock.now(), entry))) throw notFound();
     telemetry.keyRevoked(call.logger, request.id);
     return {};

@@ -14,7 +14,7 @@ export const deleteApiKeysId = defineRoute({
   params: { id: { description: 'The id of the key, not the key.', example: exampleIds.key } },
   errors: ['NOT_FOUND'],
   responses: [{ status: 204, description: 'Revoked.' }],
-  handle: async ({ params }, { peers, principal, requestId }) => {
+  handle: async ({ params }, { address, peers, principal, requestId }) => {
     await peers.auth.revokeApiKey(
       {
         id: pathId('key', params),
@@ -22,6 +22,7 @@ export const deleteApiKeysId = defineRoute({
         callerLimits: principal.limits,
         callerRole: principal.protoRole,
         actorId: principal.credentialId,
+        address,
       },
       { tenantId: principal.tenantId, requestId },
     );

@@ -15,9 +15,9 @@ export const deleteAuthSessionsId = defineRoute({
   params: { id: { description: 'The id of the session.', example: exampleIds.session } },
   errors: ['NOT_FOUND'],
   responses: [{ status: 204, description: 'It has ended.' }],
-  handle: async ({ params }, { peers, principal, requestId }) => {
+  handle: async ({ params }, { address, peers, principal, requestId }) => {
     const { userId, tenantId } = principal;
-    await peers.auth.endSessions({ userId, sessionId: pathId('ses', params), keepSessionId: '' }, { tenantId, requestId });
+    await peers.auth.endSessions({ userId, sessionId: pathId('ses', params), keepSessionId: '', address }, { tenantId, requestId });
     return { status: 204 };
   },
 });

@@ -21,10 +21,10 @@ export const deleteAuthSessions = defineRoute({
   query: wholeOrOthers,
   errors: [],
   responses: [{ status: 204, description: 'They have ended.' }],
-  handle: async ({ query }, { peers, principal, requestId }) => {
+  handle: async ({ query }, { address, peers, principal, requestId }) => {
     const { userId, sessionId, tenantId } = principal;
     const keepSessionId = query.keep_current === 'true' ? sessionId : '';
-    await peers.auth.endSessions({ userId, sessionId: '', keepSessionId }, { tenantId, requestId });
+    await peers.auth.endSessions({ userId, sessionId: '', keepSessionId, address }, { tenantId, requestId });
     return { status: 204 };
   },
 });

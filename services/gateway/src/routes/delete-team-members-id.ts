@@ -16,9 +16,9 @@ export const deleteTeamMembersId = defineRoute({
   params: { id: { description: 'The id of the member.', example: exampleIds.user } },
   errors: ['NOT_FOUND', 'CONFLICT'],
   responses: [{ status: 204, description: 'Removed.' }],
-  handle: async ({ params }, { peers, principal, requestId }) => {
+  handle: async ({ params }, { address, peers, principal, requestId }) => {
     await peers.auth.removeMember(
-      { id: pathId('usr', params), actorId: principal.credentialId },
+      { id: pathId('usr', params), actorId: principal.credentialId, address },
       { tenantId: principal.tenantId, requestId },
     );
     return { status: 204 };

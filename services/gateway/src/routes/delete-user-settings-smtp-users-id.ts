@@ -14,9 +14,9 @@ export const deleteUserSettingsSmtpUsersId = defineRoute({
   params: smtpUserParams,
   errors: ['NOT_FOUND'],
   responses: [{ status: 204, description: 'Deleted.' }],
-  handle: async ({ params }, { peers, principal, requestId }) => {
+  handle: async ({ params }, { address, peers, principal, requestId }) => {
     await peers.auth.deleteSmtpUser(
-      { id: pathId('smu', params), callerLimits: principal.limits, actorId: principal.credentialId },
+      { id: pathId('smu', params), callerLimits: principal.limits, actorId: principal.credentialId, address },
       { tenantId: principal.tenantId, requestId },
     );
     return { status: 204 };

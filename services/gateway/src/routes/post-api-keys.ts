@@ -85,7 +85,7 @@ export const postApiKeys = defineRoute({
       example: { ...exampleApiKey, last_used_at: null, key: 'mdsk_4fGhJ2kLmN0pQrStUvWxYz123456789abcdefghijkl' },
     },
   ],
-  handle: async ({ body, idempotencyKey }, { peers, principal, requestId }) => {
+  handle: async ({ body, idempotencyKey }, { address, peers, principal, requestId }) => {
     const { apiKey, key, replayed } = await peers.auth.createApiKey(
       {
         name: body.name,
@@ -98,6 +98,7 @@ export const postApiKeys = defineRoute({
         callerLimits: principal.limits,
         callerRole: principal.protoRole,
         actorId: principal.credentialId,
+        address,
         test: body.test ?? false,
         dailyLimit: body.daily_limit ?? 0,
       },

@@ -15,9 +15,9 @@ export const postAuthLogout = defineRoute({
   withoutIdempotencyKey: 'a session ends once, however often it is asked for.',
   errors: [],
   responses: [{ status: 204, description: 'Logged out.', headers: { 'Set-Cookie': 'The cookie is gone.' } }],
-  handle: async (_input, { peers, principal, requestId }) => {
+  handle: async (_input, { address, peers, principal, requestId }) => {
     const { userId, sessionId, tenantId } = principal;
-    await peers.auth.endSessions({ userId, sessionId, keepSessionId: '' }, { tenantId, requestId });
+    await peers.auth.endSessions({ userId, sessionId, keepSessionId: '', address }, { tenantId, requestId });
     return { status: 204, headers: { 'Set-Cookie': noRefreshCookie() } };
   },
 });

@@ -45,13 +45,14 @@ export const postTeamMembers = defineRoute({
       example: { ...exampleMember, email: 'bob@example.com', role: 'viewer', status: 'invited', last_login_at: null },
     },
   ],
-  handle: async ({ body, idempotencyKey }, { peers, principal, publicUrl, requestId }) => {
+  handle: async ({ body, idempotencyKey }, { address, peers, principal, publicUrl, requestId }) => {
     const { member, replayed } = await peers.auth.inviteMember(
       {
         email: body.email,
         role: roles.valueOf(body.role) ?? 0,
         publicUrl,
         actorId: principal.credentialId,
+        address,
         ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId },

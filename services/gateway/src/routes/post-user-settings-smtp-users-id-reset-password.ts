@@ -24,13 +24,14 @@ export const postUserSettingsSmtpUsersIdResetPassword = defineRoute({
       example: { ...exampleSmtpUser, password: exampleSmtpPassword },
     },
   ],
-  handle: async ({ params, idempotencyKey }, { peers, principal, requestId }) => {
+  handle: async ({ params, idempotencyKey }, { address, peers, principal, requestId }) => {
     const id = pathId('smu', params);
     const { smtpUser, password, replayed } = await peers.auth.resetSmtpPassword(
       {
         id,
         callerLimits: principal.limits,
         actorId: principal.credentialId,
+        address,
         ...repeatableFields(idempotencyKey, { id }),
       },
       { tenantId: principal.tenantId, requestId },

@@ -65,7 +65,7 @@ export const postUserSettingsSmtpUsers = defineRoute({
   responses: [
     { status: 201, description: 'The user.', schema: newSmtpUserSchema, example: { ...exampleSmtpUser, password: exampleSmtpPassword } },
   ],
-  handle: async ({ body, idempotencyKey }, { peers, principal, requestId }) => {
+  handle: async ({ body, idempotencyKey }, { address, peers, principal, requestId }) => {
     const { smtpUser, password, replayed } = await peers.auth.createSmtpUser(
       {
         username: body.username,
@@ -74,6 +74,7 @@ export const postUserSettingsSmtpUsers = defineRoute({
         dailyLimit: body.daily_limit ?? 0,
         callerLimits: principal.limits,
         actorId: principal.credentialId,
+        address,
         ...repeatableFields(idempotencyKey, body),
       },
       { tenantId: principal.tenantId, requestId },
