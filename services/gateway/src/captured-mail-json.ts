@@ -22,12 +22,10 @@ export const capturedMailSchema = z
     text: z.string().meta({ description: 'Empty where the mail has more than 1 MiB, like `html` and `links`.' }),
     html: z.string(),
     links: z.array(z.string()),
-    codes: z
-      .array(z.string())
-      .meta({
-        description:
-          'One-time codes: runs of 4 to 8 digits, or six in two groups, without what is between them. Of a mail of more than 1 MiB those of the subject.',
-      }),
+    codes: z.array(z.string()).meta({
+      description:
+        'One-time codes: runs of 4 to 8 digits, or six in two groups, without what is between them. Of a mail of more than 1 MiB those of the subject.',
+    }),
   })
   .meta({ id: 'CapturedMail' });
 
