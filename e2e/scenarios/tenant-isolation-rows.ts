@@ -34,7 +34,7 @@ export interface Named {
 
 let made = 0;
 /** A name that nobody has, always of the same length. */
-export const fresh = (): string => `fresh-${String(++made).padStart(6, '0')}`;
+const fresh = (): string => `fresh-${String(++made).padStart(6, '0')}`;
 
 const message = ({ sender }: Things) => ({ from: sender, to: 'accept+x@simulator.localhost', subject: 'Hello', text: 'Hello!' });
 const ofTemplate = (template_id: string, { sender }: Things) => ({

@@ -18,7 +18,7 @@ import type { People, StoredUser } from './store/people.ts';
 import { telemetry } from './telemetry.ts';
 import { accessTokenS, type TokenKeys } from './token-keys.ts';
 
-export const refreshTokenS = 7 * 24 * 60 * 60;
+const refreshTokenS = 7 * 24 * 60 * 60;
 const maxUserAgentChars = 300;
 
 export interface SessionParts {

@@ -17,7 +17,7 @@ const auditLost = counter('auth', 'auth.audit.lost', { description: 'Entries of 
 const noticesLate = counter('auth', 'auth.notices.late', { description: 'Tries to send a notice that failed.' });
 
 /** The caller is told less: all but `ok` are INVALID_TOKEN. */
-export type AuthenticationOutcome = 'ok' | 'unknown' | 'revoked' | 'expired';
+type AuthenticationOutcome = 'ok' | 'unknown' | 'revoked' | 'expired';
 
 export const telemetry = {
   /** The key's owner is who should learn that it was tried after its end; `apiKeyId` is empty for an unknown one. */

@@ -14,7 +14,7 @@ export interface Issue {
 }
 
 /** More than this many are of no use to anybody; the last one says so. */
-export const maxIssues = 500;
+const maxIssues = 500;
 const maxShownNameChars = 100;
 
 type Schema = z.core.$ZodType;

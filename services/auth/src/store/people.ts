@@ -22,7 +22,7 @@ export interface StoredUser {
   lastLoginAt: Date | null;
 }
 
-export interface StoredSession {
+interface StoredSession {
   id: string;
   createdAt: Date;
   lastUsedAt: Date;
@@ -31,14 +31,14 @@ export interface StoredSession {
   userAgent: string;
 }
 
-export interface Holder {
+interface Holder {
   tenantId: string;
   userId: string;
   role: string;
   suspended: boolean;
 }
 
-export interface NoticeToSend {
+interface NoticeToSend {
   id: string;
   /** `invitation_elsewhere`: to a person of another tenant. */
   kind: 'password_reset' | 'invitation' | 'invitation_elsewhere';

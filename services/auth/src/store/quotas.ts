@@ -7,7 +7,7 @@ export interface TenantLimits {
   sendsPerMinute: number | null;
 }
 
-export interface LedgerTake {
+interface LedgerTake {
   ledger: number;
   /** uuid of the tenant or the credential. */
   subject: string;
