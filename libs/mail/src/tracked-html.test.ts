@@ -61,5 +61,7 @@ describe('the picture', () => {
       new RegExp(`^<body><p>x</p>${picture.source}</BODY></html>$`),
     );
     assert.match(withTracking('<p>x', { pixel: 'https://t.example/o' }), new RegExp(`^<p>x${picture.source}$`));
+    const comments = '<!-- </body> --><p>x</p></body><!--[if mso]></body><![endif]--><!-- </body>';
+    assert.match(withTracking(comments, { pixel: 'https://t.example/o' }), new RegExp(`<p>x</p>${picture.source}</body><!--\\[if`));
   });
 });

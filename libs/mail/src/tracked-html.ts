@@ -64,8 +64,9 @@ function isWeb(url: string): boolean {
   return /^https?:\/\/[^\s/]/i.test(url) && !/[\p{Cc}\p{Cs}]/u.test(url) && URL.canParse(url);
 }
 
+/** What stands in a comment ends nothing, and a picture there is never fetched. */
 function lastBodyEnd(html: string): number {
   let end = html.length;
-  for (const { index } of html.matchAll(/<\/body(?=[\s>])/gi)) end = index;
+  for (const { 0: found, index } of html.matchAll(/<!--[^]*?(?:-->|$)|<\/body(?=[\s>])/gi)) if (found[1] === '/') end = index;
   return end;
 }
