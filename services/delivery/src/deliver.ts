@@ -57,7 +57,8 @@ export interface DeliverParts {
   telemetry: Telemetry;
   /** Aborted when the service stops: what is not handed over yet is given back. */
   stopping: AbortSignal;
-  mayStart(incarnation: string): boolean;
+  /** Whether the row is this process's to send, and nobody has stopped it since it was claimed. */
+  mayStart(row: DueRow): boolean;
   /** Room for so many outcomes, before the message is handed over. */
   reserve(count: number): Promise<boolean>;
   releaseReserved(count: number): void;
@@ -487,5 +488,5 @@ function isUnreachable(trouble: Trouble): boolean {
 }
 
 function mayGoOn(rows: Delivery['rows'], parts: DeliverParts): boolean {
-  return !parts.stopping.aborted && parts.mayStart(rows[0].incarnation);
+  return !parts.stopping.aborted && parts.mayStart(rows[0]);
 }

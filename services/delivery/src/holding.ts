@@ -15,6 +15,8 @@ export class Holding {
   readonly #rows = new Map<string, Held & Pick<DueRow, 'tenantId' | 'destination'>>();
   // How many of them, by tenant and by destination and tenant.
   readonly #counts = new Map<string, number>();
+  // Keys of those that may not go out any more.
+  readonly #withdrawn = new Set<string>();
   readonly #returning = new Set<Promise<void>>();
   #stopped = false;
 
@@ -31,8 +33,18 @@ export class Holding {
       const before = this.#rows.get(keyOf(row));
       if (before !== undefined) this.#count(before, -1);
       this.#rows.set(keyOf(row), row);
+      this.#withdrawn.delete(keyOf(row));
       this.#count(row, 1);
     }
+  }
+
+  /** What is held for these tenants at this moment may not go out any more. */
+  withdraw(tenantIds: ReadonlySet<string>): void {
+    for (const [key, { tenantId }] of this.#rows) if (tenantIds.has(tenantId)) this.#withdrawn.add(key);
+  }
+
+  isWithdrawn(held: { messageId: string; recipientNumber: number }): boolean {
+    return this.#withdrawn.size > 0 && this.#withdrawn.has(keyOf(held));
   }
 
   /** Rows of a tenant. */
@@ -56,6 +68,7 @@ export class Holding {
     const known = this.#rows.get(keyOf(held));
     if (known === undefined || !this.has(held)) return;
     this.#rows.delete(keyOf(held));
+    this.#withdrawn.delete(keyOf(held));
     this.#count(known, -1);
   }
 

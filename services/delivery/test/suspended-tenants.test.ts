@@ -3,6 +3,7 @@
 import assert from 'node:assert/strict';
 import { after, before, it } from 'node:test';
 import { newId } from '@maildoot/runtime/ids';
+import { waitFor } from '@maildoot/testkit/wait';
 import { earliestDue } from '../src/store/due.ts';
 import type { House, RunningDelivery } from './delivery.ts';
 import { openWaitingMail, type WaitingMail } from './waiting-mail.ts';
@@ -61,6 +62,28 @@ it('so it does where delivery was away when its tenant was suspended, and where 
   await house.suspend();
   await house.waitForOutcomes(id, 1);
   assert.deepEqual(house.outcomes(id), ['delivered']);
+});
+
+it('what is on its way to a host when its tenant is suspended is given back before its first byte', async () => {
+  const [id, tenantId, address] = [newId('msg'), newId('ten'), 'on-its-way@late.test'];
+  const asked = Promise.withResolvers<void>();
+  const answer = Promise.withResolvers<void>();
+  mail.receiver.setBehaviour(async ({ stage, recipient }) => {
+    if (stage !== 'rcpt' || recipient !== address) return undefined;
+    asked.resolve();
+    await answer.promise;
+    return undefined;
+  });
+  await house.accept({ id, to: [address], tenantId });
+  await asked.promise;
+  await house.suspend(tenantId);
+  answer.resolve();
+  await waitFor(async () => (await house.due(id)).every(({ incarnation }) => incarnation === null), { what: 'it is given back' });
+  const rows = (await house.due(id)).map(({ attempt, claims }) => ({ attempt, claims }));
+  assert.deepEqual([rows, house.outcomes(id), mail.receiver.mailFor(address).length], [[{ attempt: 0, claims: 1 }], [], 0]);
+  await house.suspend();
+  await house.waitForOutcomes(id, 1);
+  assert.deepEqual([house.outcomes(id), mail.receiver.mailFor(address).length], [['delivered'], 1]);
 });
 
 it('it ends as failed when it has waited for longer than it would have been tried; what is due later stays', async () => {

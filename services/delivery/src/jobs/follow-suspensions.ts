@@ -16,6 +16,10 @@ export interface FollowingParts {
   suspended(): Promise<readonly string[]>;
   /** Somebody's mail goes on. */
   released(): void;
+  /** What this process has claimed of them and not handed over is given back. */
+  withdraw(tenantIds: ReadonlySet<string>): void;
+  /** Runs the work while no claim is under way. */
+  betweenClaims(work: () => Promise<void>): Promise<void>;
   /** What would have ended by its attempts by now. */
   longestWaitMs: number;
   /** Recipients were ended; there are events to tell. */
@@ -29,10 +33,16 @@ const rowsAtOnce = 200;
 
 export async function startFollowingSuspensions(parts: FollowingParts): Promise<AsyncDisposable> {
   let asks = true;
+  let known: ReadonlySet<string> = new Set();
   const ask = async (): Promise<void> => {
     try {
       const tenantIds = (await parts.suspended()).map((id) => idToUuid('ten', id)).filter((id) => id !== undefined);
+      const fresh = new Set(tenantIds.filter((id) => !known.has(id)));
+      parts.withdraw(fresh);
       if (await replaceSuspended(parts.database, tenantIds)) parts.released();
+      // A claim that was under way may have looked before.
+      if (fresh.size > 0) await parts.betweenClaims(async () => parts.withdraw(fresh));
+      known = new Set(tenantIds);
       asks = true;
     } catch (error) {
       // What was said last holds. One line for each time that auth goes away.
