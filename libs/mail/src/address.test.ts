@@ -55,6 +55,38 @@ test('recognises local parts that need SMTPUTF8 and brings them to NFC', () => {
     needsSmtpUtf8: true,
   });
   assert.equal(parsed('zoe\u0308@example.com').address, 'zo\u00eb@example.com');
+  assert.equal(parsed('"jörg müller"@example.com').address, '"jörg müller"@example.com');
+  // Joiners spell words in some scripts, and marks that compose with nothing belong to others' letters.
+  for (const local of ['नेपाली\u200cभाषा', 'क्\u200dष', 'g\u0303uarani', '用户+标签', '👩\u200d🚀', 'ß.straße'])
+    assert.deepEqual(
+      [parsed(`${local}@example.com`).address, parsed(`${local}@example.com`).needsSmtpUtf8],
+      [`${local}@example.com`, true],
+    );
+  // 64 octets, not characters.
+  assert.equal(parsed(`${'ü'.repeat(32)}@example.com`).localPart.length, 32);
+  assert.equal(refusedAs(`${'ü'.repeat(32)}a@example.com`), 'local_part_too_long');
+});
+
+test('refuses local parts that are not what they look like', () => {
+  const table = {
+    'a right-to-left override': 'jo\u202ernö',
+    'an isolate': 'ü\u2066x',
+    'a soft hyphen': 'jö\u00adrg',
+    'a zero-width space': 'jö\u200brg',
+    'a byte order mark': '\ufeffjörg',
+    'a space of another width': 'jö\u3000rg',
+    'an unseen tag': 'jö\u{e0041}rg',
+    'a mark at the beginning': '\u0338ö',
+    'a mark behind a dot': 'ö.\u0338a',
+    'a joiner between Latin letters': 'a\u200db',
+    'a joiner at the end': 'कष\u200d',
+    'a character that never will be one': 'ö\uffff',
+    'what was no UTF-8': 'j\ufffdrg',
+  };
+  for (const [what, local] of Object.entries(table)) {
+    assert.equal(refusedAs(`${local}@example.com`), 'local_part', what);
+    assert.equal(refusedAs(`"${local}"@example.com`), 'local_part', `${what}, quoted`);
+  }
 });
 
 test('refuses the rest, and says what it is', () => {
@@ -159,6 +191,11 @@ test('a name that looks like an encoded word is quoted, so that nobody decodes i
   assert.equal(formatAddress({ name: 'Zoë Å', address: 'a@example.com' }), 'Zoë Å <a@example.com>');
   assert.equal(formatAddress({ name: '', address: 'a@example.com' }), 'a@example.com');
 });
+
+function refusedAs(text: string): AddressProblem | undefined {
+  const result = parseAddress(text);
+  return result.ok ? undefined : result.problem;
+}
 
 const printable = fc.string({ unit: fc.integer({ min: 0x20, max: 0x7e }).map((code) => String.fromCharCode(code)), maxLength: 30 });
 const names = fc.oneof(printable, fc.string({ unit: 'grapheme', maxLength: 30 }));

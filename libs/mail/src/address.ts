@@ -68,6 +68,10 @@ const dotAtom = new RegExp(`^${atext}+(?:\\.${atext}+)*$`, 'u');
 const plainName = new RegExp(`^${atext}+(?: ${atext}+)*$`, 'u');
 // Beyond ASCII: nothing that can't be seen or that separates (the two joiners spell words in some scripts).
 const unseen = /(?!\u200c|\u200d| )[\p{Cf}\p{Z}]/u;
+// What would melt into the sign before it (a mark that begins a word, once somebody composes `<` and U+0338), joiners where they spell
+// nothing, characters that nobody will ever assign, and what stands where bytes were no UTF-8.
+const misleading =
+  /(?:^|[\x20-/:-@[-`{-~])\p{M}|(?:^|[\x20-\x7e])[\u200c\u200d]|[\u200c\u200d](?:[\x20-\x7e]|$)|\p{Noncharacter_Code_Point}|\ufffd/u;
 const ascii = /^[\x20-\x7e]*$/;
 
 /** Reads `a@b.c`, `Name <a@b.c>`, `"Name" <a@b.c>` or `<a@b.c>`; exactly one address. */
@@ -186,7 +190,8 @@ function checkedMailbox(name: string, addrSpec: string): AddressResult {
     if (!dotAtom.test(localPart)) return refuse('local_part');
   }
   localPart = localPart.normalize('NFC');
-  if (unseen.test(localPart)) return refuse('local_part');
+  const isAscii = ascii.test(localPart);
+  if (!isAscii && (unseen.test(localPart) || misleading.test(localPart))) return refuse('local_part');
   if (domainText.startsWith('[')) return refuse('address_literal');
   const domain = domainText.length > maxDomainChars ? undefined : normaliseDomain(domainText);
   if (domain === undefined) return refuse('domain');
@@ -194,7 +199,7 @@ function checkedMailbox(name: string, addrSpec: string): AddressResult {
   if (Buffer.byteLength(wireLocalPart) > maxLocalPartBytes) return refuse('local_part_too_long');
   const address = `${wireLocalPart}@${domain}`;
   if (Buffer.byteLength(address) > maxAddressBytes) return refuse('too_long');
-  return { ok: true, mailbox: { name, address, localPart, domain, needsSmtpUtf8: !ascii.test(localPart) } };
+  return { ok: true, mailbox: { name, address, localPart, domain, needsSmtpUtf8: !isAscii } };
 }
 
 function quote(text: string): string {

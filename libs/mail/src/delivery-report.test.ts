@@ -67,6 +67,23 @@ test('by the standard', () => {
   assert.deepEqual(read(report(postfix, { type: 'multipart/mixed' })), expected, 'in a multipart of another kind');
 });
 
+for (const [form, recipient] of [
+  ['raw', 'utf-8; jörg@example.net'],
+  ['escaped, where the report is ASCII', 'utf-8; j\\x{F6}rg@example.net'],
+  ['as an older server writes it', 'rfc822; jörg@example.net'],
+])
+  test(`an address beyond ASCII, ${form} (RFC 6533)`, () => {
+    const status = Buffer.from(
+      postfix
+        .replace('rfc822;Ann@example.net', recipient ?? '')
+        .replace('5.1.1 <ann@example.net>: Recipient address', '5.1.1 <jörg@example.net>: Recipient address'),
+    ).toString('latin1');
+    const text = report(status).replace('message/delivery-status', 'message/global-delivery-status');
+    const found = read(text.replace('message/rfc822', 'message/global'));
+    assert.deepEqual([found?.recipient, found?.action, found?.status, found?.standard], ['jörg@example.net', 'failed', '5.1.1', true]);
+    assert.match(found?.diagnostic ?? '', /<jörg@example\.net>/);
+  });
+
 for (const [situation, status, expected] of [
   ['delayed: it is still tried', postfix.replace('failed', 'delayed').replace('5.1.1', '4.4.1'), { action: 'delayed', status: '4.4.1' }],
   [

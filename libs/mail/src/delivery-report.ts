@@ -1,5 +1,6 @@
 // What comes back to a return path, read: delivery status notifications (RFC 3464) and what servers send in their place. Whom it is about
 // is said by the return path alone; what stands in here are the words of whoever wrote it, and only the code in them is acted on.
+import { isUtf8 } from 'node:buffer';
 import { parseEnhancedCode } from './enhanced-code.ts';
 import { type Fields, findPart, type MimePart, parseFields } from './mime-parts.ts';
 
@@ -59,10 +60,20 @@ function reportOf(group: Fields, whole: Fields, message: MimePart): DeliveryRepo
       status: moreOf(status, enhancedCodeIn(told)),
       diagnostic: presentable(told === '' ? firstReplyIn(wordsOf(message)) : told),
       reportingMta: presentable((whole.get('reporting-mta') ?? '').replace(/^[^;]*;\s*/, '')),
-      recipient: presentable((group.get('original-recipient') ?? group.get('final-recipient') ?? '').replace(/^[^;]*;\s*/, '')),
+      recipient: presentable(recipientIn(group.get('original-recipient') ?? group.get('final-recipient') ?? '')),
       standard: true,
     },
   ];
+}
+
+/** Without its type. RFC 6533 section 3: where the report is ASCII, a character of a `utf-8` address is `\x{F6}`. */
+function recipientIn(field: string): string {
+  const [, type = '', address = field] = /^([^;]*);\s*(.*)$/s.exec(field) ?? [];
+  if (!/^utf-8\s*$/i.test(type)) return address;
+  return address.replace(/\\x\{([0-9A-Fa-f]{2,6})\}/g, (whole, hex: string) => {
+    const code = Number.parseInt(hex, 16);
+    return code <= 0x10ffff ? String.fromCodePoint(code) : whole;
+  });
 }
 
 function actionOf(status: string | undefined): DsnAction {
@@ -145,11 +156,17 @@ function enhancedCodeIn(text: string): string | undefined {
   return found !== undefined && parseEnhancedCode(found) !== undefined ? found : undefined;
 }
 
-// PostgreSQL takes no NUL, terminals obey escape sequences.
+// PostgreSQL takes no NUL, terminals obey escape sequences. Bytes were read as a character each: where they are UTF-8, they become it.
 function presentable(text: string): string {
-  return text
+  return utf8(text)
     .replace(/\s+/g, ' ')
     .replace(/[\p{Cc}\p{Cs}\u2028\u2029]/gu, '\ufffd')
     .trim()
     .slice(0, 1000);
+}
+
+function utf8(text: string): string {
+  if (!/[\x80-\xff]/.test(text) || /[\u0100-\u{10ffff}]/u.test(text)) return text;
+  const bytes = Buffer.from(text, 'latin1');
+  return isUtf8(bytes) ? bytes.toString('utf8') : text;
 }
