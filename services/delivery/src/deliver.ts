@@ -34,6 +34,7 @@ import type { AttemptEnd } from './store/attempt.ts';
 import type { DueRow } from './store/due.ts';
 import { attemptSpan, endAttemptSpan, smtpSpan, type Telemetry, traceparentOf } from './telemetry.ts';
 import type { TlsPolicies, TlsPolicy } from './tls-policy.ts';
+import { hasUtf8Address } from './utf8-address.ts';
 
 /** Recipients of one message whose mail goes to the same hosts. */
 export interface Delivery {
@@ -155,6 +156,7 @@ async function attempt(delivery: Delivery, spans: readonly Span[], parts: Delive
 interface Bytes {
   content: Buffer[];
   eightBit: boolean;
+  utf8Header: boolean;
 }
 
 async function bytesOf({ rows, content }: Delivery, parts: DeliverParts): Promise<Bytes | { trouble: Trouble }> {
@@ -168,7 +170,9 @@ async function bytesOf({ rows, content }: Delivery, parts: DeliverParts): Promis
   }
   if (mime === 'missing') return { trouble: { kind: 'content_missing', detail: 'the content of this message is not kept any more' } };
   const bytes = row.personal ? fillMarks(mime, tokensFor(parts.linkKey, row)) : mime;
-  if (row.signingDomain === '') return { content: [bytes], eightBit: !isAscii(bytes) };
+  const eightBit = !isAscii(bytes);
+  const needs = { eightBit, utf8Header: eightBit && hasUtf8Address(bytes) };
+  if (row.signingDomain === '') return { content: [bytes], ...needs };
   try {
     const sign = async (): Promise<Buffer> => {
       const { domain, selector, key } = await parts.keys.keyOf(row.tenantId, row.signingDomain);
@@ -176,7 +180,7 @@ async function bytesOf({ rows, content }: Delivery, parts: DeliverParts): Promis
     };
     // One signature is for one recipient's bytes, or for those that all have.
     const header = await (row.personal ? sign() : content.signature(sign));
-    return { content: [header, bytes], eightBit: !isAscii(bytes) };
+    return { content: [header, bytes], ...needs };
   } catch (error) {
     // Unsigned mail would be worse than late mail: it fails DMARC, and nobody learns why.
     parts.telemetry.failed('sign', error, { domain: row.signingDomain });
@@ -366,7 +370,8 @@ async function transact(
   let over = false;
   // Several recipients share the sender's own address: hand-out lets whoever has a return path go alone.
   const mailFrom = (rows.length === 1 ? parts.returnPaths.of(rows[0]) : undefined) ?? rows[0].mailFrom;
-  const sendable = rows.filter((row) => session.hasSmtpUtf8 || isAscii(Buffer.from(row.address + mailFrom)));
+  const refusals = rows.map((row) => (session.hasSmtpUtf8 ? undefined : withoutUtf8(row, mailFrom, message, host)));
+  const sendable = rows.filter((_, index) => refusals[index] === undefined);
   const abandon = (): void => session.abandon();
   parts.stopping.addEventListener('abort', abandon, { once: true });
   let sent: TransactionResult | undefined;
@@ -377,6 +382,7 @@ async function transact(
       recipients: sendable.map((row) => row.address),
       content: message.content,
       eightBit: message.eightBit,
+      utf8Header: message.utf8Header,
       async mayHandOver() {
         if (!mayGoOn(rows, parts)) return false;
         if (!(await parts.reserve(rows.length))) return false;
@@ -393,16 +399,28 @@ async function transact(
   over = true;
   parts.stopping.removeEventListener('abort', abandon);
   parts.sessions.giveBack(host.sessionKey, rows[0].destination, session);
-  const detail = `${host.name} does not take addresses beyond ASCII (SMTPUTF8)`;
-  if (sent === undefined) {
-    const trouble: Trouble = { kind: 'no_smtputf8', detail };
-    return { result: { refused: rows.map(() => trouble), end: { kind: 'failed', trouble }, unheard: false }, reserved };
-  }
+  const [first] = refusals;
+  if (sent === undefined && first !== undefined)
+    return { result: { refused: refusals, end: { kind: 'failed', trouble: first }, unheard: false }, reserved };
+  if (sent === undefined) throw new TypeError('a transaction has no recipient');
   const refusedBySendable = new Map(sendable.map((row, index) => [row, sent.refused[index]]));
-  const refused = rows.map((row): Trouble | undefined =>
-    refusedBySendable.has(row) ? refusedBySendable.get(row) : { kind: 'no_smtputf8', detail },
-  );
-  return { result: { ...sent, refused }, reserved };
+  return { result: { ...sent, refused: rows.map((row, index) => refusals[index] ?? refusedBySendable.get(row)) }, reserved };
+}
+
+/** RFC 6531 section 3.5, at a host without SMTPUTF8: nothing is written in another way, so it fails for good (RFC 5248: 5.6.7, 5.6.9). */
+function withoutUtf8(row: DueRow, mailFrom: string, message: Bytes, host: Target): Trouble | undefined {
+  const because = `${host.name} does not offer SMTPUTF8 (RFC 6531)`;
+  const addressed = (whose: string): Trouble => ({
+    kind: 'no_smtputf8',
+    detail: `5.6.7 the address of the ${whose} has characters beyond ASCII before the @, and ${because}`,
+  });
+  if (!isAscii(Buffer.from(row.address))) return addressed('recipient');
+  if (!isAscii(Buffer.from(mailFrom))) return addressed('sender');
+  if (!message.utf8Header) return undefined;
+  return {
+    kind: 'no_smtputf8',
+    detail: `5.6.9 an address in the header of the message (From, To, Cc, Reply-To) has characters beyond ASCII, and ${because}`,
+  };
 }
 
 // 6 ───────────────────────────────────────────────────────────────────────────────────────────────────────────────────────

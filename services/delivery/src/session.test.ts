@@ -131,12 +131,48 @@ describe('Session.send', () => {
   });
 
   it('knows whether the server takes addresses beyond ASCII', async () => {
-    await using without = await startSmtpReceiver({ extensions: ['PIPELINING'] });
+    await using without = await startSmtpReceiver({ extensions: ['PIPELINING', '8BITMIME'] });
+    // RFC 6531 section 3.1 wants both.
+    await using half = await startSmtpReceiver({ extensions: ['PIPELINING', 'SMTPUTF8'] });
     await using with8 = await startSmtpReceiver();
-    const [left, right] = [await open(without), await open(with8)];
-    assert.deepEqual([left.hasSmtpUtf8, right.hasSmtpUtf8], [false, true]);
-    left.quit();
-    right.quit();
+    const sessions = [await open(without), await open(half), await open(with8)];
+    assert.deepEqual(
+      sessions.map((session) => session.hasSmtpUtf8),
+      [false, false, true],
+    );
+    for (const session of sessions) session.quit();
+  });
+
+  it('asks for SMTPUTF8 when the envelope or the header needs it, once, and for nothing else', async () => {
+    await using receiver = await startSmtpReceiver();
+    const session = await open(receiver);
+    const content = [Buffer.from('To: jörg@x.test\r\nSubject: hello\r\n\r\nhello\r\n')];
+    for (const [recipients, utf8Header] of [
+      [['a@x.test'], false],
+      [['a@x.test'], true],
+      [['jörg@x.test'], true],
+      [['jörg@x.test', 'a@x.test'], false],
+      [['a@x.test'], false],
+    ] as const) {
+      const { end } = await session.send(transaction({ recipients, utf8Header, eightBit: utf8Header, ...(utf8Header && { content }) }));
+      assert.equal(end.kind, 'accepted');
+    }
+    session.quit();
+    assert.deepEqual(
+      receiver.messages.map(({ mailParams, recipients }) => [
+        'SMTPUTF8' in mailParams,
+        mailParams.BODY ?? '',
+        recipients.map(({ address }) => address).join(),
+      ]),
+      [
+        [false, '', 'a@x.test'],
+        [true, '8BITMIME', 'a@x.test'],
+        [true, '8BITMIME', 'jörg@x.test'],
+        [true, '', 'jörg@x.test,a@x.test'],
+        [false, '', 'a@x.test'],
+      ],
+    );
+    assert.deepEqual(receiver.messages[1]?.raw, content[0]);
   });
 });
 
@@ -155,6 +191,7 @@ function transaction(more: Partial<Transaction> = {}): Transaction {
     recipients: ['accept@x.test'],
     content: [Buffer.from('Subject: hello\r\n\r\nhello\r\n')],
     eightBit: false,
+    utf8Header: false,
     mayHandOver: async () => true,
     ...more,
   };

@@ -54,6 +54,8 @@ export interface Transaction {
   /** Pieces of the message, in order. */
   content: readonly Buffer[];
   eightBit: boolean;
+  /** A field of the header has an address beyond ASCII, so SMTPUTF8 is asked for (RFC 6531) whatever the envelope has. */
+  utf8Header: boolean;
   /** Asked after 354 and before the first byte: false ends the transaction with nothing handed over. */
   mayHandOver(): Promise<boolean>;
 }
@@ -153,6 +155,8 @@ interface Inside {
   _responseActions: ((reply: string) => void)[];
   _actionSMTPStream(reply: string, callback: (error: Error | null, reply?: string) => void): void;
   _createSendStream(callback: (error: Error | null, reply?: string) => void): { outByteCount: number };
+  _sendCommand(command: string, logged?: string): void;
+  _supportedExtensions: string[];
 }
 
 function socketOf(connection: SMTPConnection): Socket {
@@ -165,6 +169,16 @@ function writeItself(connection: SMTPConnection): void {
   inside._createSendStream = (callback) => {
     inside._responseActions.push((reply) => inside._actionSMTPStream(reply, callback));
     return { outByteCount: 0 };
+  };
+}
+
+/** The composer of commands asks for SMTPUTF8 by the envelope alone; `isWanted` says whether a message needs it besides. */
+function askForUtf8(connection: SMTPConnection, isWanted: () => boolean): void {
+  const inside = connection as unknown as Inside;
+  const send = inside._sendCommand.bind(connection);
+  inside._sendCommand = (command, logged) => {
+    const isMissing = isWanted() && command.startsWith('MAIL FROM:') && !/> (?:.* )?SMTPUTF8(?: |$)/.test(command);
+    send(isMissing ? `${command} SMTPUTF8` : command, logged);
   };
 }
 
@@ -181,14 +195,18 @@ export class Session {
   #needsReset = false;
   #onEnd: (() => void) | undefined;
   #abandon: (() => void) | undefined;
+  #utf8Header = false;
 
   constructor(connection: SMTPConnection, facts: SessionFacts, limits: PhaseLimits) {
     this.#limits = limits;
     this.#connection = connection;
     this.facts = facts;
     // nodemailer says this nowhere else, and sends such addresses bare where the server can't take them.
-    this.hasSmtpUtf8 = (connection as unknown as { _supportedExtensions: string[] })._supportedExtensions.includes('SMTPUTF8');
+    const { _supportedExtensions: offered } = connection as unknown as Inside;
+    // RFC 6531 section 3.1: whoever offers it offers 8BITMIME as well, or could not be sent such a header.
+    this.hasSmtpUtf8 = offered.includes('SMTPUTF8') && offered.includes('8BITMIME');
     writeItself(connection);
+    askForUtf8(connection, () => this.#utf8Header);
     connection.on('error', () => {
       this.#broken = true;
     });
@@ -240,6 +258,7 @@ export class Session {
   }
 
   async #transact(transaction: Transaction): Promise<TransactionResult> {
+    this.#utf8Header = transaction.utf8Header;
     const size = transaction.content.reduce((sum, piece) => sum + piece.length, 0);
     // nodemailer keeps its books in this very object: which recipients were refused, with what words, also when the end is an error.
     const envelope = {

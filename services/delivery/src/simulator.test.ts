@@ -51,6 +51,7 @@ async function send(local: string, envelopeId = 'msg_1'): Promise<string> {
       recipients: [address],
       content,
       eightBit: false,
+      utf8Header: false,
       mayHandOver: async () => true,
     });
     session.quit();

@@ -52,6 +52,17 @@ describe('capture', () => {
     assert.ok(whole.raw.toString().endsWith(house.contents.get(id)?.toString() ?? '-'));
   });
 
+  it('takes and shows addresses beyond ASCII', async () => {
+    house.makeKey('international.test');
+    const id = await house.accept({ to: ['jörg@anywhere.test'], signingDomain: 'international.test' });
+    await house.waitForOutcomes(id, 1);
+    const { mails } = await list({ to: 'JöRG@anywhere.test' });
+    assert.deepEqual(
+      mails.map(({ messageId, rcptTo, to, dkim }) => [messageId, rcptTo, to, dkim]),
+      [[id, ['jörg@anywhere.test'], 'jörg@anywhere.test', 'pass']],
+    );
+  });
+
   it('says that unsigned mail is unsigned', async () => {
     const id = await house.accept({ to: ['bob@anywhere.test'] });
     await house.waitForOutcomes(id, 1);

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { BounceClass, BounceType, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
+import { newId } from '@maildoot/runtime/ids';
 import { createResolver } from '@maildoot/runtime/resolver';
 import { TestClock } from '@maildoot/testkit/clock';
 import { type SmtpReceiver, startSmtpReceiver } from '@maildoot/testkit/smtp';
@@ -217,6 +218,56 @@ describe('direct delivery', () => {
     assert.deepEqual(house.outcomes(id), ['delivered']);
     assert.equal(first.sessions.length, 1);
     assert.equal(second.mailFor('accept@busy.test').length, 1);
+  });
+
+  it('says addresses beyond ASCII with SMTPUTF8, and signs the bytes that go out', async () => {
+    house.makeKey('international.test');
+    const to = ['jörg@example.test', 'accept+beside@example.test'];
+    const id = await house.accept({ to, signingDomain: 'international.test' });
+    await house.waitForOutcomes(id, 2);
+    assert.deepEqual(house.outcomes(id), ['delivered', 'delivered']);
+    const [mail] = receiver.mailFor('jörg@example.test');
+    assert.ok(mail);
+    assert.deepEqual([mail.mailParams.SMTPUTF8, mail.mailParams.BODY], ['', '8BITMIME']);
+    assert.ok(mail.raw.toString('utf8').includes('\r\nTo: jörg@example.test, accept+beside@example.test\r\n'));
+    assert.equal(await verify(mail.raw), 'pass');
+    assert.notEqual(await verify(Buffer.from(mail.raw.toString('utf8').replace('To: jörg@', 'To: jörq@'))), 'pass');
+    const plain = await house.accept({ to: ['accept+plain@example.test'] });
+    await house.waitForOutcomes(plain, 1);
+    assert.equal(receiver.mailFor('accept+plain@example.test')[0]?.mailParams.SMTPUTF8, undefined);
+  });
+
+  it('fails for good, and says why, where the host takes no addresses beyond ASCII', async () => {
+    await using old = await startSmtpReceiver({ host: '127.0.0.8', port: receiver.port, extensions: ['PIPELINING', '8BITMIME'] });
+    mxZone(house.dns, 'ascii.test', [['mx1', '127.0.0.8']]);
+    const id = await house.accept({ to: ['jörg@ascii.test', 'plain@ascii.test'] });
+    const events = await house.waitForOutcomes(id, 2);
+    assert.deepEqual(house.outcomes(id), ['bounced', 'bounced']);
+    const diagnosticOf = (recipient: string) => events.find((event) => event.recipient === recipient)?.bounce?.diagnostic ?? '';
+    const because = 'and mx1.ascii.test does not offer SMTPUTF8 (RFC 6531)';
+    assert.equal(
+      diagnosticOf('jörg@ascii.test'),
+      `x-maildoot; 5.6.7 the address of the recipient has characters beyond ASCII before the @, ${because}`,
+    );
+    assert.equal(
+      diagnosticOf('plain@ascii.test'),
+      `x-maildoot; 5.6.9 an address in the header of the message (From, To, Cc, Reply-To) has characters beyond ASCII, ${because}`,
+    );
+    assert.ok(events.every(({ bounce }) => bounce?.class === BounceClass.BOUNCE_CLASS_PROTOCOL));
+    assert.equal(old.messages.length, 0, 'nothing is sent in another form');
+    // The header is ASCII: only whoever can't be written to is refused.
+    const blind = newId('msg');
+    const seen = house.accept({ id: blind, to: ['plain@ascii.test', 'jörg@ascii.test'] });
+    house.contents.set(blind, Buffer.from('From: sender@shop.test\r\nTo: plain@ascii.test\r\n\r\nHello\r\n'));
+    await seen;
+    const mixed = await house.waitForOutcomes(blind, 2);
+    assert.deepEqual(
+      new Map(mixed.map(({ recipient, outcome }) => [recipient, outcome])),
+      new Map([
+        ['plain@ascii.test', Outcome.OUTCOME_DELIVERED],
+        ['jörg@ascii.test', Outcome.OUTCOME_BOUNCED],
+      ]),
+    );
   });
 
   for (const [mode, name] of [

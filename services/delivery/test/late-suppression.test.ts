@@ -38,6 +38,17 @@ it('what is scheduled ends as suppressed, without an attempt; others of the mess
   assert.deepEqual(await house.due(id), []);
 });
 
+it('an address beyond ASCII is asked about, in whichever case it is', async () => {
+  const id = newId('msg');
+  await house.accept({ id, to: ['JÖRG@late.test'], sendAt: mail.inAnHour() });
+  await mail.queued(id, 1);
+  house.suppressed?.add(id);
+  await house.suppress('jörg@late.test');
+  mail.clock.advance(3_600_000);
+  await house.waitForOutcomes(id, 1);
+  assert.deepEqual(house.outcomes(id), ['suppressed']);
+});
+
 it('what was deferred is not tried again', async () => {
   const id = await house.accept({ to: ['defer+late@late.test'] });
   await house.waitForOutcomes(id, 1);

@@ -181,7 +181,9 @@ export async function claim(database: Database, options: ClaimOptions): Promise<
        FROM pick WHERE due.message_id = pick.message_id AND due.recipient_number = pick.recipient_number
        RETURNING due.*, EXISTS (
          SELECT 1 FROM suppressed s WHERE s.tenant_id = due.tenant_id AND s.address = lower(due.address COLLATE "C")
-       ) AS listed`,
+       ) OR (octet_length(due.address) > char_length(due.address) AND EXISTS (
+         SELECT 1 FROM suppressed s WHERE s.tenant_id = due.tenant_id
+       )) AS listed`,
       values: [
         taken.map((share) => share.destination),
         taken.map((share) => share.tenantId),
