@@ -32,8 +32,26 @@ test('aiosmtpd receives, dkimpy verifies, and a flipped byte fails it', {
     });
     assert.equal(sent.status, 202, JSON.stringify(sent.body));
     const { size, ...verdict } = await nextLine<{ size: number }>(lines);
-    assert.deepEqual(verdict, { to: ['user@example.com'], dkim: true, dkim_flipped: false });
+    assert.deepEqual(verdict, { to: ['user@example.com'], dkim: true, dkim_flipped: false, utf8: [] });
     assert.ok(size > 4000);
+    const international = await platform.call('POST', '/v1/messages', {
+      from: 'Shop <no-reply@shop.example>',
+      to: { email: 'jo\u0308rg@BÜCHER.example', name: 'Jörg' },
+      cc: '用户@example.com',
+      subject: 'Grüße',
+      text: 'Hello',
+    });
+    assert.equal(international.status, 202, JSON.stringify(international.body));
+    const got = [await nextLine<{ to: string[] }>(lines), await nextLine<{ to: string[] }>(lines)].sort((a, b) =>
+      `${a.to}` < `${b.to}` ? -1 : 1,
+    );
+    const utf8 = ['SMTPUTF8', 'BODY=8BITMIME', 'To: =?UTF-8?Q?J=C3=B6rg?= <jörg@xn--bcher-kva.example>', 'Cc: 用户@example.com'];
+    assert.deepEqual(
+      got.map((one) => ({ ...one, size: 0, utf8: (one as unknown as { utf8: string[] }).utf8.toSorted() })),
+      ['jörg@xn--bcher-kva.example', '用户@example.com'].map((to) => ({
+        ...{ to: [to], size: 0, dkim: true, dkim_flipped: false, utf8: utf8.toSorted() },
+      })),
+    );
   } finally {
     await ended(witness);
   }

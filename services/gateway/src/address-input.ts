@@ -9,7 +9,11 @@ export const maxRecipients = 1000;
 const addressText = z
   .string()
   .transform((text, context) => addressFrom(parseAddress(text), text, context, []))
-  .meta({ description: '`name@example.com` or `Name <name@example.com>`', examples: ['Ada <ada@example.com>'], format: 'mailbox' });
+  .meta({
+    description: '`name@example.com` or `Name <name@example.com>`, in any script',
+    examples: ['Ada <ada@example.com>'],
+    format: 'mailbox',
+  });
 
 const addressObject = z
   .strictObject({ email: z.string().meta({ format: 'idn-email' }), name: z.string().nullish() })
@@ -27,15 +31,6 @@ export const anyAddresses = z.union([address.transform((one) => [one]), listOf(a
 
 function addressFrom(result: AddressResult, input: unknown, context: Context, path: PropertyKey[]): Address {
   if (!result.ok) return refuse(context, input, addressCode(result.problem), result.message, path);
-  if (result.mailbox.needsSmtpUtf8) {
-    return refuse(
-      context,
-      input,
-      'smtputf8_unsupported',
-      'Addresses with characters beyond ASCII before the @ are not supported; the domain and the name may have them.',
-      path,
-    );
-  }
   return { email: result.mailbox.address, name: result.mailbox.name };
 }
 

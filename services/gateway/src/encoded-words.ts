@@ -6,7 +6,16 @@ const between = /(\?=)[ \t]+(?==\?[^?\s]+\?[bq]\?[^?\s]*\?=)/gi;
 
 /** @param field latin1, one character per byte, unfolded; bytes beyond ASCII are UTF-8 (RFC 6532) */
 export function decodedText(field: string): string {
-  const text = /[\x80-\xff]/.test(field) ? Buffer.from(field, 'latin1').toString('utf8') : field;
+  return decodedWords(utf8Text(field));
+}
+
+/** @param field latin1, one character per byte; bytes beyond ASCII are UTF-8 (RFC 6532) */
+export function utf8Text(field: string): string {
+  return /[\x80-\xff]/.test(field) ? Buffer.from(field, 'latin1').toString('utf8') : field;
+}
+
+/** Of what is text already. */
+export function decodedWords(text: string): string {
   if (!text.includes('=?')) return text;
   return text.replace(between, '$1').replace(word, (whole, charset: string, encoding: string, encoded: string) => {
     const bytes = /b/i.test(encoding) ? Buffer.from(encoded, 'base64') : Buffer.from(quoted(encoded), 'latin1');

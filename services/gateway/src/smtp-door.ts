@@ -84,8 +84,6 @@ function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secur
     maxAllowedUnauthenticatedCommands: 20,
     hideENHANCEDSTATUSCODES: false,
     hideREQUIRETLS: true,
-    // Local parts beyond ASCII are not taken, so nobody is told that they may be sent.
-    hideSMTPUTF8: true,
     size: maxMessageBytes,
     maxClients: maxSessions,
     socketTimeout: socketTimeoutMs,
@@ -106,7 +104,9 @@ function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secur
     onMailFrom({ address, args }, session, callback) {
       const unknown = parameterBeyond(args, mailParameters);
       if (unknown !== undefined) return callback(unknown);
-      if (address !== '' && !mailboxOf(address).ok) callback(new SmtpReply(553, '5.1.7 The sender is not an address'));
+      const read = address === '' ? undefined : mailboxOf(address);
+      if (read?.ok === false) callback(new SmtpReply(553, '5.1.7 The sender is not an address'));
+      else if (read?.mailbox.needsSmtpUtf8 === true && session.envelope.smtpUtf8 !== true) callback(withoutUtf8());
       else {
         (session.user as User).principal().then(
           () => callback(),
@@ -119,8 +119,7 @@ function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secur
       if (unknown !== undefined) return callback(unknown);
       const read = mailboxOf(address);
       if (!read.ok) callback(new SmtpReply(553, '5.1.3 The recipient is not an address'));
-      else if (read.mailbox.needsSmtpUtf8)
-        callback(new SmtpReply(553, '5.6.7 Addresses with characters beyond ASCII before the @ are not supported'));
+      else if (read.mailbox.needsSmtpUtf8 && session.envelope.smtpUtf8 !== true) callback(withoutUtf8());
       else if (session.envelope.rcptTo.length >= maxRecipients)
         callback(new SmtpReply(452, `4.5.3 A message has at most ${maxRecipients} recipients`));
       else callback();
@@ -187,8 +186,12 @@ async function readMessage(stream: SMTPServerDataStream, share: { take(bytes: nu
   return Buffer.concat(chunks);
 }
 
-// RFC 1870, 6152, 4954: of what EHLO offers.
-const mailParameters = ['SIZE', 'BODY', 'AUTH'];
+function withoutUtf8(): SmtpReply {
+  return new SmtpReply(553, '5.6.7 An address with characters beyond ASCII before the @ takes MAIL FROM with SMTPUTF8 (RFC 6531)');
+}
+
+// RFC 1870, 6152, 4954, 6531: of what EHLO offers.
+const mailParameters = ['SIZE', 'BODY', 'AUTH', 'SMTPUTF8'];
 
 /** Taken in silence, NOTIFY would be a promise that nobody keeps: 555 (RFC 5321 section 4.1.1.11). */
 function parameterBeyond(args: SMTPServerAddress['args'], known: readonly string[]): SmtpReply | undefined {

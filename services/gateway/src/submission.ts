@@ -6,7 +6,7 @@ import { type AcceptMessagesRequest, type Address, OutgoingMessage } from '@mail
 import { newId } from '@maildoot/runtime/ids';
 import addressParser from 'nodemailer/lib/addressparser';
 import type { Principal } from './authentication.ts';
-import { decodedText } from './encoded-words.ts';
+import { decodedText, decodedWords, utf8Text } from './encoded-words.ts';
 import { ApiError } from './errors.ts';
 import { readFrom } from './from-field.ts';
 import { idempotencyKeyOf } from './idempotency-key.ts';
@@ -101,7 +101,7 @@ function senderOf(values: readonly string[], add: Add): Address | undefined {
     add('from', 'required', 'The header has no From field.');
     return undefined;
   }
-  const read = readFrom(values[0] ?? '', cleanName);
+  const read = readFrom(utf8Text(values[0] ?? ''), cleanName);
   if ('mailbox' in read) return addressOf(read.mailbox);
   add('from', 'invalid_email', read.problem);
   return undefined;
@@ -110,9 +110,9 @@ function senderOf(values: readonly string[], add: Add): Address | undefined {
 /** Those that can be read: what else stands there is shown to recipients as it is, and decides nothing. */
 function mailboxesOf(values: readonly string[]): Address[] {
   const found: Address[] = [];
-  for (const { address, name } of values.flatMap((value) => addressParser(value, { flatten: true }))) {
+  for (const { address, name } of values.flatMap((value) => addressParser(utf8Text(value), { flatten: true }))) {
     const read = mailboxOf(address, cleanName(name));
-    if (read.ok && !read.mailbox.needsSmtpUtf8) found.push(addressOf(read.mailbox));
+    if (read.ok) found.push(addressOf(read.mailbox));
   }
   return found;
 }
@@ -122,7 +122,7 @@ function addressOf({ address, name }: Mailbox): Address {
 }
 
 function cleanName(name: string): string {
-  return [...decodedText(name).replace(/[\p{Cc}\p{Cs}\u2028\u2029]+/gu, ' ')].slice(0, 256).join('');
+  return [...decodedWords(name).replace(/[\p{Cc}\p{Cs}\u2028\u2029]+/gu, ' ')].slice(0, 256).join('');
 }
 
 /** The envelope's recipients, where the header has them: who stands in neither field gets a blind copy. */

@@ -55,8 +55,13 @@ export async function submit(
     accepted = !isReplayed;
     const suppressed = result.value.warnings.filter(({ code }) => code === 'RECIPIENT_SUPPRESSED').map(({ message }) => message);
     const more = suppressed.length > maxNamed ? ` and ${suppressed.length - maxNamed} more` : '';
-    return `2.0.0 queued as ${[result.value.id, ...suppressed.slice(0, maxNamed)].join('; ')}${more}`;
+    return asciiOf(`2.0.0 queued as ${[result.value.id, ...suppressed.slice(0, maxNamed)].join('; ')}${more}`);
   } finally {
     if (!accepted) unused(1);
   }
+}
+
+/** A reply is ASCII (RFC 5321 section 4.2); a character of an address that isn't is written as in RFC 6533 section 3. */
+function asciiOf(text: string): string {
+  return text.replace(/[^\x20-\x7e]/gu, (character) => `\\x{${character.codePointAt(0)?.toString(16).toUpperCase()}}`);
 }

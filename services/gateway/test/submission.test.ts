@@ -246,26 +246,88 @@ test('who may not send is told at AUTH; auth away is a 454', async () => {
 
 test('each recipient has a reply of its own, and the message goes to those that were taken', async () => {
   const { accepted, rejected, rejectedErrors } = (await send({
-    envelope: { from: 'shop@shop.example', to: ['ada@example.com', 'm\u00fcller@example.com', 'bob@example.com'] },
+    envelope: { from: 'shop@shop.example', to: ['ada@example.com', 'm\u00fc\u202e@example.com', 'bob@example.com'] },
     raw: 'From: shop@shop.example\r\nSubject: x\r\n\r\nx\r\n',
   })) as SentMessageInfo & { rejectedErrors?: Refused[] };
-  assert.deepEqual([accepted, rejected], [['ada@example.com', 'bob@example.com'], ['m\u00fcller@example.com']]);
-  assert.match(rejectedErrors?.[0]?.response ?? '', /^553 5\.6\.7 /);
+  assert.deepEqual([accepted, rejected], [['ada@example.com', 'bob@example.com'], ['m\u00fc\u202e@example.com']]);
+  assert.match(rejectedErrors?.[0]?.response ?? '', /^553 5\.1\.3 /);
   assert.deepEqual(asked().messages[0]?.envelopeRecipients, ['ada@example.com', 'bob@example.com']);
 });
 
-test('what is not taken is not offered: no SMTPUTF8', async () => {
-  const [host, port] = (gateway.smtp.tls ?? '').split(':') as [string, string];
-  const said = await new Promise<string>((resolve, reject) => {
-    const socket = connect({ host, port: Number(port), rejectUnauthorized: false });
-    let all = '';
-    socket.setEncoding('latin1').on('data', (text: string) => {
-      all += text;
-      if (/^220 .*\r\n$/.test(all)) socket.write('EHLO client.example\r\n');
-      if (/^250 .*\r\n$/m.test(all)) socket.destroy();
-    });
-    socket.on('close', () => resolve(all)).on('error', reject);
+test('addresses beyond ASCII are taken with SMTPUTF8, in the envelope and in the header', async () => {
+  const raw =
+    'From: Jörg <jörg@shop.example>\r\nTo: =?utf-8?q?M=C3=BCller?= <mu\u0308ller@bücher.example>\r\nReply-To: пошта@shop.example\r\n';
+  const { accepted } = await send({
+    envelope: { from: 'jörg@shop.example', to: ['müller@bücher.example', 'hidden@example.com', '用户@example.com'] },
+    raw: `${raw}Subject: Grüße\r\n\r\nx\r\n`,
   });
-  assert.match(said, /^250[ -]SIZE /m);
-  assert.doesNotMatch(said, /SMTPUTF8/);
+  assert.equal(accepted?.length, 3);
+  const [one] = asked().messages;
+  assert.deepEqual(
+    [one?.from, one?.to, one?.bcc, one?.replyTo, one?.subject],
+    [
+      { email: 'jörg@shop.example', name: 'Jörg' },
+      [{ email: 'müller@xn--bcher-kva.example', name: 'Müller' }],
+      [
+        { email: 'hidden@example.com', name: '' },
+        { email: '用户@example.com', name: '' },
+      ],
+      [{ email: 'пошта@shop.example', name: '' }],
+      'Grüße',
+    ],
+  );
+  assert.ok(Buffer.from(one?.rawMime ?? []).includes(raw), 'byte for byte');
 });
+
+test('without SMTPUTF8 an address beyond ASCII is refused, as sender and as recipient, and the others are taken', async () => {
+  const auth = Buffer.from(`\0apikey\0${tenant.keys.send}`).toString('base64');
+  const said = await dialogue(
+    'EHLO client.example',
+    `AUTH PLAIN ${auth}`,
+    'MAIL FROM:<jörg@shop.example>',
+    'MAIL FROM:<shop@shop.example>',
+    'RCPT TO:<müller@example.com>',
+    'RCPT TO:<ada@example.com>',
+    'RSET',
+    'MAIL FROM:<jörg@shop.example> BODY=8BITMIME SMTPUTF8',
+    'RCPT TO:<müller@example.com>',
+  );
+  assert.match(said[1] ?? '', /^250[- ]SMTPUTF8\r$/m);
+  assert.deepEqual(
+    said.slice(2).map((reply) => /^\d{3} (?:\d\.\d\.\d)?/.exec(reply)?.[0]),
+    ['235 2.7.0', '553 5.6.7', '250 2.1.0', '553 5.6.7', '250 2.1.5', '250 2.0.0', '250 2.1.0', '250 2.1.5'],
+  );
+});
+
+test('a suppressed recipient beyond ASCII is named in ASCII (RFC 6533)', async () => {
+  services.instead<AcceptMessagesRequest>('acceptMessages', (request) => {
+    const response = acceptedAll(request);
+    const [first] = response.results;
+    if (first?.result?.$case === 'accepted')
+      first.result.value.warnings = [{ path: 'to[0]', code: 'RECIPIENT_SUPPRESSED', message: 'jörg@example.com is suppressed' }];
+    return response;
+  });
+  const { response = '' } = await send({ to: ['jörg@example.com'] });
+  assert.match(response, /; j\\x\{F6\}rg@example\.com is suppressed$/);
+});
+
+/** The replies to these commands, the greeting first. */
+function dialogue(...commands: readonly string[]): Promise<string[]> {
+  const [host, port] = (gateway.smtp.tls ?? '').split(':') as [string, string];
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host, port: Number(port), rejectUnauthorized: false });
+    const replies: string[] = [];
+    const left = [...commands];
+    let reply = '';
+    socket.setEncoding('utf8').on('data', (text: string) => {
+      reply += text;
+      if (!/^\d{3}(?: .*)?\r\n$/m.test(reply)) return;
+      replies.push(reply);
+      reply = '';
+      const next = left.shift();
+      if (next === undefined) socket.destroy();
+      else socket.write(`${next}\r\n`);
+    });
+    socket.on('close', () => resolve(replies)).on('error', reject);
+  });
+}

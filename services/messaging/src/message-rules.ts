@@ -122,10 +122,6 @@ function checkId(id: string, now: Date, add: Add): void {
 function checkAddress(path: string, address: Address, add: Add): void {
   const result: AddressResult = mailboxOf(address.email, address.name);
   if (!result.ok) add(path, result.problem === 'control_character' ? 'control_character' : 'invalid_email', result.message);
-  else if (result.mailbox.needsSmtpUtf8) {
-    const message = 'Addresses with characters beyond ASCII before the @ are not supported; the domain and the name may have them.';
-    add(path, 'smtputf8_unsupported', message);
-  }
   // Stored and compared byte by byte, so there is one form only.
   else if (result.mailbox.address !== address.email) add(path, 'not_normalised', `The address is to be written ${result.mailbox.address}.`);
 }

@@ -8,7 +8,7 @@ import { newId } from '@maildoot/runtime/ids';
 import { cpuMs } from '@maildoot/testkit/cpu';
 import fc from 'fast-check';
 import { messageIssues } from './message-rules.ts';
-import { composeMime, createMimeFreezer, isSurelyTooLarge, maxMimeBytes, workerFromBytes } from './mime.ts';
+import { composed, composeMime, createMimeFreezer, isSurelyTooLarge, maxMimeBytes, workerFromBytes } from './mime.ts';
 
 const date = new Date('2026-11-21T10:00:00Z');
 type Parts = Parameters<typeof OutgoingMessage.fromPartial>[0];
@@ -56,6 +56,27 @@ describe('headers', () => {
     const headers = await headersOf({ from: address('shop@sender.example', 'Bücher & Co'), subject: 'Grüße 🎉' });
     assert.match(headers.get('from') ?? '', /^=\?UTF-8\?Q\?B=C3=BCcher_=26_Co\?= <shop@sender\.example>$/i);
     assert.match(headers.get('subject') ?? '', /^[\x20-\x7e]+$/);
+  });
+
+  it('have an address beyond ASCII as UTF-8 (RFC 6532), with the domain of the envelope; the rest stays ASCII', async () => {
+    const to = [address('jörg@xn--bcher-kva.example', 'Jörg'), address('a@xn--bcher-kva.example'), address('"ö ,b"@rcpt.example')];
+    const mime = await composeMime(message({ to, replyTo: [address('пошта@sender.example')] }), date);
+    const lines = mime.toString('utf8').split('\r\n');
+    assert.deepEqual(
+      lines.filter((line) => /[\u0080-\u{10ffff}]/u.test(line)),
+      [
+        'To: =?UTF-8?Q?J=C3=B6rg?= <jörg@xn--bcher-kva.example>,',
+        ' a@xn--bcher-kva.example, <"ö ,b"@rcpt.example>',
+        'Reply-To: пошта@sender.example',
+      ],
+    );
+    const built = await composed(message({ to }), { text: 'Hello', html: '', messageId: '<x@y>', date }).compile().build();
+    assert.ok(built.includes('jörg@b'), 'what the composer’s own streams write is UTF-8 as well');
+  });
+
+  it('unsubscribe by a mailto: URL, which is ASCII whatever the address is (RFC 6068)', async () => {
+    const headers = await headersOf({ unsubscribe: { mailto: 'grüße@sender.example?subject=leave' } });
+    assert.equal(headers.get('list-unsubscribe'), '<mailto:gr%C3%BC%C3%9Fe@sender.example?subject=leave>');
   });
 
   it('of the caller are added and replace nothing', async () => {

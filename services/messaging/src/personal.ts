@@ -52,7 +52,9 @@ export function unsubscribeHeaders(message: PersonalFields, links: Links | undef
   if (unsubscribe === undefined) return [];
   const own = links === undefined ? '' : `${links.url}/u/${linkMark('unsubscribe', uuidOf(message))}`;
   const url = unsubscribe.url || own;
-  const ways = [url, unsubscribe.mailto === '' ? '' : `mailto:${unsubscribe.mailto}`].filter((way) => way !== '');
+  // RFC 6068 section 2: in a URL a local part beyond ASCII is percent-encoded.
+  const mailto = unsubscribe.mailto.replace(/[\u0080-\u{10ffff}]+/gu, encodeURIComponent);
+  const ways = [url, mailto === '' ? '' : `mailto:${mailto}`].filter((way) => way !== '');
   if (ways.length === 0) return [];
   return [
     // Each on a line of its own: both together may be longer than a line can be (RFC 5322 section 2.1.1).

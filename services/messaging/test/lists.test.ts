@@ -81,6 +81,7 @@ describe('filters', () => {
     await accept('plain', { subject: 'A plain one' });
     await accept('second', { from: address('Shop@second.example'), subject: '100%_sure' });
     await accept('cc', { cc: [address('boss@rcpt.example')] });
+    await accept('beyond ASCII', { to: [address('jörg@rcpt.example')] });
     await accept('bcc', { bcc: [address('boss@rcpt.example')] });
     await accept('tagged', { tags: ['welcome', 'de'], metadata: { order: '17', shop: 'x' } });
     await accept('batch', {}, { batchId });
@@ -103,6 +104,7 @@ describe('filters', () => {
   const table: [string, () => Parameters<World['list']>[0], string[]][] = [
     ['from', () => ({ from: 'Shop@SECOND.example' }), ['second']],
     ['to, in Cc and Bcc too', () => ({ to: 'boss@rcpt.example' }), ['bcc', 'cc']],
+    ['to beyond ASCII, in another form of it', () => ({ to: 'jo\u0308rg@RCPT.example' }), ['beyond ASCII']],
     ['to that nobody is', () => ({ to: 'nobody' }), []],
     ['subject, a part of it in any case', () => ({ subject: 'PLAIN' }), ['plain']],
     ['subject, taken literally', () => ({ subject: '0%_s' }), ['second']],

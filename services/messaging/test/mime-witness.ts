@@ -30,6 +30,8 @@ export interface Seen {
   longest_line: number;
   /** A CR or an LF stands alone. */
   bare: boolean;
+  /** Fields with bytes beyond ASCII. */
+  utf8_fields: string[];
   eight_bit: boolean;
 }
 

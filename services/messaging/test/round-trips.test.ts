@@ -1,5 +1,5 @@
 // What a sender gives is what a mail program of another make reads: addresses, names, subjects, headers, bodies and attachments, whatever is in
-// them. Python's email package reads (policy.SMTP). The short form draws the same messages each time, RUNS=n (`make properties`) new ones; the seed is
+// them. Python's email package reads (policy.SMTPUTF8). The short form draws the same messages each time, RUNS=n (`make properties`) new ones; the seed is
 // printed, SEED=n repeats it.
 import assert from 'node:assert/strict';
 import { createHash, randomBytes, randomInt } from 'node:crypto';
@@ -83,7 +83,16 @@ const body = fc
   })
   .map((all) => all.join(''));
 
-const address = fc.tuple(fc.emailAddress(), line(60)).map(([email, name]) => ({ email, name }));
+// What isn't an address after all is left out below.
+const beyondAscii = fc
+  .tuple(
+    fc.oneof(fc.constantFrom('jörg', 'пошта', '用户', '"ö ,b"', 'zoe\u0308'), fc.string({ unit: 'grapheme', minLength: 1, maxLength: 12 })),
+    fc.domain(),
+  )
+  .map(([local, domain]) => `${local}@${domain}`);
+const address = fc
+  .tuple(fc.oneof({ weight: 4, arbitrary: fc.emailAddress() }, { weight: 1, arbitrary: beyondAscii }), line(60))
+  .map(([email, name]) => ({ email, name }));
 const attachment = fc.record({
   filename: line(80),
   content: fc.oneof(
@@ -190,11 +199,20 @@ function same(message: OutgoingMessage, seen: Seen): void {
   const named = message.attachments.some(({ filename }) => !/^[\w .-]*$/.test(filename));
   // Quotes around what looks like an encoded word say that it is none; Python wonders.
   const odd = [message.from!, ...message.to, ...message.cc, ...message.replyTo].some(({ name }) => name.includes('=?'));
+  // RFC 6532, which Python calls a defect and reads.
+  const utf8Fields = Object.entries({ from: [message.from!], to: message.to, cc: message.cc, 'reply-to': message.replyTo }).flatMap(
+    ([name, all]) => (all.some(({ email }) => /[\u0080-\u{10ffff}]/u.test(email)) ? [name] : []),
+  );
+  assert.deepEqual(seen.utf8_fields.toSorted(), utf8Fields.toSorted());
+  const defects = seen.defects.filter(
+    (defect) =>
+      !/: (?:NonASCIILocalPart|UndecodableBytes)Defect$/.test(defect) || !utf8Fields.includes(defect.split(':')[0]!.toLowerCase()),
+  );
   assert.deepEqual(
-    seen.defects.filter((defect) => !(defect.endsWith(': InvalidHeaderDefect') && (defect.startsWith('Content-Type') ? named : odd))),
+    defects.filter((defect) => !(defect.endsWith(': InvalidHeaderDefect') && (defect.startsWith('Content-Type') ? named : odd))),
     [],
   );
-  assert.deepEqual([seen.bare, seen.eight_bit, seen.longest_line <= 998], [false, false, true]);
+  assert.deepEqual([seen.bare, seen.eight_bit, seen.longest_line <= 998], [false, utf8Fields.length > 0, true]);
   const names = [
     'from',
     'to',

@@ -154,6 +154,13 @@ describe('a recipient who comes onto the list later', () => {
     assert.deepEqual(await found(id, [0, 1], own), [0]);
   });
 
+  it('is found beyond ASCII in whichever case it is written', async () => {
+    const own = tenant();
+    const { id } = await world.acceptOne({ to: to('JÖRG@rcpt.example', 'ПОШТА@rcpt.example', 'other@rcpt.example') }, {}, own);
+    await add([{ email: 'jo\u0308rg@rcpt.example' }, { email: 'пошта@rcpt.example' }], own);
+    assert.deepEqual(await found(id, [0, 1, 2], own), [0, 1]);
+  });
+
   it('ends as suppressed when delivery says so, and counts as that', async () => {
     const own = tenant();
     const { id } = await world.acceptOne({ to: to('user@rcpt.example') }, {}, own);

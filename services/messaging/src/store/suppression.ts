@@ -86,13 +86,19 @@ export async function insertSuppressions(client: pg.ClientBase, entries: readonl
 
 /** Which recipients of a message are on the tenant's list now, for its stream or its group. */
 export async function suppressedOf(on: Queryable, tenantId: string, messageId: string, numbers: readonly number[]): Promise<number[]> {
-  const { rows } = await on.query<{ number: number }>(
-    `SELECT DISTINCT r.number FROM message m JOIN recipient r ON r.message_id = m.id
-     JOIN suppression s ON s.tenant_id = m.tenant_id AND s.address = lower(r.email) AND s.stream IN (m.stream, m.unsubscribe_group)
-     WHERE m.id = $1 AND m.tenant_id = $2 AND r.number = ANY ($3::int[]) ORDER BY r.number`,
+  const { rows } = await on.query<{ number: number; email: string; stream: string }>(
+    `SELECT r.number, r.email, s.stream FROM message m JOIN recipient r ON r.message_id = m.id
+     CROSS JOIN LATERAL (VALUES (m.stream), (m.unsubscribe_group)) AS s (stream)
+     WHERE m.id = $1 AND m.tenant_id = $2 AND r.number = ANY ($3::int[]) AND s.stream IS NOT NULL ORDER BY r.number`,
     [messageId, tenantId, integerArray(numbers)],
   );
-  return rows.map((row) => row.number);
+  // Folded here: the database's lower() goes by its locale, which may know nothing beyond ASCII.
+  const hits = await findHits(
+    on,
+    tenantId,
+    rows.map(({ email, stream }) => ({ address: foldedAddress(email), stream })),
+  );
+  return [...new Set(rows.flatMap(({ number }, position) => (hits[position] === undefined ? [] : [number])))];
 }
 
 /** These entries as they stand, in order; undefined = not there. */

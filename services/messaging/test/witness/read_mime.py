@@ -1,4 +1,4 @@
-"""Reads messages with Python's email package (policy.SMTP), which shares nothing with what composed them, and tells what it saw.
+"""Reads messages with Python's email package (policy.SMTPUTF8), which shares nothing with what composed them, and tells what it saw.
 
 stdin: frames of a four-byte length (big endian) and a message. stdout: a JSON line per message.
 """
@@ -8,7 +8,7 @@ import re
 import sys
 from email import policy
 from email.header import decode_header, make_header
-from email.parser import BytesParser
+from email.parser import BytesParser, Parser
 from email.utils import getaddresses
 
 
@@ -30,8 +30,9 @@ def content(part):
 
 
 def look(raw):
-    message = BytesParser(policy=policy.SMTP).parsebytes(raw)
-    plain = BytesParser(policy=policy.compat32).parsebytes(raw, headersonly=True)
+    message = BytesParser(policy=policy.SMTPUTF8).parsebytes(raw)
+    # Of bytes beyond ASCII the older half makes nothing: they are UTF-8 (RFC 6532).
+    plain = Parser(policy=policy.compat32).parsestr(raw.split(b"\r\n\r\n", 1)[0].decode("utf-8", "strict"), headersonly=True)
     lines = raw.split(b"\r\n")
     defects, attachments, text, html = [], [], None, None
     for part in message.walk():
@@ -73,6 +74,7 @@ def look(raw):
         "defects": defects,
         "longest_line": max(map(len, lines)),
         "bare": any(b"\r" in line or b"\n" in line for line in lines),
+        "utf8_fields": [name.lower() for name, value in plain.items() if not value.isascii()],
         "eight_bit": any(byte > 127 for byte in raw) if len(raw) < 1_000_000 else not raw.isascii(),
     }
 
