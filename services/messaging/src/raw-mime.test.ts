@@ -20,6 +20,14 @@ test('Message-ID and Date are put in front where they are missing', () => {
   assert.equal(completed('Date: x\r\n\r\n'), `Message-ID: <${id}@shop.example>\r\nDate: x\r\n\r\n`);
 });
 
+test('a Message-ID and a Date without a value are missing; other fields without one stay', () => {
+  const text = 'message-id:\r\nFrom: ada@shop.example\r\nDate : \t\r\n \r\nX-Odd:\r\n';
+  assert.equal(
+    completed(`${text}\r\nHello\r\n`),
+    `Message-ID: <${id}@shop.example>\r\nDate: Sat, 31 Jan 2026 08:00:00 +0000\r\nFrom: ada@shop.example\r\nX-Odd:\r\n\r\nHello\r\n`,
+  );
+});
+
 test('blind copies and fields that are for us are taken out, folded lines and all', () => {
   const text =
     'Message-ID: <a@b>\r\nBCC: secret@example.com,\r\n\tother@example.com\r\nDate: x\r\nX-Tags: a\r\nX-Metadata-Order: 1\r\nX-Idempotency-Key: k\r\nX-Tagsy: stays\r\nbcc : z\r\n\r\nBcc: body\r\n';

@@ -13,6 +13,8 @@ const tab = 0x09;
 /** Who gets a blind copy is for nobody to see; the rest is said to us and kept with the message. */
 const takenOut = /^(?:bcc|resent-bcc|return-path|x-idempotency-key|x-tags|x-metadata-[^:]*|x-template|x-variables)$/;
 
+const completed = /^(?:message-id|date)$/;
+
 /** True for a message that came as MIME. */
 export function isRaw({ rawMime }: Pick<OutgoingMessage, 'rawMime'>): boolean {
   return rawMime.length > 0;
@@ -42,8 +44,10 @@ export function completeRawMime({ id, from, rawMime }: Pick<OutgoingMessage, 'id
   while (at < raw.length && !isEmptyLine(raw, at)) {
     const end = endOfField(raw, at);
     const name = nameOfField(raw, at, end);
-    names.add(name);
-    if (takenOut.test(name)) {
+    // Without a value it says nothing, and some receivers refuse the message for it.
+    const isEmpty = completed.test(name) && /^[^:]*:[ \t\r\n]*$/.test(raw.toString('latin1', at, end));
+    if (!isEmpty) names.add(name);
+    if (isEmpty || takenOut.test(name)) {
       kept.push(raw.subarray(keptFrom, at));
       keptFrom = end;
     }
