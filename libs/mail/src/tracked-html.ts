@@ -67,6 +67,6 @@ function isWeb(url: string): boolean {
 /** What stands in a comment ends nothing, and a picture there is never fetched. */
 function lastBodyEnd(html: string): number {
   let end = html.length;
-  for (const { 0: found, index } of html.matchAll(/<!--[^]*?(?:-->|$)|<\/body(?=[\s>])/gi)) if (found[1] === '/') end = index;
+  for (const { 0: found, index } of html.matchAll(/<!--[\s\S]*?(?:-->|$)|<\/body(?=[\s>])/gi)) if (found[1] === '/') end = index;
   return end;
 }
