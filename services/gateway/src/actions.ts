@@ -1,6 +1,7 @@
-// The audit log of what other services own: what was done to it through this door is told to auth, after it was done. An answer doesn't wait
-// for that; what can't be told is kept and told later, each entry under an id of its own, so it is written once. What is lost is what a
-// process that is killed had in its hands: half a second's, or what was done while auth was away.
+// The audit log of what other services own: what was done to it through this door is told to auth, after it was done and before it is answered,
+// so that what somebody was told is done stands in the log. Entries that come while a call is under way share the next one. What can't be told
+// is kept and told later, each entry under an id of its own, so it is written once; nobody waits while auth is away. Lost is what a process
+// that is killed had not answered yet, and what was done while auth was away.
 import type { Action, RecordActionsRequest } from '@maildoot/proto/maildoot/auth/v1/audit';
 import { newId } from '@maildoot/runtime/ids';
 import type { Answer, Call } from './route.ts';
@@ -24,7 +25,6 @@ export const audited: Readonly<Record<string, string>> = {
   deleteSuppression: 'suppression.deleted',
 };
 
-const gatherMs = 500;
 const againMs = 2_000;
 const perCall = 500;
 /** Kept while auth is away; the oldest are given up for newer ones. */
@@ -35,15 +35,22 @@ export class Actions implements AsyncDisposable {
   readonly #lost: (count: number) => void;
   #waiting: Action[] = [];
   #timer: NodeJS.Timeout | undefined;
+  /** The last call failed. */
+  #isAway = false;
   #telling: Promise<void> = Promise.resolve();
+  /** The call after the one that is under way. */
+  #next: Promise<void> | undefined;
 
   constructor(tell: (request: RecordActionsRequest) => Promise<unknown>, lost: (count: number) => void) {
     this.#tell = tell;
     this.#lost = lost;
   }
 
-  /** Notes what an operation has done, if it is one of those and has done it: a repeated answer says what was done before. */
-  note(operationId: string, { principal, address }: Call, params: Readonly<Record<string, string>>, answer: Answer): void {
+  /**
+   * Notes what an operation has done, if it is one of those and has done it: a repeated answer says what was done before. Resolves when auth
+   * has it, or will have it later.
+   */
+  async note(operationId: string, { principal, address }: Call, params: Readonly<Record<string, string>>, answer: Answer): Promise<void> {
     const action = audited[operationId];
     if (action === undefined || answer.status >= 300 || answer.headers?.['Idempotent-Replayed'] !== undefined) return;
     const { tenantId, credentialId: actorId } = principal;
@@ -52,34 +59,47 @@ export class Actions implements AsyncDisposable {
       this.#waiting.shift();
       this.#lost(1);
     }
-    this.#later(gatherMs);
+    if (!this.#isAway) await this.#soon();
   }
 
-  #later(ms: number): void {
-    this.#timer ??= setTimeout(() => void this.#flush(), ms).unref();
-  }
-
-  #flush(): Promise<void> {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
-    this.#telling = this.#telling.then(async () => {
-      while (this.#waiting.length > 0) {
-        const actions = this.#waiting.slice(0, perCall);
-        try {
-          await this.#tell({ actions });
-        } catch {
-          this.#later(againMs);
-          return;
-        }
-        const told = new Set(actions);
-        this.#waiting = this.#waiting.filter((action) => !told.has(action));
-      }
+  /** One call for all that wait for the one before it. */
+  #soon(): Promise<void> {
+    if (this.#next !== undefined) return this.#next;
+    this.#next = this.#telling.then(async () => {
+      this.#next = undefined;
+      if (!this.#isAway) await this.#tellWaiting();
     });
-    return this.#telling;
+    this.#telling = this.#next;
+    return this.#next;
+  }
+
+  #later(): void {
+    this.#timer ??= setTimeout(() => {
+      this.#timer = undefined;
+      this.#telling = this.#telling.then(() => this.#tellWaiting());
+    }, againMs).unref();
+  }
+
+  /** Those that wait now: whoever comes meanwhile would keep them waiting. */
+  async #tellWaiting(): Promise<void> {
+    for (let left = this.#waiting.length; left > 0; left -= perCall) {
+      const actions = this.#waiting.slice(0, Math.min(left, perCall));
+      try {
+        await this.#tell({ actions });
+      } catch {
+        this.#isAway = true;
+        this.#later();
+        return;
+      }
+      this.#isAway = false;
+      const told = new Set(actions);
+      this.#waiting = this.#waiting.filter((action) => !told.has(action));
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    await this.#flush();
+    clearTimeout(this.#timer);
+    await this.#telling.then(() => this.#tellWaiting());
     clearTimeout(this.#timer);
     if (this.#waiting.length > 0) this.#lost(this.#waiting.length);
   }

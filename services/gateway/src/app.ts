@@ -167,7 +167,7 @@ async function answerOf(route: Route, request: Request, exchange: Exchange, part
   });
   const input = await inputOf(route, request, exchange, parts, call);
   const answer = await route.handle(input, call);
-  parts.actions.note(route.operationId, call, input.params, answer);
+  await parts.actions.note(route.operationId, call, input.params, answer);
   return answer;
 }
 
