@@ -17,6 +17,7 @@ import { splitHostPort } from '@maildoot/runtime/config';
 import { GuardedConnectError, guardedConnect } from '@maildoot/runtime/guarded-connect';
 import { uuidToId } from '@maildoot/runtime/ids';
 import type { Resolver } from '@maildoot/runtime/resolver';
+import { traceparentOf } from '@maildoot/runtime/telemetry';
 import type { Span } from '@opentelemetry/api';
 import { classify, type Trouble } from './classify.ts';
 import type { Config } from './config.ts';
@@ -32,7 +33,7 @@ import type { Sessions } from './sessions.ts';
 import type { Simulator } from './simulator.ts';
 import type { AttemptEnd } from './store/attempt.ts';
 import type { DueRow } from './store/due.ts';
-import { attemptSpan, endAttemptSpan, smtpSpan, type Telemetry, traceparentOf } from './telemetry.ts';
+import { attemptSpan, endAttemptSpan, smtpSpan, type Telemetry } from './telemetry.ts';
 import type { TlsPolicies, TlsPolicy } from './tls-policy.ts';
 import { hasUtf8Address } from './utf8-address.ts';
 

@@ -2,7 +2,7 @@
 import type { AttemptRecordedEvent } from '@maildoot/proto/maildoot/delivery/v1/events';
 import { BounceClass, Outcome } from '@maildoot/proto/maildoot/delivery/v1/events';
 import type { Logger } from '@maildoot/runtime/logger';
-import { contextFrom, counter, histogram, observableGauge, traceparentOf, tracer } from '@maildoot/runtime/telemetry';
+import { contextFrom, counter, histogram, observableGauge, tracer } from '@maildoot/runtime/telemetry';
 import { type Span, SpanKind, SpanStatusCode, trace } from '@opentelemetry/api';
 import type { Recorded } from './store/attempt.ts';
 import type { DueRow } from './store/due.ts';
@@ -128,8 +128,6 @@ export function endAttemptSpan(span: Span, outcome: Outcome): void {
   if (outcome !== Outcome.OUTCOME_DELIVERED) span.setStatus({ code: SpanStatusCode.ERROR });
   span.end();
 }
-
-export { traceparentOf };
 
 function outcomeName(outcome: Outcome): string {
   return nameIn(Outcome, outcome, 'OUTCOME_');
