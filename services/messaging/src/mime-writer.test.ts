@@ -11,12 +11,21 @@ const text = fc.oneof(
   fc.constant(''),
   fc.string({ unit: words, maxLength: 200 }).map((written) => written.replace(/[ \t]+$/, '')),
 );
-const attachment = fc.record({
-  filename: fc.constantFrom('a.txt', 'größe.bin', 'x.eml', ''),
-  content: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
-  contentType: fc.constantFrom('text/plain', 'image/png', 'application/octet-stream', 'message/rfc822'),
-  cid: fc.constantFrom(undefined, 'logo'),
-});
+const filename = fc.constantFrom('a.txt', 'größe.bin', 'x.eml', '');
+const cid = fc.constantFrom(undefined, 'logo');
+const attachment = fc.oneof(
+  fc.record({
+    ...{ filename, cid },
+    content: fc.uint8Array({ maxLength: 300 }).map((bytes) => Buffer.from(bytes)),
+    contentType: fc.constantFrom('text/plain', 'image/png', 'application/octet-stream'),
+  }),
+  // Not encoded, and so nothing but lines of 7 bit gets here (mime.ts).
+  fc.record({
+    ...{ filename, cid },
+    content: fc.string({ unit: fc.constantFrom('a', ':', ' ', '\r\n'), maxLength: 300 }).map((lines) => Buffer.from(lines)),
+    contentType: fc.constant('message/rfc822'),
+  }),
+);
 
 it('writes what the composer writes', async () => {
   await fc.assert(
