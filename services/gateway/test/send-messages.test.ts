@@ -307,6 +307,15 @@ test('an unknown field of an address names the nearest one, also when nothing el
   assert.equal(response.text.match(/Did you mean name\?/g)?.length, 2);
 });
 
+test('a message is sent again as it was: other recipients are refused, not passed over', async () => {
+  const resend = (body?: object) =>
+    gateway.call('POST', `/v1/messages/${tenant.messageId}/resend`, { key: tenant.keys.full, ...(body && { body }) });
+  const other = await resend({ to: 'other@b.example' });
+  assert.deepEqual([other.status, other.issues], [400, ['to unknown_field']]);
+  assert.deepEqual([(await resend({})).status, (await resend()).status], [202, 202]);
+  assert.equal(services.requestsOf('resendMessage').length, 2);
+});
+
 test('lists that may be left out may be empty', async () => {
   assert.equal((await post({ ...message, cc: [], bcc: [], reply_to: [], attachments: [], tags: [] })).status, 202);
   assert.deepEqual([asked().messages[0]?.cc, asked().messages[0]?.bcc, asked().messages[0]?.replyTo], [[], [], []]);

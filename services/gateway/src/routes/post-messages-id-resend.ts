@@ -1,5 +1,6 @@
 // POST /v1/messages/:id/resend: a message once more, as a new one.
 import { newId } from '@maildoot/runtime/ids';
+import { z } from 'zod';
 import { acceptedJson, acceptedSchema } from '../accepted-json.ts';
 import { internalError } from '../errors.ts';
 import { exampleIds, exampleTime } from '../examples.ts';
@@ -22,6 +23,13 @@ export const postMessagesIdResend = defineRoute({
   idempotent: true,
   sends: true,
   params: messageIdParam,
+  // Whoever gives other recipients must not reach the first ones once more.
+  body: {
+    schema: z.strictObject({}).meta({ id: 'Resending', description: 'Nothing: the message goes out as it was.' }),
+    maxBytes: 64 * 1024,
+    optional: true,
+    examples: [{ summary: 'As it was', value: {} }],
+  },
   errors: ['NOT_FOUND', 'DOMAIN_NOT_VERIFIED', 'SENDER_NOT_ALLOWED', 'CONFLICT'],
   responses: [
     {
