@@ -64,9 +64,11 @@ export function createApp(parts: AppParts): Express {
     const exchange = new Exchange(request, response, parts);
     exchange.corsHeaders = corsHeaders(parts.corsOrigins, request.headers);
     response.locals.exchange = exchange;
-    // RFC 9112 section 3.2. Node would refuse it too, without a word.
-    if (request.headers.host === undefined && request.httpVersion === '1.1')
+    // RFC 9112 section 3.2. Node would refuse none at all too, without a word, and of two it takes the first: a proxy before us may take the other.
+    const hosts = countOf('host', request.rawHeaders);
+    if (hosts === 0 && request.httpVersion === '1.1')
       throw validationError([{ path: 'Host', code: 'required', message: 'The request has no Host header.' }]);
+    if (hosts > 1) throw validationError([{ path: 'Host', code: 'duplicate', message: 'The request has more than one Host header.' }]);
     next();
   });
 
@@ -99,6 +101,14 @@ export function createApp(parts: AppParts): Express {
     exchangeOf(response).answerError(errorOfExpress(error)),
   );
   return app;
+}
+
+/** How many lines a header has, of names and values in turn. */
+function countOf(name: string, rawHeaders: readonly string[]): number {
+  let count = 0;
+  for (let at = 0; at < rawHeaders.length; at += 2)
+    if (rawHeaders[at]?.length === name.length && rawHeaders[at]?.toLowerCase() === name) count++;
+  return count;
 }
 
 function exchangeOf(response: Response): Exchange {

@@ -206,6 +206,7 @@ test('what is no HTTP is answered in the one shape, then the connection is close
   for (const [text, status] of [
     ['NONSENSE / HTTP/1.1\r\nHost: x\r\n\r\n', 400],
     ['GET / HTTP/1.1\r\n\r\n', 400],
+    ['GET / HTTP/1.1\r\nHost: x\r\nhost: y\r\n\r\n', 400],
     ['GET /v1/messages HTTP/1.1\r\nHost: x\r\nBad Header: x\r\n\r\n', 400],
     [`GET / HTTP/1.1\r\nHost: x\r\nX: ${'x'.repeat(20_000)}\r\n\r\n`, 413],
     [`GET /${'x'.repeat(20_000)} HTTP/1.1\r\nHost: x\r\n\r\n`, 413],

@@ -211,8 +211,8 @@ after(nothingUndocumented);
 subscribe('http.server.request.start', (message) => {
   const { request, response } = message as { request: IncomingMessage; response: ServerResponse };
   const documented = gateways.get(request.socket.localPort ?? 0);
-  // Without a Host it is no request of HTTP (RFC 9112 section 3.2), whatever operation it means.
-  if (documented === undefined || request.headers.host === undefined) return;
+  // Without a Host, or with two, it is no request of HTTP (RFC 9112 section 3.2), whatever operation it means.
+  if (documented === undefined || request.headersDistinct.host?.length !== 1) return;
   // Express makes the path another one while it routes.
   const { method = '', url: path = '' } = request;
   let head: OutgoingHttpHeaders = {};
