@@ -73,6 +73,9 @@ export const settings = defineSettings({
   retrySchedule: delivery.retrySchedule,
   tenantPace: messaging.tenantPace,
   tenantBacklog: messaging.tenantBacklog,
+  messageRetentionDays: messaging.messageRetentionDays,
+  contentRetentionDays: messaging.contentRetentionDays,
+  statsRetentionDays: messaging.statsRetentionDays,
   logLevel: oneOf('LOG_LEVEL', {
     values: ['debug', 'info', 'warn', 'error', 'silent'],
     default: 'warn',

@@ -136,6 +136,9 @@ export function environmentOf(role: Role, surroundings: Surroundings): Record<st
         ...(config.noticeFrom === undefined ? {} : { NOTICE_FROM: config.noticeFrom }),
         ...(config.tenantPace === undefined ? {} : { TENANT_PACE: String(config.tenantPace) }),
         TENANT_BACKLOG: String(config.tenantBacklog),
+        MESSAGE_RETENTION_DAYS: String(config.messageRetentionDays),
+        CONTENT_RETENTION_DAYS: String(config.contentRetentionDays),
+        STATS_RETENTION_DAYS: String(config.statsRetentionDays),
       };
     case 'delivery':
       return {
