@@ -72,6 +72,7 @@ function introduction(publicUrl: string): string {
 <dt>Errors</dt><dd>One shape everywhere, with every problem of the request at once; see <a href="#errors">errors</a>. Every answer has <code>X-Request-Id</code>.</dd>
 <dt>Idempotency</dt><dd>Send <code>Idempotency-Key</code> with a POST: the same request with the same key is done once, and its answer is given again for 24 hours, with <code>Idempotent-Replayed: true</code>.</dd>
 <dt>Lists</dt><dd><code>limit</code> (1 to 100, by default 20) and <code>cursor</code>; the answer is <code>{"data": […], "next_cursor": "…" or null}</code>, newest first.</dd>
+<dt>Objects</dt><dd>Everything that is kept has <code>id</code>, <code>object</code> and <code>created_at</code>. A report (a dry run, a preview, statistics, what an import or the cancelling of a batch did) isn’t kept and has <code>object</code> alone.</dd>
 <dt>Times and ids</dt><dd>RFC 3339 in UTC; ids are a prefix and 26 characters and sort by time.</dd>
 <dt>HEAD</dt><dd>Works wherever GET does.</dd>
 </dl>

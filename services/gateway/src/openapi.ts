@@ -80,7 +80,8 @@ export function openapiDocument(routes: readonly Route[], publicUrl: string): Op
     info: {
       title: 'Maildoot API',
       version: '1',
-      description: 'Send mail and follow it to the recipient’s mailbox.',
+      description:
+        'Send mail and follow it to the recipient’s mailbox. Everything that is kept has `id`, `object` and `created_at`; a report (a dry run, a preview, statistics, what an import or the cancelling of a batch did) isn’t kept and has `object` alone.',
       license: { name: 'Apache-2.0', identifier: 'Apache-2.0' },
     },
     servers: [{ url: publicUrl }],
