@@ -51,25 +51,29 @@ export function lackedBy(template: Template, context: Context): string[] {
   return lackedIn(template.arguments?.() ?? [], context);
 }
 
+// Of so many, the rest is found once these are given: looking for what is missing costs more than finding what is there.
+const maxLooks = 100;
+
 function lackedIn(values: Arguments, context: Context): string[] {
   const names = new Set<string>();
-  const look = (evaluated: Generator<unknown> | IterableIterator<unknown>) => {
+  let looks = 0;
+  const look = (evaluated: () => Iterator<unknown>) => {
+    if (looks++ >= maxLooks) return;
     try {
-      toValueSync(evaluated as Generator<unknown, unknown, unknown>);
+      toValueSync(evaluated() as Generator<unknown, unknown, unknown>);
     } catch (error) {
-      const missing = missingVariables(error);
-      if (missing === undefined) throw error;
-      for (const name of missing) names.add(name);
+      // What else is wrong is told where it is needed: of this node it is enough that something is missing.
+      for (const name of missingVariables(error) ?? []) names.add(name);
     }
   };
   for (const value of values) {
     if (!(value instanceof Value)) {
       // `offset: continue` is a word of the loop, not a variable.
-      if (value.getText() !== 'continue') look(evalToken(value, context));
+      if (value.getText() !== 'continue') look(() => evalToken(value, context));
       continue;
     }
-    if (value.filters[0]?.name !== 'default') look(value.initial.evaluate(context, false));
-    for (const { args } of value.filters) for (const arg of args) look(evalToken(Array.isArray(arg) ? arg[1] : arg, context));
+    if (value.filters[0]?.name !== 'default') look(() => value.initial.evaluate(context, false));
+    for (const { args } of value.filters) for (const arg of args) look(() => evalToken(Array.isArray(arg) ? arg[1] : arg, context));
   }
   return [...names];
 }
@@ -83,8 +87,9 @@ export class Assign extends AssignTag {
     try {
       context.bottom()[key] = yield value.value(context, compares);
     } catch (error) {
-      if (missingVariables(error) === undefined) throw error;
-      context.bottom()[key] = new Absent(lackedIn([value], context));
+      const missing = missingVariables(error);
+      if (missing === undefined) throw error;
+      context.bottom()[key] = new Absent([...new Set([...missing, ...lackedIn([value], context)])]);
     }
   }
 }

@@ -130,6 +130,13 @@ const corpus: Hostile[] = [
   { what: 'filters without end', html: `{{ "a" ${'| upcase '.repeat(50_000)} }}`, comesOut: /^(A|.*)$/s },
   { what: 'an operator that never ends', html: `{% if ${'a and '.repeat(50_000)}a %}x{% endif %}`, variables: { a: 1 }, comesOut: /^x?$/ },
 
+  {
+    what: 'very many arguments that are missing, often',
+    html: `{% for i in (1..1000) %}{{ a | append: ${Array(20_000).fill('b').join(',')} }}{% endfor %}`,
+    comesOut: 'error',
+  },
+  { what: 'a range without end behind what is missing', html: '{{ a | append: (1..100000000) }}', comesOut: 'error' },
+
   // What is not theirs.
   { what: 'the constructor of a text', html: '{{ s.constructor.constructor }}', variables: { s: 'x' }, comesOut: 'error' },
   { what: 'the prototype of an object', html: '{{ o.__proto__.polluted }}', variables: { o: {} }, comesOut: 'error' },

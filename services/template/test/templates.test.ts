@@ -270,6 +270,7 @@ describe('variables', () => {
     ['what an alias was made of', '{% assign b = a %}{{ b }}', {}, 'a'],
     ['what an alias was made of by filters', '{% assign b = a | upcase %}{% assign c = b | append: "!" %}{{ c }}', {}, 'a'],
     ['an argument of what an alias was made of', '{% assign c = a | append: b %}{{ c }}', { a: 'x' }, 'b'],
+    ['the last of very many arguments', `{% assign c = "x" | append: ${'"y", '.repeat(200)}b %}{{ c }}`, {}, 'b'],
     ['how far a loop goes', '{% for x in list limit: n %}{{ x }}{% endfor %}', { list: [1] }, 'n'],
   ] as const) {
     test(`never blank: ${what}`, async () => {
