@@ -3,6 +3,7 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto';
 import type { AddressInfo } from 'node:net';
 import { TLSSocket } from 'node:tls';
+import { normaliseEmail } from '@maildoot/mail/address';
 import { createCertificate } from '@maildoot/runtime/certificate';
 import { idToUuid, newUuid } from '@maildoot/runtime/ids';
 import type { SMTPServerDataStream, SMTPServerSession } from 'smtp-server';
@@ -80,8 +81,8 @@ export async function startInbox(parts: InboxParts): Promise<Inbox> {
       id,
       tenantId: String(session.user),
       messageId: idToUuid('msg', session.envelope.dsn?.envid ?? ''),
-      mailFrom: session.envelope.mailFrom === false ? '' : session.envelope.mailFrom.address,
-      rcptTo: session.envelope.rcptTo.map((recipient) => recipient.address),
+      mailFrom: session.envelope.mailFrom === false ? '' : asSent(session.envelope.mailFrom.address),
+      rcptTo: session.envelope.rcptTo.map((recipient) => asSent(recipient.address)),
       tlsVersion: tlsVersions.get(session) ?? '',
       raw: Buffer.concat(chunks),
     });
@@ -103,6 +104,11 @@ export async function startInbox(parts: InboxParts): Promise<Inbox> {
     password,
     [Symbol.asyncDispose]: () => (closing ??= new Promise<void>((resolve) => server.close(() => resolve()))),
   };
+}
+
+/** The server turns domains into U-labels; they came as A-labels, and are asked for as such. */
+function asSent(address: string): string {
+  return normaliseEmail(address) ?? address;
 }
 
 function isSame(given: string, wanted: string): boolean {
