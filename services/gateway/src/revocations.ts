@@ -38,7 +38,8 @@ export function followRevocations({ watch, authenticator, logger }: RevocationsP
         }
       } catch (error) {
         if (signal.aborted) return;
-        telemetry.revocationsLost(logger, error, isExpected(error));
+        // Connections have a longest age, so one that is lost and opened again at once is no news.
+        telemetry.revocationsLost(logger, error, isExpected(error) || failures === 0);
       }
       await delay(Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(() => undefined);
     }

@@ -138,7 +138,7 @@ export const telemetry = {
   },
 
   revocationsLost(logger: Logger, error: unknown, expected: boolean): void {
-    if (expected) logger.debug('the stream of revocations has had its time; opening the next one');
+    if (expected) logger.debug({ err: error }, 'the stream of revocations has ended; opening the next one');
     else logger.warn({ err: error }, 'the stream of revocations was lost: until it is back, a revoked key stops within 3 s');
   },
 
