@@ -94,7 +94,7 @@ const others: [Trouble, Expected, ClassName, boolean, string][] = [
   [{ kind: 'no_such_domain', detail: 'x' }, 'bounce', 'dns', false, 'it does not exist'],
   [{ kind: 'null_mx', detail: 'x' }, 'bounce', 'dns', false, 'it says so itself'],
   [{ kind: 'too_large', detail: 'x' }, 'bounce', 'message_too_large', false, 'it will not shrink'],
-  [{ kind: 'no_smtputf8', detail: 'x' }, 'bounce', 'protocol', false, 'the address can’t be said there'],
+  [{ kind: 'no_smtputf8', detail: 'x' }, 'bounce, next host', 'protocol', false, 'the address can’t be said there'],
   [{ kind: 'content_unavailable', detail: 'x' }, 'ours, later', 'infrastructure', false, 'messaging is away'],
   [{ kind: 'no_signing_key', detail: 'x' }, 'ours, later', 'infrastructure', false, 'rather late than unsigned'],
   [{ kind: 'content_missing', detail: 'x' }, 'ours, for good', 'infrastructure', false, 'there is nothing to send'],

@@ -25,7 +25,7 @@ export type Trouble =
   | { kind: 'null_mx'; detail: string }
   /** The server announced a SIZE below the message's. */
   | { kind: 'too_large'; detail: string }
-  /** The address needs SMTPUTF8 (RFC 6531) and the server has none. */
+  /** An address of the envelope or the header needs SMTPUTF8 (RFC 6531) and the server has none. */
   | { kind: 'no_smtputf8'; detail: string }
   | { kind: 'content_unavailable'; detail: string }
   /** The address came onto a list, and whether for this message can't be asked. */
@@ -87,7 +87,7 @@ export function classify(trouble: Trouble): Verdict {
     case 'too_large':
       return said(trouble.detail, { class: BounceClass.BOUNCE_CLASS_MESSAGE_TOO_LARGE, permanent: true });
     case 'no_smtputf8':
-      return said(trouble.detail, { class: BounceClass.BOUNCE_CLASS_PROTOCOL, permanent: true });
+      return said(trouble.detail, { class: BounceClass.BOUNCE_CLASS_PROTOCOL, permanent: true, nextHost: true });
     case 'content_unavailable':
     case 'list_unavailable':
     case 'no_signing_key':

@@ -37,7 +37,7 @@ import { attemptSpan, endAttemptSpan, smtpSpan, type Telemetry } from './telemet
 import type { TlsPolicies, TlsPolicy } from './tls-policy.ts';
 import { hasUtf8Address } from './utf8-address.ts';
 
-/** Recipients of one message whose mail goes to the same hosts. */
+/** Recipients of one message whose mail goes to the same hosts; their addresses are all in ASCII, or none of them is. */
 export interface Delivery {
   rows: readonly [DueRow, ...DueRow[]];
   content: PinnedContent;
@@ -271,6 +271,8 @@ async function handOver(
       return { answers: answersOf(tried.result), facts: tried.facts, earlier, reserved: tried.reserved };
     }
     last = tried;
+    // It works, and only can't say this.
+    if (tried.trouble.kind === 'no_smtputf8') parts.reached(destination);
     if (!classify(tried.trouble).nextHost) break;
   }
   if (last === undefined)
@@ -302,7 +304,14 @@ async function tryHost(rows: Delivery['rows'], message: Bytes, host: Target, spa
         parts.sessions.giveBack(host.sessionKey, rows[0].destination, session);
         return 'withheld';
       }
-      const { result, reserved } = await transact(rows, message, session, host, parts);
+      // Several recipients share the sender's own address: hand-out lets whoever has a return path go alone.
+      const mailFrom = (rows.length === 1 ? parts.returnPaths.of(rows[0]) : undefined) ?? rows[0].mailFrom;
+      const unsayable = session.hasSmtpUtf8 ? undefined : withoutUtf8(rows[0], mailFrom, message, host);
+      if (unsayable !== undefined) {
+        parts.sessions.giveBack(host.sessionKey, rows[0].destination, session);
+        return { kind: 'failed', trouble: unsayable, facts: session.facts };
+      }
+      const { result, reserved } = await transact(rows, mailFrom, message, session, host, parts);
       // The server had closed the session that was kept open: that says nothing about this message, so it gets a new one, once.
       if (result.unheard && reused !== undefined) {
         reused = undefined;
@@ -362,6 +371,7 @@ async function openOnce(host: Target, tlsPolicy: TlsPolicy, { config, inbox, sto
 
 async function transact(
   rows: Delivery['rows'],
+  mailFrom: string,
   message: Bytes,
   session: Session,
   host: Target,
@@ -369,46 +379,37 @@ async function transact(
 ): Promise<{ result: TransactionResult; reserved: boolean }> {
   let reserved = false;
   let over = false;
-  // Several recipients share the sender's own address: hand-out lets whoever has a return path go alone.
-  const mailFrom = (rows.length === 1 ? parts.returnPaths.of(rows[0]) : undefined) ?? rows[0].mailFrom;
-  const refusals = rows.map((row) => (session.hasSmtpUtf8 ? undefined : withoutUtf8(row, mailFrom, message, host)));
-  const sendable = rows.filter((_, index) => refusals[index] === undefined);
   const abandon = (): void => session.abandon();
   parts.stopping.addEventListener('abort', abandon, { once: true });
-  let sent: TransactionResult | undefined;
-  if (sendable.length > 0) {
-    sent = await session.send({
-      envelopeId: uuidToId('msg', rows[0].messageId),
-      mailFrom,
-      recipients: sendable.map((row) => row.address),
-      content: message.content,
-      eightBit: message.eightBit,
-      utf8Header: message.utf8Header,
-      async mayHandOver() {
-        if (!mayGoOn(rows, parts)) return false;
-        if (!(await parts.reserve(rows.length))) return false;
-        // The wait for room may have been long.
-        if (over || !mayGoOn(rows, parts)) {
-          parts.releaseReserved(rows.length);
-          return false;
-        }
-        reserved = true;
-        return true;
-      },
-    });
-  }
+  const result = await session.send({
+    envelopeId: uuidToId('msg', rows[0].messageId),
+    mailFrom,
+    recipients: rows.map((row) => row.address),
+    content: message.content,
+    eightBit: message.eightBit,
+    utf8Header: message.utf8Header,
+    async mayHandOver() {
+      if (!mayGoOn(rows, parts)) return false;
+      if (!(await parts.reserve(rows.length))) return false;
+      // The wait for room may have been long.
+      if (over || !mayGoOn(rows, parts)) {
+        parts.releaseReserved(rows.length);
+        return false;
+      }
+      reserved = true;
+      return true;
+    },
+  });
   over = true;
   parts.stopping.removeEventListener('abort', abandon);
   parts.sessions.giveBack(host.sessionKey, rows[0].destination, session);
-  const [first] = refusals;
-  if (sent === undefined && first !== undefined)
-    return { result: { refused: refusals, end: { kind: 'failed', trouble: first }, unheard: false }, reserved };
-  if (sent === undefined) throw new TypeError('a transaction has no recipient');
-  const refusedBySendable = new Map(sendable.map((row, index) => [row, sent.refused[index]]));
-  return { result: { ...sent, refused: rows.map((row, index) => refusals[index] ?? refusedBySendable.get(row)) }, reserved };
+  return { result, reserved };
 }
 
-/** RFC 6531 section 3.5, at a host without SMTPUTF8: nothing is written in another way, so it fails for good (RFC 5248: 5.6.7, 5.6.9). */
+/**
+ * RFC 6531 section 3.5, at a host without SMTPUTF8: nothing is written in another way. It fails for good, with a code of section 4.2, where
+ * no other host can take it.
+ */
 function withoutUtf8(row: DueRow, mailFrom: string, message: Bytes, host: Target): Trouble | undefined {
   const because = `${host.name} does not offer SMTPUTF8 (RFC 6531)`;
   const addressed = (whose: string): Trouble => ({

@@ -28,6 +28,19 @@ describe('together', () => {
     [[row('1', 'a@x.test', 'op.test'), row('2', 'b@x.test', 'op.test')], [['a@x.test'], ['b@x.test']], 'messages are kept apart'],
     [
       [
+        row('1', 'a@x.test', 'op.test'),
+        row('1', 'jörg@x.test', 'op.test'),
+        row('1', 'b@x.test', 'op.test'),
+        row('1', 'ö@x.test', 'op.test'),
+      ],
+      [
+        ['a@x.test', 'b@x.test'],
+        ['jörg@x.test', 'ö@x.test'],
+      ],
+      'who can be written to at some of the hosts only goes apart',
+    ],
+    [
+      [
         { ...row('1', 'a@x.test', 'op.test'), personal: true, recipientNumber: 0 },
         { ...row('1', 'b@x.test', 'op.test'), personal: true, recipientNumber: 1 },
       ],

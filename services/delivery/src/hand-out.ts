@@ -1,5 +1,6 @@
 // From claimed rows to transactions: recipients of one message that share their mail hosts go together, the messages' bytes are asked for in
 // one call, and each transaction waits in its destination's lane.
+import { isAscii } from 'node:buffer';
 import type { Contents } from './contents.ts';
 import type { Delivery } from './deliver.ts';
 import type { Lanes } from './lanes.ts';
@@ -51,7 +52,10 @@ export function handOut(claimed: readonly DueRow[], parts: HandOutParts): void {
   }
 }
 
-/** Rows of the same message, destination and hosts, in the order in which they came. Whoever gets bytes or a MAIL FROM of its own, or must be asked about first, goes alone. */
+/**
+ * Rows of the same message, destination and hosts, in the order in which they came. Addresses beyond ASCII, which not every one of those
+ * hosts may take, go apart from others. Whoever gets bytes or a MAIL FROM of its own, or must be asked about first, goes alone.
+ */
 export function together(
   rows: readonly DueRow[],
   hostsOf: (domain: string) => string,
@@ -60,7 +64,8 @@ export function together(
   const groups = new Map<string, [DueRow, ...DueRow[]]>();
   for (const row of rows) {
     const own = goesAlone(row) ? row.recipientNumber : '';
-    const key = `${row.messageId}\n${own}\n${row.destination}\n${row.incarnation}\n${row.destination.includes('.') ? hostsOf(row.domain) : ''}`;
+    const script = isAscii(Buffer.from(row.address)) ? 'ascii' : 'utf8';
+    const key = `${row.messageId}\n${own}\n${script}\n${row.destination}\n${row.incarnation}\n${row.destination.includes('.') ? hostsOf(row.domain) : ''}`;
     const group = groups.get(key);
     if (group === undefined) groups.set(key, [row]);
     else group.push(row);

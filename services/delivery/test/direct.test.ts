@@ -270,6 +270,42 @@ describe('direct delivery', () => {
     );
   });
 
+  it('takes addresses beyond ASCII to the MX that can say them, and waits for one that is away', async () => {
+    const port = receiver.port;
+    await using old = await startSmtpReceiver({ host: '127.0.0.9', port, extensions: ['PIPELINING', '8BITMIME'] });
+    await using able = await startSmtpReceiver({ host: '127.0.0.10', port });
+    const zones = {
+      'later.test': ['127.0.0.9', '127.0.0.10'],
+      'away.test': ['127.0.0.3', '127.0.0.9'],
+      'gone.test': ['127.0.0.9', '127.0.0.3'],
+    };
+    for (const [domain, [first = '', second = '']] of Object.entries(zones)) {
+      mxZone(house.dns, domain, [
+        ['mx1', first],
+        ['mx2', second],
+      ]);
+    }
+    const outcomesAt = async (domain: string) => {
+      const id = newId('msg');
+      const accepted = house.accept({ id, to: [`plain@${domain}`, `jörg@${domain}`] });
+      house.contents.set(id, Buffer.from(`From: sender@shop.test\r\nTo: plain@${domain}\r\n\r\nHello\r\n`));
+      await accepted;
+      const events = await house.waitForOutcomes(id, 2);
+      return ['plain', 'jörg'].map((name) => events.find((event) => event.recipient === `${name}@${domain}`));
+    };
+    const [plain, taken] = await outcomesAt('later.test');
+    assert.deepEqual([plain?.session?.host, taken?.session?.host], ['mx1.later.test', 'mx2.later.test']);
+    assert.deepEqual([plain?.outcome, taken?.outcome], [Outcome.OUTCOME_DELIVERED, Outcome.OUTCOME_DELIVERED]);
+    assert.deepEqual([old.messages.length, able.mailFor('jörg@later.test').length], [1, 1]);
+    for (const domain of ['away.test', 'gone.test']) {
+      const [beside, deferred] = await outcomesAt(domain);
+      assert.equal(beside?.outcome, Outcome.OUTCOME_DELIVERED);
+      assert.equal(deferred?.outcome, Outcome.OUTCOME_DEFERRED, deferred?.bounce?.diagnostic);
+      assert.equal(deferred.bounce?.type, BounceType.BOUNCE_TYPE_TRANSIENT);
+      assert.match(deferred.bounce.diagnostic, /5\.6\.7 the address of the recipient/);
+    }
+  });
+
   for (const [mode, name] of [
     ['refused', 'refusing'],
     ['close', 'closing'],
