@@ -31,7 +31,7 @@ export class Recorder<End> implements AsyncDisposable {
     this.#group = new GroupCommit({
       maxItems: 200,
       concurrency: 2,
-      // No session waits for its record.
+      // A session waits for records only when there is no room for more, and then it hurries them.
       paceMs: PACE_MS,
       sizeOf: (end) => parts.sizeOf(end),
       commit: async (ends) => await parts.record(ends),
