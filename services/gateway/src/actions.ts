@@ -59,7 +59,9 @@ export class Actions implements AsyncDisposable {
       this.#waiting.shift();
       this.#lost(1);
     }
-    if (!this.#isAway) await this.#soon();
+    // A call that is under way has looked at those that waited before it.
+    if (this.#isAway) this.#later();
+    else await this.#soon();
   }
 
   /** One call for all that wait for the one before it. */
