@@ -1,5 +1,6 @@
 // Who a message that came by SMTP is from. Receivers show one address and check another where a From field can be read in two ways
-// (`<a@us.example> <b@bank.example>`), and we sign for what we read: so a field that isn't one address and nothing behind it is refused.
+// (`<a@us.example> <b@bank.example>`), and we sign for what we read: so a field that isn't one address, with a name before it
+// and nothing behind it, is refused.
 import { type Mailbox, mailboxOf } from '@maildoot/mail/address';
 import addressParser from 'nodemailer/lib/addressparser';
 
@@ -30,5 +31,9 @@ function addressOf(field: string): string | undefined {
   if (/["()\\]/.test(bare)) return undefined;
   const from = bare.indexOf('<');
   if (from === -1) return /^[ \t]*[^ \t>]+$/.test(bare) ? field.slice(0, bare.length).trim() : undefined;
-  return /^[^<>]*<[^<>]*>$/.test(bare) ? field.slice(from + 1, bare.length - 1).trim() : undefined;
+  if (!/^[^<>]*<[^<>]*>$/.test(bare)) return undefined;
+  const address = field.slice(from + 1, bare.length - 1).trim();
+  // Outside quotes no name has these (RFC 5322 section 3.2.5), and some readers find an address there. Its own is often written twice.
+  if (/[:;,@]/.test(bare.slice(0, from)) && field.slice(0, from).trim() !== address) return undefined;
+  return address;
 }
