@@ -57,7 +57,7 @@ test('recognises local parts that need SMTPUTF8 and brings them to NFC', () => {
   assert.equal(parsed('zoe\u0308@example.com').address, 'zo\u00eb@example.com');
   assert.equal(parsed('"jörg müller"@example.com').address, '"jörg müller"@example.com');
   // Joiners spell words in some scripts, and marks that compose with nothing belong to others' letters.
-  for (const local of ['नेपाली\u200cभाषा', 'क्\u200dष', 'g\u0303uarani', '用户+标签', '👩\u200d🚀', 'ß.straße'])
+  for (const local of ['नेपाली\u200cभाषा', 'क्\u200dष', 'g\u0303uarani', '用户+标签', '👩\u200d🚀', 'ß.straße', 'ｗｉｄｅ', '"ü@<>,"'])
     assert.deepEqual(
       [parsed(`${local}@example.com`).address, parsed(`${local}@example.com`).needsSmtpUtf8],
       [`${local}@example.com`, true],
@@ -80,12 +80,29 @@ test('refuses local parts that are not what they look like', () => {
     'a mark behind a dot': 'ö.\u0338a',
     'a joiner between Latin letters': 'a\u200db',
     'a joiner at the end': 'कष\u200d',
+    'a Hangul filler': 'jö\u3164rg',
+    'a narrow Hangul filler': 'jö\uffa0rg',
+    'a Hangul letter to be': 'jö\u115frg',
+    'a joiner of graphemes': 'jö\u034frg',
+    'a variation of an emoji': '\u2764\ufe0f',
+    'a variation of an ideograph': '用\u{e0100}户',
+    'an inherent vowel': 'ក\u17b4',
+    'a Mongolian variation': 'ᠠ\u180b',
+    'a Braille cell without a dot': 'jö\u2800rg',
+    'a sign of private use': 'jö\ue000rg',
+    'a sign of private use in a far plane': 'jö\u{10fffd}rg',
+    'a wide @': 'boss\uff20bank.example',
+    'a small @': 'boss\ufe6bbank.example',
+    'a letter in parentheses': 'boss\u249c',
+    'a Greek question mark, which is a semicolon': 'boss\u037eö',
+    'nothing else but that one': 'boss\u037ebank',
     'a character that never will be one': 'ö\uffff',
     'what was no UTF-8': 'j\ufffdrg',
   };
   for (const [what, local] of Object.entries(table)) {
     assert.equal(refusedAs(`${local}@example.com`), 'local_part', what);
     assert.equal(refusedAs(`"${local}"@example.com`), 'local_part', `${what}, quoted`);
+    assert.equal(refusedAs(`"@();${local}"@example.com`), 'local_part', `${what}, quoted with others`);
   }
 });
 

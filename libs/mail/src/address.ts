@@ -66,13 +66,15 @@ const forbidden = /[\p{Cc}\p{Cs}\u2028\u2029]/u;
 const atext = "[A-Za-z0-9!#$%&'*+/=?^_`{|}~\\u0080-\\u{10ffff}-]";
 const dotAtom = new RegExp(`^${atext}+(?:\\.${atext}+)*$`, 'u');
 const plainName = new RegExp(`^${atext}+(?: ${atext}+)*$`, 'u');
-// Beyond ASCII: nothing that can't be seen or that separates (the two joiners spell words in some scripts).
-const unseen = /(?!\u200c|\u200d| )[\p{Cf}\p{Z}]/u;
+// Beyond ASCII: nothing that can't be seen, that separates, or that every font shows as it likes (the two joiners spell words in
+// some scripts). It takes emoji with U+FE0F along, on purpose.
+const unseen = /(?!\u200c|\u200d| )[\p{Cf}\p{Z}\p{Default_Ignorable_Code_Point}\u2800\p{Co}]/u;
 // What would melt into the sign before it (a mark that begins a word, once somebody composes `<` and U+0338), joiners where they spell
 // nothing, characters that nobody will ever assign, and what stands where bytes were no UTF-8.
 const misleading =
   /(?:^|[\x20-/:-@[-`{-~])\p{M}|(?:^|[\x20-\x7e])[\u200c\u200d]|[\u200c\u200d](?:[\x20-\x7e]|$)|\p{Noncharacter_Code_Point}|\ufffd/u;
 const ascii = /^[\x20-\x7e]*$/;
+const delimiters = /[@<>()[\]\\,;:"]/g;
 
 /** Reads `a@b.c`, `Name <a@b.c>`, `"Name" <a@b.c>` or `<a@b.c>`; exactly one address. */
 export function parseAddress(text: string): AddressResult {
@@ -189,9 +191,12 @@ function checkedMailbox(name: string, addrSpec: string): AddressResult {
     if (/[,;]/.test(addrSpec)) return refuse('several');
     if (!dotAtom.test(localPart)) return refuse('local_part');
   }
-  localPart = localPart.normalize('NFC');
+  if (!ascii.test(localPart)) {
+    if (becomesDelimiter(localPart)) return refuse('local_part');
+    localPart = localPart.normalize('NFC');
+    if (unseen.test(localPart) || misleading.test(localPart)) return refuse('local_part');
+  }
   const isAscii = ascii.test(localPart);
-  if (!isAscii && (unseen.test(localPart) || misleading.test(localPart))) return refuse('local_part');
   if (domainText.startsWith('[')) return refuse('address_literal');
   const domain = domainText.length > maxDomainChars ? undefined : normaliseDomain(domainText);
   if (domain === undefined) return refuse('domain');
@@ -200,6 +205,11 @@ function checkedMailbox(name: string, addrSpec: string): AddressResult {
   const address = `${wireLocalPart}@${domain}`;
   if (Buffer.byteLength(address) > maxAddressBytes) return refuse('too_long');
   return { ok: true, mailbox: { name, address, localPart, domain, needsSmtpUtf8: !isAscii } };
+}
+
+/** Whether it ends early for whoever folds what looks alike (NFKC), as many do: U+FF20 is a wide `@`. */
+function becomesDelimiter(localPart: string): boolean {
+  return localPart.replace(delimiters, ' ').normalize('NFKC').search(delimiters) !== -1;
 }
 
 function quote(text: string): string {
