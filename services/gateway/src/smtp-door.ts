@@ -106,7 +106,7 @@ function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secur
       if (unknown !== undefined) return callback(unknown);
       const read = address === '' ? undefined : mailboxOf(address);
       if (read?.ok === false) callback(new SmtpReply(553, '5.1.7 The sender is not an address'));
-      else if (read?.mailbox.needsSmtpUtf8 === true && session.envelope.smtpUtf8 !== true) callback(withoutUtf8());
+      else if (read?.mailbox.needsSmtpUtf8 === true && !saysUtf8({ args })) callback(withoutUtf8());
       else {
         (session.user as User).principal().then(
           () => callback(),
@@ -118,8 +118,9 @@ function serverFor(options: SmtpDoorOptions, perHolder: SessionsPerHolder, secur
       const unknown = parameterBeyond(args, []);
       if (unknown !== undefined) return callback(unknown);
       const read = mailboxOf(address);
+      const { mailFrom } = session.envelope;
       if (!read.ok) callback(new SmtpReply(553, '5.1.3 The recipient is not an address'));
-      else if (read.mailbox.needsSmtpUtf8 && session.envelope.smtpUtf8 !== true) callback(withoutUtf8());
+      else if (read.mailbox.needsSmtpUtf8 && !saysUtf8(mailFrom)) callback(withoutUtf8());
       else if (session.envelope.rcptTo.length >= maxRecipients)
         callback(new SmtpReply(452, `4.5.3 A message has at most ${maxRecipients} recipients`));
       else callback();
@@ -184,6 +185,11 @@ async function readMessage(stream: SMTPServerDataStream, share: { take(bytes: nu
   if (stream.sizeExceeded) throw tooLarge();
   if (problem !== undefined) throw problem;
   return Buffer.concat(chunks);
+}
+
+/** By the MAIL that was taken: the envelope's `smtpUtf8` stays true after one that was refused. */
+function saysUtf8(mail: Pick<SMTPServerAddress, 'args'> | false): boolean {
+  return mail !== false && mail.args !== false && mail.args.SMTPUTF8 === true;
 }
 
 function withoutUtf8(): SmtpReply {
