@@ -71,6 +71,7 @@ test('whichever part is wrong, the answer is the same, and costs the same work',
     ['not an address', password],
     [email, ''],
   ] as const) {
+    // Of the process, for the derivation isn't done in this thread.
     const startedAt = process.cpuUsage();
     const error = await auth.gateway
       .login({ email: address, password: text, origin: { ...origin, address: '198.51.100.99' }, issuer })
