@@ -70,7 +70,7 @@ export function createLogger(options: { service: string; level?: LogLevel; desti
   return Object.assign(logger, { child: cleanChild }) as Logger;
 }
 
-/** Drops forbidden fields, shortens what is long. Exported for spans, whose attributes obey the same rule. */
+/** Whether a field of that name may hold what nobody should read in a log. */
 function isForbiddenField(name: string): boolean {
   const plain = name.toLowerCase().replace(/[_-]/g, '');
   return FORBIDDEN.has(plain) || FORBIDDEN_ENDS.some((end) => plain.endsWith(end));

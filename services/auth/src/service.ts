@@ -2,6 +2,7 @@
 
 import { fileURLToPath } from 'node:url';
 import { openDatabase } from '@maildoot/db/database';
+import { keepExpiring } from '@maildoot/db/idempotency-expiry';
 import { migrate } from '@maildoot/db/migrate';
 import { dbMigrations } from '@maildoot/db/migrations';
 import { keepPartitions } from '@maildoot/db/partitions';
@@ -27,7 +28,6 @@ import { createAuditNotes } from './audit-notes.ts';
 import type { Config } from './config.ts';
 import { answering } from './errors.ts';
 import { Gate } from './gate.ts';
-import { startExpiringAnswers } from './jobs/expire-answers.ts';
 import { startSendingDeprecations } from './jobs/send-deprecations.ts';
 import { startSendingNotices } from './jobs/send-notices.ts';
 import { startTending } from './jobs/tend.ts';
@@ -127,7 +127,7 @@ export async function start(config: Config, parts: { clock?: Clock; logger?: Log
       delayMs: 1000,
     }),
   );
-  starting.use(startExpiringAnswers({ store, clock, logger }));
+  starting.use(keepExpiring({ pool: database.pool, clock, onFailure: (error) => telemetry.answersNotExpired(logger, error) }));
   starting.use(
     await keepPartitions({
       pool: database.pool,

@@ -4,14 +4,7 @@
 
 import type { Database } from '@maildoot/db/database';
 import { isUniqueViolation } from '@maildoot/db/errors';
-import {
-  claim,
-  expire,
-  findRecord,
-  type IdempotencyFinding,
-  type IdempotencyRequest,
-  store as storeRecord,
-} from '@maildoot/db/idempotency';
+import { claim, findRecord, type IdempotencyFinding, type IdempotencyRequest, store as storeRecord } from '@maildoot/db/idempotency';
 import type pg from 'pg';
 import { PrismaClient } from '../gen/prisma/client.ts';
 import { revocationsChannel } from './revocations.ts';
@@ -63,7 +56,6 @@ export interface Store extends AsyncDisposable {
   insertTenant(tenant: TenantToStore): Promise<'done' | 'email_taken'>;
   /** Without a tenant: the ids come from rows that were authenticated. */
   setLastUsed(ids: readonly string[], at: Date): Promise<void>;
-  expireAnswers(now: Date): Promise<number>;
 }
 
 const columns = {
@@ -172,8 +164,6 @@ export function openStore(database: Database): Store {
         [ids, at],
       );
     },
-
-    expireAnswers: (now) => expire(database.pool, now),
 
     [Symbol.asyncDispose]: () => prisma.$disconnect(),
   };
