@@ -10,6 +10,8 @@ import { telemetry } from './telemetry.ts';
 
 /** A stream must have an end; the next one costs every key one question. */
 export const watchDeadlineMs = 3_600_000;
+// Connections to auth have a longest age; a stream that ends at this one is no news. If the next can't be opened, that is.
+const oldMs = 60_000;
 const firstPauseMs = 50;
 const longestPauseMs = 2000;
 
@@ -28,6 +30,7 @@ export function followRevocations({ watch, authenticator, logger }: RevocationsP
 
   async function follow(): Promise<void> {
     for (let failures = 0; !signal.aborted; failures++) {
+      const openedAtMs = performance.now();
       try {
         for await (const { keySha256, missed } of watch(signal)) {
           // Nothing was heard between two streams, nor by auth while it could not hear its database.
@@ -38,8 +41,7 @@ export function followRevocations({ watch, authenticator, logger }: RevocationsP
         }
       } catch (error) {
         if (signal.aborted) return;
-        // Connections have a longest age, so one that is lost and opened again at once is no news.
-        telemetry.revocationsLost(logger, error, isExpected(error) || failures === 0);
+        telemetry.revocationsLost(logger, error, isExpected(error) || performance.now() - openedAtMs > oldMs);
       }
       await delay(Math.min(longestPauseMs, firstPauseMs * 2 ** Math.min(failures, 10)), undefined, { signal }).catch(() => undefined);
     }
