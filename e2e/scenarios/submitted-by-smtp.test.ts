@@ -140,7 +140,10 @@ test('wrong passwords, foreign domains, bad recipients, bare line ends and too m
   await refused(transport({ ...auth, pass: `${auth.pass}x` }).sendMail(message), 535, /^535 5\.7\.8 /);
   await refused(transport(auth).sendMail({ ...message, from: 'a@other.example' }), 550, /^550 5\.7\.1 /);
   idOf(await transport(auth).sendMail(message));
-  const partly = await transport(auth).sendMail({ ...message, to: ['ada@example.com', 'm\u00fcller@example.com', 'ada@under_score.example'] });
+  const partly = await transport(auth).sendMail({
+    ...message,
+    to: ['ada@example.com', 'm\u00fcller@example.com', 'ada@under_score.example'],
+  });
   assert.deepEqual(partly.rejected, ['ada@under_score.example']);
   await refused(
     transport(auth).sendMail({ envelope: { from: 'a@only.example', to: ['b@example.com'] }, raw: 'Subject: no from\r\n\r\nx' }),
