@@ -22,6 +22,7 @@ const whose: Readonly<Record<string, Actor>> = {
   BOUNCE_CLASS_MESSAGE_TOO_LARGE: 'you',
   BOUNCE_CLASS_RATE_LIMITED: 'you',
   BOUNCE_CLASS_OTHER: 'you',
+  BOUNCE_CLASS_NON_ASCII_ADDRESS: 'you',
   BOUNCE_CLASS_DNS: 'receiver',
   BOUNCE_CLASS_TLS: 'receiver',
   BOUNCE_CLASS_NETWORK: 'receiver',

@@ -161,6 +161,11 @@ const reasons: Partial<Record<BounceClass, Reason>> = {
     cause: 'The two servers did not understand each other’s SMTP',
     action: 'Whoever runs the receiving server has to look at the replies in the attempts.',
   },
+  [BounceClass.BOUNCE_CLASS_NON_ASCII_ADDRESS]: {
+    who: 'you',
+    cause: 'The receiving side does not take mail with such an address as its sender or in its header',
+    action: 'Use ASCII addresses in From, Sender, Reply-To, To and Cc for this recipient’s server, then send it again.',
+  },
   [BounceClass.BOUNCE_CLASS_INFRASTRUCTURE]: {
     who: 'operator',
     cause: 'It was the sending platform’s own fault',

@@ -25,8 +25,8 @@ export type Trouble =
   | { kind: 'null_mx'; detail: string }
   /** The server announced a SIZE below the message's. */
   | { kind: 'too_large'; detail: string }
-  /** An address of the envelope or the header needs SMTPUTF8 (RFC 6531) and the server has none. */
-  | { kind: 'no_smtputf8'; detail: string }
+  /** An address needs SMTPUTF8 (RFC 6531) and the server has none: the recipient's own, or one that the sender chose. */
+  | { kind: 'no_smtputf8'; whose: 'recipient' | 'sender'; detail: string }
   | { kind: 'content_unavailable'; detail: string }
   /** The address came onto a list, and whether for this message can't be asked. */
   | { kind: 'list_unavailable'; detail: string }
@@ -87,7 +87,11 @@ export function classify(trouble: Trouble): Verdict {
     case 'too_large':
       return said(trouble.detail, { class: BounceClass.BOUNCE_CLASS_MESSAGE_TOO_LARGE, permanent: true });
     case 'no_smtputf8':
-      return said(trouble.detail, { class: BounceClass.BOUNCE_CLASS_PROTOCOL, permanent: true, nextHost: true });
+      return said(trouble.detail, {
+        class: trouble.whose === 'sender' ? BounceClass.BOUNCE_CLASS_NON_ASCII_ADDRESS : BounceClass.BOUNCE_CLASS_PROTOCOL,
+        permanent: true,
+        nextHost: true,
+      });
     case 'content_unavailable':
     case 'list_unavailable':
     case 'no_signing_key':
@@ -246,6 +250,7 @@ function byEnhancedCode(reply: SmtpReply, words: string): BounceClass | undefine
     case 5:
       return detail === 3 ? BounceClass.BOUNCE_CLASS_RATE_LIMITED : BounceClass.BOUNCE_CLASS_PROTOCOL;
     case 6:
+      if (detail === 9) return BounceClass.BOUNCE_CLASS_NON_ASCII_ADDRESS;
       return detail >= 7 ? BounceClass.BOUNCE_CLASS_PROTOCOL : BounceClass.BOUNCE_CLASS_CONTENT;
     case 7:
       if (reputationWords.test(words)) return BounceClass.BOUNCE_CLASS_REPUTATION;

@@ -412,8 +412,9 @@ async function transact(
  */
 function withoutUtf8(row: DueRow, mailFrom: string, message: Bytes, host: Target): Trouble | undefined {
   const because = `${host.name} does not offer SMTPUTF8 (RFC 6531)`;
-  const addressed = (whose: string): Trouble => ({
+  const addressed = (whose: 'recipient' | 'sender'): Trouble => ({
     kind: 'no_smtputf8',
+    whose,
     detail: `5.6.7 the address of the ${whose} has characters beyond ASCII before the @, and ${because}`,
   });
   if (!isAscii(Buffer.from(row.address))) return addressed('recipient');
@@ -421,7 +422,8 @@ function withoutUtf8(row: DueRow, mailFrom: string, message: Bytes, host: Target
   if (!message.utf8Header) return undefined;
   return {
     kind: 'no_smtputf8',
-    detail: `5.6.9 an address in the header of the message (From, To, Cc, Reply-To) has characters beyond ASCII, and ${because}`,
+    whose: 'sender',
+    detail: `5.6.9 an address in the header of the message (From, Sender, Reply-To, To, Cc or their Resent- forms) has characters beyond ASCII, and ${because}`,
   };
 }
 

@@ -20,6 +20,7 @@ for (const [status, words, type, bounceClass, because] of [
   ['5.7.1', 'listed at Spamhaus', permanent, BounceClass.BOUNCE_CLASS_REPUTATION, 'what they think of us'],
   ['5.7.1', 'user unknown', permanent, BounceClass.BOUNCE_CLASS_POLICY, 'the code rules over the words'],
   ['5.6.0', '', permanent, BounceClass.BOUNCE_CLASS_CONTENT, 'the content'],
+  ['5.6.9', '', permanent, BounceClass.BOUNCE_CLASS_NON_ASCII_ADDRESS, 'the addresses in the header'],
   ['5.2.3', '', permanent, BounceClass.BOUNCE_CLASS_MESSAGE_TOO_LARGE, 'the size'],
   ['5.0.0', 'smtp; 550 User unknown', permanent, BounceClass.BOUNCE_CLASS_RECIPIENT, 'the code says nothing, the words do'],
   ['5.0.0', 'sorry', permanent, BounceClass.BOUNCE_CLASS_OTHER, 'in doubt nobody’s mailbox is missing'],

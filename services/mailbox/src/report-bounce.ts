@@ -41,6 +41,7 @@ function classOf(status: string | undefined, words: string): BounceClass {
     case 5:
       return BounceClass.BOUNCE_CLASS_PROTOCOL;
     case 6:
+      if (code.detail === 9) return BounceClass.BOUNCE_CLASS_NON_ASCII_ADDRESS;
       return code.detail >= 7 ? BounceClass.BOUNCE_CLASS_PROTOCOL : BounceClass.BOUNCE_CLASS_CONTENT;
     case 7:
       if (reputationWords.test(words)) return BounceClass.BOUNCE_CLASS_REPUTATION;
