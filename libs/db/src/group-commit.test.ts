@@ -1,6 +1,6 @@
 // How requests share a transaction. The commits are functions here; the real database's part is in test/database.test.ts.
 import assert from 'node:assert/strict';
-import { test } from 'node:test';
+import { type TestContext, test } from 'node:test';
 import { setImmediate } from 'node:timers/promises';
 import fc from 'fast-check';
 import { CommitOutcomeUnknown } from './errors.ts';
@@ -15,6 +15,19 @@ function gate() {
       new Promise((resolve, reject) => {
         groups.push({ items, open: (results) => resolve(results ?? items), fail: reject });
       }),
+  };
+}
+
+/** Time passes as the test says. */
+function stoppedClock(context: TestContext): (ms: number) => Promise<void> {
+  let nowMs = 0;
+  context.mock.timers.enable({ apis: ['setTimeout'] });
+  context.mock.method(performance, 'now', () => nowMs);
+  return async (ms) => {
+    nowMs += ms;
+    context.mock.timers.tick(ms);
+    await setImmediate();
+    await setImmediate();
   };
 }
 
@@ -80,15 +93,7 @@ test('with a pace, the first group after a rest begins at once, the next one lat
 });
 
 test('where much arrives the pace is a longer one, unless somebody waits', async (context) => {
-  let nowMs = 0;
-  context.mock.timers.enable({ apis: ['setTimeout'] });
-  context.mock.method(performance, 'now', () => nowMs);
-  const pass = async (ms: number) => {
-    nowMs += ms;
-    context.mock.timers.tick(ms);
-    await setImmediate();
-    await setImmediate();
-  };
+  const pass = stoppedClock(context);
   const { groups, commit } = gate();
   const group = new GroupCommit<number, number>({ paceMs: 10, sizeOf: () => 1, commit });
   const submitMany = () => Promise.all(Array.from({ length: 20 }, (_, item) => group.submit(item)));
@@ -108,15 +113,7 @@ test('where much arrives the pace is a longer one, unless somebody waits', async
 });
 
 test('beside a group that is quick none begins, beside a slow one the next does, and a full one waits for nobody', async (context) => {
-  let nowMs = 0;
-  context.mock.timers.enable({ apis: ['setTimeout'] });
-  context.mock.method(performance, 'now', () => nowMs);
-  const pass = async (ms: number) => {
-    nowMs += ms;
-    context.mock.timers.tick(ms);
-    await setImmediate();
-    await setImmediate();
-  };
+  const pass = stoppedClock(context);
   const { groups, commit } = gate();
   const group = new GroupCommit<number, number>({ concurrency: 3, patienceMs: 1_000, maxItems: 3, sizeOf: () => 1, commit });
   const all = [group.submit(1)];
